@@ -1,0 +1,25 @@
+# The two commands that do everything: `make quickstart` and `make test`.
+# PYTHON is any Python from 3.10 to 3.13; .venv is made once and reused.
+PYTHON ?= python3
+VENV := .venv
+READY := $(VENV)/.ready
+RUN := $(VENV)/bin/python
+
+.PHONY: quickstart test lint clean
+
+quickstart: $(READY)
+	$(RUN) tools/quickstart.py
+
+test: $(READY)
+	$(RUN) -m pytest tests
+
+lint: $(READY)
+	$(RUN) -m ruff check .
+
+$(READY): requirements.txt setup.py
+	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --disable-pip-version-check -q -r requirements.txt -e .
+	touch $@
+
+clean:
+	rm -rf $(VENV) work_dirs

@@ -1,0 +1,22 @@
+"""What training does to each image: short side 0.5 to 2 times the crop, crop, flip, colours."""
+
+
+def _train_pipeline(crop):
+    return [
+        dict(type="LoadImageFromFile"),
+        dict(type="LoadAnnotations"),
+        dict(
+            type="RandomChoiceResize",
+            scales=[int(crop * x * 0.1) for x in range(5, 21)],
+            resize_type="ResizeShortestEdge",
+            max_size=4 * crop,
+        ),
+        dict(type="RandomCrop", crop_size=(crop, crop), cat_max_ratio=0.75),
+        dict(type="RandomFlip", prob=0.5),
+        dict(type="PhotoMetricDistortion"),
+        dict(type="PackSegInputs"),
+    ]
+
+
+train_pipeline_512x512 = _train_pipeline(512)
+train_pipeline_1024x1024 = _train_pipeline(1024)

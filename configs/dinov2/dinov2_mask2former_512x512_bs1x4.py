@@ -1,0 +1,24 @@
+"""Full fine-tuning of DINOv2-L, the backbone at a tenth of the rate; GTA V -> three cities.
+
+    python tools/train.py configs/dinov2/dinov2_mask2former_512x512_bs1x4.py
+"""
+
+_base_ = [
+    "../_base_/default_runtime.py",
+    "../_base_/models/dinov2_mask2former.py",
+    "../_base_/datasets/dg_gta_512x512.py",
+    "../_base_/schedules/schedule_40k.py",
+]
+optim_wrapper = dict(
+    paramwise_cfg=dict(
+        custom_keys={
+            # a parameter takes the longest key in its name: norms need one longer than `backbone`
+            "backbone": dict(lr_mult=0.1),
+            **{
+                f"backbone.model.blocks.{i}.norm{j}": dict(lr_mult=0.1, decay_mult=0.0)
+                for i in range(24) for j in (1, 2)
+            },
+            "backbone.model.norm": dict(lr_mult=0.1, decay_mult=0.0),
+        },
+    ),
+)

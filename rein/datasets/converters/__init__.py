@@ -1,0 +1,1 @@
+"""Converters from raw dataset formats to label images of Cityscapes trainIds."""

@@ -1,0 +1,42 @@
+"""Cityscapes polygon annotations (`*_gtFine_polygons.json`) drawn as label images.
+
+Source: the Cityscapes annotation format (https://www.cityscapes-dataset.com): a list of objects,
+each a label name and a polygon of (x, y) pixels, later objects in front of earlier ones.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from rein.datasets.label_maps import CITYSCAPES_LABELS
+
+_LABELS = {label.name: label for label in CITYSCAPES_LABELS}
+
+
+def rasterize(annotation: Mapping) -> np.ndarray:
+    """Draw an annotation's polygons in their order.
+
+    Args:
+        annotation: `imgHeight`, `imgWidth` and `objects`, each object with `label`, `polygon` and
+            optionally `deleted`. A name ending in `group` (`cargroup`) counts as its class.
+
+    Returns:
+        uint8 array (H, W) of Cityscapes label ids; 0 (unlabeled) where nothing was drawn.
+
+    Raises:
+        ValueError: An object's label is no Cityscapes label.
+    """
+    image = Image.new("L", (annotation["imgWidth"], annotation["imgHeight"]), 0)
+    draw = ImageDraw.Draw(image)
+    for item in annotation["objects"]:
+        name = item["label"]
+        if name not in _LABELS:
+            name = name.removesuffix("group")
+        if name not in _LABELS:
+            raise ValueError(f"label {item['label']!r} is no Cityscapes label")
+        # negative ids (license plate) are not drawn: what lies behind them keeps its label
+        if item.get("deleted") or _LABELS[name].id < 0:
+            continue
+        draw.polygon([tuple(point) for point in item["polygon"]], fill=_LABELS[name].id)
+    return np.asarray(image)

@@ -1,0 +1,110 @@
+"""mmengine's Runner, made to resume exactly, to load strictly and safely, to save atomically."""
+
+import os
+
+from mmengine.config import Config
+from mmengine.dist import master_only
+from mmengine.registry import DATA_SAMPLERS, DATASETS
+from mmengine.runner import Runner
+
+from rein.checkpoint import load_file, load_strictly, state_dict_of
+from rein.datasets.urban import check_folders, stamp_domains
+from rein.engine.config import resolve_paths
+from rein.engine.hooks import TrainableParametersHook, TrainedWeightsHook, unwrap
+from rein.engine.seeding import IterationSeedHook, SeededDataset, SeededSampler
+from rein.errors import UserError
+from rein.models.freezing import trained_state_dict
+
+
+class ReinRunner(Runner):
+    """Runs training and testing from a config; see mmengine's `Runner` for its arguments."""
+
+    @classmethod
+    def from_cfg(cls, cfg: Config) -> "ReinRunner":
+        """Build the runner.
+
+        Args:
+            cfg: The whole config. Relative paths that are not found in the working directory are
+                looked for in the repository; the config that checkpoints carry keeps them.
+        """
+        runner = super().from_cfg(resolve_paths(cfg))
+        runner.cfg = cfg
+        return runner
+
+    @staticmethod
+    def build_dataloader(dataloader, seed: int | None = None, diff_rank_seed: bool = False):
+        """Build a loader whose samples know their domain and, in training, their seed."""
+        if not isinstance(dataloader, dict):
+            return dataloader
+        dataloader = dict(dataloader)
+        if isinstance(dataloader["dataset"], dict):
+            check_folders(dataloader["dataset"])
+            dataset = DATASETS.build(dataloader["dataset"])
+            if hasattr(dataset, "full_init"):
+                dataset.full_init()
+            stamp_domains(dataset)
+            dataloader["dataset"] = dataset
+        if isinstance(dataloader["sampler"], dict) and seed is not None:
+            sampler = DATA_SAMPLERS.build(dataloader["sampler"], default_args=dict(
+                dataset=dataloader["dataset"], seed=None if diff_rank_seed else seed))
+            if hasattr(sampler, "skip"):  # infinite, hence for training
+                dataloader["dataset"] = SeededDataset(dataloader["dataset"], seed)
+                sampler = SeededSampler(sampler)
+            dataloader["sampler"] = sampler
+        if not dataloader.get("num_workers"):
+            dataloader.pop("persistent_workers", None)  # torch refuses it without workers
+        return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
+
+    def register_hooks(self, default_hooks=None, custom_hooks=None) -> None:
+        """Register the config's hooks and those every run has."""
+        super().register_hooks(default_hooks, custom_hooks)
+        for hook in (IterationSeedHook(), TrainableParametersHook(), TrainedWeightsHook()):
+            self.register_hook(hook)
+
+    def load_checkpoint(self, filename: str, map_location="cpu", **kwargs) -> dict:
+        """Load a checkpoint of ours or a published one, strictly and without running its code.
+
+        Args:
+            filename: A file of what was trained (the frozen rest is loaded from the pretrained
+                weights) or of the whole model.
+            map_location: Where its tensors go, as for `torch.load`.
+            **kwargs: Not used; mmengine's interface.
+
+        Returns:
+            The file's content.
+
+        Raises:
+            UserError: The file is missing, unsafe or does not fit.
+        """
+        checkpoint = load_file(filename, map_location=map_location)
+        self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
+        model = unwrap(self.model)
+        frozen = set(model.state_dict()) - set(trained_state_dict(model))
+        load_strictly(model, state_dict_of(checkpoint), filename, may_miss=frozen)
+        # mmengine would run this text as Python
+        checkpoint.get("meta", {}).pop("config", None)
+        self._has_loaded = True
+        self.logger.info(f"loaded {filename}")
+        return checkpoint
+
+    def resume(self, filename: str, *args, **kwargs) -> None:
+        """Resume training from a checkpoint that training saved.
+
+        Raises:
+            UserError: The file holds weights, but not the state of a training run.
+        """
+        missing = {"meta", "optimizer", "param_schedulers", "message_hub"} - set(
+            load_file(filename))
+        if missing:
+            raise UserError(
+                f"{filename}: cannot be resumed from, because it holds no "
+                f"{', '.join(sorted(missing))}. To start from its weights, use "
+                f"`--cfg-options load_from={filename}`.")
+        super().resume(filename, *args, **kwargs)
+
+    @master_only
+    def save_checkpoint(self, out_dir: str, filename: str, *args, **kwargs) -> None:
+        """Save beside the target and rename, so that a checkpoint is whole or not there."""
+        temporary = f".{filename}.part"
+        super().save_checkpoint(out_dir, temporary, *args, **kwargs)
+        os.replace(os.path.join(out_dir, temporary), os.path.join(out_dir, filename))

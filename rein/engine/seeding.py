@@ -1,0 +1,85 @@
+"""Randomness as a function of (seed, iteration): a resumed run sees what it would have seen.
+
+Without this, a resumed run draws other crops and other loss points than an uninterrupted one, and
+the crops depend on the number of workers.
+"""
+
+import random
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from mmengine.dist import get_rank
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+from torch.utils.data import Dataset, Sampler
+
+
+def seed_everything(*entropy: int) -> None:
+    """Seed Python's, NumPy's and torch's generators from several integers."""
+    state = np.random.SeedSequence([int(value) for value in entropy]).generate_state(3)
+    random.seed(int(state[0]))
+    np.random.seed(int(state[1]))
+    torch.manual_seed(int(state[2]))
+
+
+class SeededDataset(Dataset):
+    """A dataset whose augmentation depends on (seed, position in the stream) alone.
+
+    Args:
+        dataset: The dataset; its transforms draw from the global generators.
+        seed: The run's seed.
+    """
+
+    def __init__(self, dataset: Dataset, seed: int) -> None:
+        self.dataset = dataset
+        self.seed = seed
+
+    def __getattr__(self, name):
+        if name == "dataset":  # not there yet while a worker unpickles
+            raise AttributeError(name)
+        return getattr(self.dataset, name)
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, item: tuple[int, int]):
+        index, position = item
+        seed_everything(self.seed, position)
+        return self.dataset[index]
+
+
+class SeededSampler(Sampler):
+    """Numbers the indices of an infinite sampler: yields (index, position in the global stream).
+
+    Args:
+        sampler: mmengine's `InfiniteSampler`; this process's share is every world-size-th index.
+    """
+
+    def __init__(self, sampler: Sampler) -> None:
+        self.sampler = sampler
+        self.skipped = 0
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        world_size, rank = self.sampler.world_size, self.sampler.rank
+        for i, index in enumerate(self.sampler, start=self.skipped):
+            yield index, i * world_size + rank
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def skip(self, num_samples: int) -> None:
+        """Continue after the first `num_samples` of this process, without loading them."""
+        self.sampler.skip(num_samples)
+        self.skipped = num_samples
+
+
+@HOOKS.register_module()
+class IterationSeedHook(Hook):
+    """Seeds the model's random draws (loss points, dropout) from (seed, iteration, process)."""
+
+    priority = "VERY_HIGH"
+
+    def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
+        """Seed before the forward pass, after the batch was loaded."""
+        seed_everything(runner.seed, batch_idx, get_rank())

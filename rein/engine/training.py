@@ -1,0 +1,52 @@
+"""Training from a config, as tools/train.py does it."""
+
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.runner import find_latest_checkpoint
+
+from rein.engine.runner import ReinRunner
+from rein.errors import UserError
+
+
+def train(
+    cfg: Config,
+    name: str,
+    work_dir: str | None = None,
+    resume: str | None = None,
+    amp: bool = False,
+    launcher: str = "none",
+) -> str:
+    """Train a model.
+
+    Args:
+        cfg: The whole config; it is changed to what is run.
+        name: Name of the run.
+        work_dir: Where logs and checkpoints go. Default: the config's, else work_dirs/NAME.
+        resume: A checkpoint to continue from, or "auto" for the latest in the work dir.
+        amp: Train in mixed precision.
+        launcher: none, pytorch, slurm or mpi.
+
+    Returns:
+        The last checkpoint's path.
+
+    Raises:
+        UserError: Data, weights or a checkpoint are missing or do not fit.
+    """
+    cfg.work_dir = work_dir or cfg.get("work_dir") or str(Path("work_dirs") / name)
+    cfg.launcher = launcher
+    if amp:
+        if not torch.cuda.is_available():
+            raise UserError("--amp needs a GPU, and torch finds none. Leave it out.")
+        cfg.optim_wrapper.update(type="AmpOptimWrapper", loss_scale="dynamic")
+    if resume == "auto":
+        resume = find_latest_checkpoint(cfg.work_dir)
+        if resume is None:
+            raise UserError(f"{cfg.work_dir}: no checkpoint to resume from. Leave --resume out, or "
+                            "name one, or give the run's --work-dir.")
+    if resume:
+        cfg.resume, cfg.load_from = True, resume
+    runner = ReinRunner.from_cfg(cfg)
+    runner.train()
+    return find_latest_checkpoint(cfg.work_dir) or cfg.work_dir

@@ -1,0 +1,273 @@
+"""Pictures of predictions: coloured label maps, side by side, and sheets over all domains.
+
+Sources: the Cityscapes palette in `rein.datasets.label_maps`.
+"""
+
+import itertools
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import mmcv
+import numpy as np
+from mmengine.dist import all_gather_object, is_main_process
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.registry import HOOKS
+from PIL import Image, ImageDraw, ImageFont
+
+from rein.datasets.label_maps import CLASSES, IGNORE_INDEX, PALETTE
+from rein.datasets.urban import domain_title
+
+Palette = Sequence[Sequence[int]]
+
+_PAPER, _INK, _FAINT = (255, 255, 255), (24, 24, 27), (113, 113, 122)
+_WRONG, _IGNORED = (229, 57, 53), (0, 0, 0)
+_MARGIN, _GAP, _LINE = 24, 10, 34
+_CHIP, _LEGEND_CELL, _LEGEND_LINE = 18, 145, 26
+_COMPRESS_LEVEL = 3
+_TITLES = ("image", "truth", "prediction", "errors")
+
+
+class SheetRow(NamedTuple):
+    """One row of a contact sheet.
+
+    Args:
+        name: Printed in the margin, such as "Cityscapes".
+        note: Printed below the name in grey, such as "mIoU 66.4"; lines split at newlines.
+        images: RGB uint8 (H, W, 3), one per column, all of one shape.
+    """
+
+    name: str
+    note: str
+    images: Sequence[np.ndarray]
+
+
+def color_map(seg_map: np.ndarray, palette: Palette = PALETTE) -> np.ndarray:
+    """Paint each class in its colour.
+
+    Args:
+        seg_map: Classes (H, W), integers in [0, 255]; without a colour of its own: black.
+        palette: RGB of each class, uint8 range.
+
+    Returns:
+        RGB uint8 (H, W, 3).
+    """
+    table = np.zeros((256, 3), np.uint8)
+    table[:len(palette)] = palette
+    return table[np.asarray(seg_map, np.uint8)]
+
+
+def overlay(
+    image: np.ndarray, seg_map: np.ndarray, palette: Palette = PALETTE, alpha: float = 0.5,
+) -> np.ndarray:
+    """Lay the classes' colours over an image.
+
+    Args:
+        image: RGB uint8 (H, W, 3).
+        seg_map: Classes (H, W), integers in [0, 255]; where a class has no colour (255: ignored)
+            the image stays as it is.
+        palette: RGB of each class, uint8 range.
+        alpha: Share of the colour in [0, 1]; 0 leaves the image.
+
+    Returns:
+        RGB uint8 (H, W, 3).
+    """
+    if image.shape[:2] != seg_map.shape:
+        raise ValueError(f"image is {image.shape[:2]}, but seg_map {seg_map.shape} (height, width)")
+    mixed = (1 - alpha) * image + alpha * color_map(seg_map, palette)
+    known = (seg_map < len(palette))[..., None]
+    return np.where(known, np.rint(mixed), image).astype(np.uint8)
+
+
+def error_map(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Paint wrong pixels red, right ones white and ignored ones black.
+
+    Args:
+        prediction: Classes (H, W).
+        truth: Classes (H, W), 255 where ignored.
+
+    Returns:
+        RGB uint8 (H, W, 3).
+    """
+    colors = np.where((prediction == truth)[..., None], _PAPER, _WRONG)
+    return np.where((truth == IGNORE_INDEX)[..., None], _IGNORED, colors).astype(np.uint8)
+
+
+def _text(draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, size: int, fill) -> None:
+    draw.text(at, text, fill, ImageFont.load_default(size=size))
+
+
+def _thumbnail(image: np.ndarray, width: int) -> Image.Image:
+    """Scale a picture to a width, or to six tenths of it in height where it is upright."""
+    picture = Image.fromarray(image)
+    scale = min(width / picture.width, 0.6 * width / picture.height)
+    size = tuple(max(round(side * scale), 1) for side in picture.size)
+    # Label maps have few colours and get no new ones from the overshoot of a sharp filter.
+    is_photo = picture.getcolors(maxcolors=256) is None
+    return picture.resize(size, Image.Resampling.LANCZOS if is_photo else Image.Resampling.BOX)
+
+
+def _draw_row(
+    sheet: Image.Image, row: SheetRow, pictures: Sequence[Image.Image], columns: Sequence[int],
+    top: int,
+) -> None:
+    draw = ImageDraw.Draw(sheet)
+    _text(draw, (_MARGIN, top), row.name, 17, _INK)
+    _text(draw, (_MARGIN, top + 26), row.note, 14, _FAINT)
+    for picture, x in zip(pictures, columns, strict=True):
+        sheet.paste(picture, (x, top))
+
+
+def _draw_legend(
+    sheet: Image.Image, top: int, columns: int, entries: Sequence[tuple[str, Sequence[int]]],
+) -> None:
+    draw = ImageDraw.Draw(sheet)
+    for i, (name, color) in enumerate(entries):
+        x = _MARGIN + (i % columns) * _LEGEND_CELL
+        y = top + (i // columns) * _LEGEND_LINE
+        draw.rounded_rectangle((x, y, x + _CHIP, y + _CHIP), 4, tuple(color))
+        _text(draw, (x + _CHIP + 8, y), name, 14, _INK)
+
+
+def contact_sheet(
+    rows: Sequence[SheetRow], titles: Sequence[str], out: str | Path, heading: str = "",
+    classes: Sequence[str] = CLASSES, palette: Palette = PALETTE, cell_width: int = 360,
+) -> None:
+    """Draw rows of pictures with their names in the margin and the class colours below.
+
+    Args:
+        rows: One per domain or sample.
+        titles: Heading of each column, such as ("image", "truth", "prediction").
+        out: PNG to write.
+        heading: Title of the sheet.
+        classes: Names of the legend.
+        palette: RGB of each class, uint8 range.
+        cell_width: Width of a column in pixels.
+    """
+    pictures = [[_thumbnail(image, cell_width) for image in row.images] for row in rows]
+    names_width = max(ImageFont.load_default(size=17).getlength(row.name) for row in rows)
+    left = _MARGIN + int(names_width) + _MARGIN
+    width = left + len(titles) * (cell_width + _GAP) - _GAP + _MARGIN
+    top = _MARGIN + _LINE * (2 if heading else 1)
+    tops = list(itertools.accumulate((line[0].height + _GAP for line in pictures), initial=top))
+    entries = [*zip(classes, palette, strict=True), ("ignored", _IGNORED)]
+    legend_lines = math.ceil(len(entries) / max((width - _MARGIN) // _LEGEND_CELL, 1))
+    height = tops[-1] + _GAP + legend_lines * _LEGEND_LINE + _MARGIN
+    sheet = Image.new("RGB", (width, height), _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    columns = [left + i * (cell_width + _GAP) for i in range(len(titles))]
+    _text(draw, (_MARGIN, _MARGIN - 4), heading, 22, _INK)
+    for title, x in zip(titles, columns, strict=True):
+        _text(draw, (x, top - 24), title, 15, _FAINT)
+    for row, line, y in zip(rows, pictures, tops, strict=False):
+        _draw_row(sheet, row, line, columns, y)
+    _draw_legend(sheet, tops[-1] + _GAP, math.ceil(len(entries) / legend_lines), entries)
+    save_png(sheet, out)
+
+
+def save_png(picture: Image.Image, path: str | Path) -> None:
+    """Write a PNG; its folder is made where missing, and nothing half-written keeps the name."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    picture.save(part, format="PNG", compress_level=_COMPRESS_LEVEL)
+    os.replace(part, path)
+
+
+class _Shown(NamedTuple):
+    """A sample kept for the sheet."""
+
+    img_path: str
+    images: list[np.ndarray]
+
+
+@HOOKS.register_module()
+class PredictionPictures(Hook):
+    """Save each test sample as image | truth | prediction, and a sheet over the domains.
+
+    Writes <out_dir>/<domain>/<image name>.png at the image's size and <out_dir>/sheet.png.
+
+    Args:
+        out_dir (str): Folder for the pictures.
+        samples (int): Rows of the sheet for each domain: its first samples in order of path.
+        errors (bool): Add a column where wrong pixels are red.
+        heading (str): Title of the sheet.
+    """
+
+    def __init__(self, out_dir: str, samples: int = 1, errors: bool = False, heading: str = ""):
+        self.out_dir = Path(out_dir)
+        self.samples = samples
+        self.errors = errors
+        self.heading = heading
+        self._shown: dict[str, list[_Shown]] = {}
+
+    def before_test_epoch(self, runner) -> None:
+        """Forget what an earlier test showed."""
+        self._shown = {}
+
+    def after_test_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
+        """Save the pictures of one batch.
+
+        Args:
+            runner: The runner; its test dataset names the colours.
+            batch_idx (int): Not used.
+            data_batch (dict, optional): Not used.
+            outputs (Sequence[SegDataSample]): Predictions with `domain` and `img_path`.
+        """
+        palette = runner.test_dataloader.dataset.metainfo["palette"]
+        for sample in outputs:
+            domain = sample.metainfo.get("domain", "unnamed")
+            images = self._draw(sample, palette)
+            side_by_side = Image.fromarray(np.concatenate(images, axis=1))
+            name = f"{Path(sample.img_path).stem}.png"
+            save_png(side_by_side, self.out_dir / domain / name)
+            self._keep(domain, [_Shown(sample.img_path, images)])
+
+    def _draw(self, sample, palette: Palette) -> list[np.ndarray]:
+        prediction = sample.pred_sem_seg.data.squeeze(0).cpu().numpy()
+        image = mmcv.imread(sample.img_path, channel_order="rgb")
+        if image.shape[:2] != prediction.shape:
+            image = mmcv.imresize(image, prediction.shape[::-1])
+        if "gt_sem_seg" not in sample:
+            return [image, color_map(prediction, palette)]
+        truth = sample.gt_sem_seg.data.squeeze(0).cpu().numpy()
+        images = [image, color_map(truth, palette), color_map(prediction, palette)]
+        return [*images, error_map(prediction, truth)] if self.errors else images
+
+    def _keep(self, domain: str, shown: list[_Shown]) -> None:
+        """Keep the first samples of a domain in order of path."""
+        candidates = self._shown.get(domain, []) + shown
+        self._shown[domain] = sorted(candidates, key=lambda one: one.img_path)[:self.samples]
+
+    def after_test_epoch(self, runner, metrics=None) -> None:
+        """Draw the sheet from all processes' samples.
+
+        Args:
+            runner: The runner; its test dataset names the classes and colours.
+            metrics (dict, optional): The mIoUs printed in the margin and the heading.
+        """
+        kept, self._shown = all_gather_object(self._shown), {}
+        for part in kept:
+            for domain, shown in part.items():
+                self._keep(domain, shown)
+        rows = [
+            SheetRow(domain_title(domain), _miou(metrics, domain), one.images)
+            for domain, shown in self._shown.items() for one in shown
+        ]
+        if not rows or not is_main_process():
+            return
+        titles = ("image", "prediction") if len(rows[0].images) == 2 else _TITLES
+        heading = " · ".join(filter(None, (self.heading, _miou(metrics, "mean"))))
+        meta = runner.test_dataloader.dataset.metainfo
+        path = self.out_dir / "sheet.png"
+        contact_sheet(
+            rows, titles[:len(rows[0].images)], path, heading, meta["classes"], meta["palette"])
+        print_log(f"pictures are in {self.out_dir}, an overview is {path}", logger="current")
+
+
+def _miou(metrics: dict | None, domain: str) -> str:
+    value = (metrics or {}).get(f"{domain}_mIoU")
+    return "" if value is None else f"{'mean ' * (domain == 'mean')}mIoU {value:.1f}"

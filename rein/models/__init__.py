@@ -1,0 +1,20 @@
+"""Models: adapters, backbones, decode heads and segmentors."""
+
+from rein.models.adapters import LoRAReins, Reins
+from rein.models.backbones import (
+    DinoVisionTransformer,
+    ReinsDinoVisionTransformer,
+    VisionFoundationModel,
+)
+from rein.models.decode_heads import ReinMask2FormerHead
+from rein.models.segmentors import FrozenBackboneEncoderDecoder
+
+__all__ = [
+    "DinoVisionTransformer",
+    "FrozenBackboneEncoderDecoder",
+    "LoRAReins",
+    "ReinMask2FormerHead",
+    "Reins",
+    "ReinsDinoVisionTransformer",
+    "VisionFoundationModel",
+]

@@ -1,0 +1,155 @@
+"""Rein adapters: learnable tokens that refine the features of a frozen backbone, block by block.
+
+Source: Wei et al., "Stronger, Fewer, & Superior", CVPR 2024 (arXiv:2312.04265), section 3.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+
+@MODELS.register_module()
+class Reins(nn.Module):
+    """Rein adapter with one full-rank set of tokens per block (arXiv:2312.04265, section 3.2).
+
+    For block i with patch features f (n x c) and tokens T_i (m x c):
+
+        S  = softmax(f T_i^T / sqrt(c))            over the m tokens
+        D  = S[:, 1:] (T_i[1:] W_T + b_T)          token 0 is a sink
+        f' = f + s * ((D + f) W_f + b_f)
+
+    The tokens of all blocks also give the decode head's queries, see `queries`.
+
+    Args:
+        num_layers (int): Blocks to refine, N; each has its own tokens.
+        embed_dims (int): Channels c of the frozen features.
+        patch_size (int): Patch size p of the backbone; only sets the range tokens are drawn from.
+        query_dims (int): Channels q of the linked queries; the head's feature channels.
+        token_length (int): Tokens per block, m; with linked queries the head has as many queries.
+        use_softmax (bool): False: plain dot products instead of the softmax.
+        link_token_to_query (bool): Whether `queries` is available.
+        scale_init (float): Initial value of the learnable scale s.
+        zero_mlp_delta_f (bool): Start from W_f = 0 with s fixed at 1, instead of a small s.
+    """
+
+    def __init__(
+        self,
+        num_layers: int,
+        embed_dims: int,
+        patch_size: int,
+        query_dims: int = 256,
+        token_length: int = 100,
+        use_softmax: bool = True,
+        link_token_to_query: bool = True,
+        scale_init: float = 0.001,
+        zero_mlp_delta_f: bool = False,
+    ) -> None:
+        super().__init__()
+        self.num_layers = num_layers
+        self.embed_dims = embed_dims
+        self.patch_size = patch_size
+        self.query_dims = query_dims
+        self.token_length = token_length
+        self.use_softmax = use_softmax
+        self.link_token_to_query = link_token_to_query
+        self.zero_mlp_delta_f = zero_mlp_delta_f
+
+        self.create_tokens()
+        self.mlp_token2feat = nn.Linear(embed_dims, embed_dims)
+        self.mlp_delta_f = nn.Linear(embed_dims, embed_dims)
+        nn.init.kaiming_uniform_(self.mlp_token2feat.weight, a=math.sqrt(5))
+        nn.init.kaiming_uniform_(self.mlp_delta_f.weight, a=math.sqrt(5))
+        if zero_mlp_delta_f:
+            self.scale = 1.0
+            nn.init.zeros_(self.mlp_delta_f.weight)
+            nn.init.zeros_(self.mlp_delta_f.bias)
+        else:
+            self.scale = nn.Parameter(torch.tensor(float(scale_init)))
+        if link_token_to_query:
+            self.transform = nn.Linear(embed_dims, query_dims)
+            self.merge = nn.Linear(3 * query_dims, query_dims)
+
+    def create_tokens(self) -> None:
+        """Create the token parameters; U(-a, a) with a as in visual prompt tuning."""
+        self.learnable_tokens = nn.Parameter(
+            torch.empty(self.num_layers, self.token_length, self.embed_dims))
+        bound = math.sqrt(6 / (3 * self.patch_size**2 + self.embed_dims))
+        nn.init.uniform_(self.learnable_tokens, -bound, bound)
+
+    def tokens(self, layer: int | None = None) -> Tensor:
+        """Return the tokens of one block (m, c), or of all blocks (N, m, c)."""
+        return self.learnable_tokens if layer is None else self.learnable_tokens[layer]
+
+    def forward(self, feats: Tensor, layer: int, num_prefix_tokens: int = 1) -> Tensor:
+        """Refine the output of one block.
+
+        Args:
+            feats: (B, prefix + n, c), prefix tokens (class token, registers) first.
+            layer: Index of the block, 0 to N - 1.
+            num_prefix_tokens: Tokens at the front that pass unchanged.
+
+        Returns:
+            (B, prefix + n, c).
+        """
+        prefix, patches = feats[:, :num_prefix_tokens], feats[:, num_prefix_tokens:]
+        delta = self._delta(patches, self.tokens(layer))
+        patches = patches + self.scale * self.mlp_delta_f(delta + patches)
+        return torch.cat((prefix, patches), dim=1)
+
+    def _delta(self, patches: Tensor, tokens: Tensor) -> Tensor:
+        """Read from the tokens what each patch lacks: (B, n, c) from patches and (m, c) tokens."""
+        attention = F.linear(patches, tokens)
+        if self.use_softmax:
+            attention = (attention * self.embed_dims**-0.5).softmax(dim=-1)
+        # token 0 absorbs attention that should change nothing
+        return attention[..., 1:] @ self.mlp_token2feat(tokens[1:])
+
+    def queries(self) -> Tensor:
+        """Link the tokens of all blocks to the head's queries.
+
+        Returns:
+            (m, q): per query channel the maximum and mean over the blocks and the last block's
+            value, interleaved, merged by one linear layer.
+
+        Raises:
+            RuntimeError: Built with `link_token_to_query=False`.
+        """
+        if not self.link_token_to_query:
+            raise RuntimeError("this adapter was built with link_token_to_query=False")
+        per_layer = self.transform(self.tokens())  # (N, m, q)
+        merged = torch.stack((per_layer.amax(0), per_layer.mean(0), per_layer[-1]), dim=-1)
+        return self.merge(merged.flatten(-2))
+
+
+@MODELS.register_module()
+class LoRAReins(Reins):
+    """Rein adapter whose tokens are low rank, T_i = A_i B_i (arXiv:2312.04265, section 3.3).
+
+    Args:
+        lora_dim (int): Rank r of the tokens, much smaller than c.
+        **kwargs: As for `Reins`.
+    """
+
+    def __init__(self, lora_dim: int = 16, **kwargs) -> None:
+        self.lora_dim = lora_dim
+        super().__init__(**kwargs)
+
+    def create_tokens(self) -> None:
+        """Create the factors A (N, m, r) and B (N, r, c), each U(-a, a)."""
+        self.learnable_tokens_a = nn.Parameter(
+            torch.empty(self.num_layers, self.token_length, self.lora_dim))
+        self.learnable_tokens_b = nn.Parameter(
+            torch.empty(self.num_layers, self.lora_dim, self.embed_dims))
+        bound = math.sqrt(
+            6 / (3 * self.patch_size**2 + math.sqrt(self.embed_dims * self.lora_dim)))
+        nn.init.uniform_(self.learnable_tokens_a, -bound, bound)
+        nn.init.uniform_(self.learnable_tokens_b, -bound, bound)
+
+    def tokens(self, layer: int | None = None) -> Tensor:
+        """Return the tokens of one block (m, c), or of all blocks (N, m, c)."""
+        if layer is None:
+            return self.learnable_tokens_a @ self.learnable_tokens_b
+        return self.learnable_tokens_a[layer] @ self.learnable_tokens_b[layer]

@@ -1,0 +1,92 @@
+"""DINOv2 under its published type names and keyword arguments, built from timm's network.
+
+Source: DINOv2 (Oquab et al., arXiv:2304.07193). timm's VisionTransformer computes the same and has
+the same parameter names.
+"""
+
+from collections.abc import Sequence
+
+from mmseg.registry import MODELS
+from timm.layers import SwiGLUPacked
+from timm.models.vision_transformer import VisionTransformer
+from torch import nn
+
+from rein.models.backbones.vfm import VisionFoundationModel
+
+
+@MODELS.register_module()
+class DinoVisionTransformer(VisionFoundationModel):
+    """A DINOv2 network that trains as a whole (full fine-tuning), or frozen by its segmentor.
+
+    Args:
+        img_size (int | Sequence[int]): Height and width its position grid was made for, pixels.
+        patch_size (int): Side of a patch, pixels.
+        embed_dim (int): Channels C.
+        depth (int): Blocks N.
+        num_heads (int): Attention heads.
+        mlp_ratio (float): Width of the hidden layer over C.
+        ffn_layer (str): 'mlp', or 'swiglufused' as in ViT-g.
+        init_values (float): Initial layer scale.
+        num_register_tokens (int): Registers, 0 or 4 (Darcet et al., arXiv:2309.16588).
+        qkv_bias (bool): Biases in the attention's input projection.
+        proj_bias (bool): Biases in the attention's output projection.
+        ffn_bias (bool): Has to be True, as in every released DINOv2.
+        block_chunks (int): Has to be 0, as in every released DINOv2.
+        **kwargs: As for `VisionFoundationModel`.
+    """
+
+    FROZEN = False
+
+    def __init__(
+        self,
+        img_size: int | Sequence[int] = 512,
+        patch_size: int = 16,
+        embed_dim: int = 1024,
+        depth: int = 24,
+        num_heads: int = 16,
+        mlp_ratio: float = 4,
+        ffn_layer: str = "mlp",
+        init_values: float = 1e-5,
+        num_register_tokens: int = 0,
+        qkv_bias: bool = True,
+        proj_bias: bool = True,
+        ffn_bias: bool = True,
+        block_chunks: int = 0,
+        **kwargs,
+    ) -> None:
+        if not ffn_bias or block_chunks:
+            raise ValueError(
+                f"ffn_bias={ffn_bias}, block_chunks={block_chunks}: released DINOv2 weights have "
+                "ffn_bias=True, block_chunks=0.")
+        network = VisionTransformer(
+            img_size=img_size, patch_size=patch_size, embed_dim=embed_dim, depth=depth,
+            num_heads=num_heads, init_values=init_values, qkv_bias=qkv_bias, proj_bias=proj_bias,
+            reg_tokens=num_register_tokens, no_embed_class=num_register_tokens > 0,
+            num_classes=0, dynamic_img_size=True, dynamic_img_pad=True,
+            **_feed_forward(ffn_layer, mlp_ratio))
+        super().__init__(network, frozen=self.FROZEN, **kwargs)
+
+
+@MODELS.register_module()
+class ReinsDinoVisionTransformer(DinoVisionTransformer):
+    """A frozen DINOv2 network with a Rein adapter after every block (arXiv:2312.04265).
+
+    Args:
+        reins_config (dict): The adapter, `Reins` or `LoRAReins`.
+        **kwargs: As for `DinoVisionTransformer`.
+    """
+
+    FROZEN = True
+
+    def __init__(self, reins_config: dict, **kwargs) -> None:
+        super().__init__(reins_config=reins_config, **kwargs)
+
+
+def _feed_forward(ffn_layer: str, mlp_ratio: float) -> dict:
+    """Return timm's arguments for a DINOv2 feed-forward layer."""
+    if ffn_layer == "mlp":
+        return dict(mlp_ratio=mlp_ratio)
+    if ffn_layer in ("swiglu", "swiglufused"):
+        # DINOv2 shrinks a gated layer to 2/3; timm counts both of its halves
+        return dict(mlp_ratio=mlp_ratio * 2 / 3 * 2, mlp_layer=SwiGLUPacked, act_layer=nn.SiLU)
+    raise ValueError(f"ffn_layer {ffn_layer!r} is unknown; known: mlp, swiglu, swiglufused.")

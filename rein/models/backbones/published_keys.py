@@ -1,0 +1,78 @@
+"""The two-way table between parameter names in memory and in checkpoints.
+
+In memory a backbone is `model` (timm's network) beside `reins` (the adapter). Checkpoints name the
+same parameters as DINOv2 and the published Rein project do: no `model.`, and DINOv2's own words
+where timm has others.
+"""
+
+import re
+from collections.abc import MutableMapping
+
+import torch
+from torch import Tensor, nn
+
+IN_MEMORY = "model."
+ADAPTER = "reins."
+
+# (timm's name, DINOv2's name), each a whole dotted part of a key
+_SWIGLU_RENAMES = (("mlp.fc1", "mlp.w12"), ("mlp.fc2", "mlp.w3"))
+_REGISTER_RENAMES = (("reg_token", "register_tokens"),)
+
+PRETRAINING_ONLY = ("mask_token",)
+"""Weights of DINOv2 files that no forward pass here reads."""
+
+
+def _renames(model: nn.Module) -> tuple[tuple[str, str], ...]:
+    """Return the renames that apply to a network: SwiGLU layers and registers have their own."""
+    swiglu = any(re.search(r"Glu|GLU", type(block.mlp).__name__) for block in model.blocks[:1])
+    return (_SWIGLU_RENAMES if swiglu else ()) + _REGISTER_RENAMES
+
+
+def _has_separate_class_position(model: nn.Module) -> bool:
+    """Tell whether timm adds the class token's position to the token itself (registers)."""
+    return getattr(model, "no_embed_class", False) and getattr(model, "cls_token", None) is not None
+
+
+def to_published(
+    module: nn.Module, state_dict: MutableMapping[str, Tensor], prefix: str, metadata: dict,
+) -> None:
+    """Rename the entries of a backbone's new state dict in place (a state dict post-hook)."""
+    inner = prefix + IN_MEMORY
+    renames = _renames(module.model)
+    for name in [name for name in state_dict if name.startswith(inner)]:
+        value = state_dict.pop(name)
+        name = name.removeprefix(inner)
+        for ours, published in renames:
+            name = re.sub(rf"\b{re.escape(ours)}\b", published, name)
+        if name == "pos_embed" and _has_separate_class_position(module.model):
+            # the class token holds its position already: a zero stands for it in the file
+            padded = torch.cat((torch.zeros_like(value[:, :1]), value), dim=1)
+            value = nn.Parameter(padded.detach(), value.requires_grad)
+        state_dict[prefix + name] = value
+
+
+def from_published(
+    module: nn.Module, state_dict: MutableMapping[str, Tensor], prefix: str, *unused,
+) -> None:
+    """Rename a file's entries in place to those in memory (a load pre-hook)."""
+    renames = _renames(module.model)
+    for name in [name for name in state_dict if name.startswith(prefix)]:
+        short = name.removeprefix(prefix)
+        if short.startswith((ADAPTER, IN_MEMORY)):
+            continue
+        value = state_dict.pop(name)
+        if short in PRETRAINING_ONLY:
+            continue
+        for ours, published in renames:
+            short = re.sub(rf"\b{re.escape(published)}\b", ours, short)
+        state_dict[prefix + IN_MEMORY + short] = value
+    _move_class_position(module.model, state_dict, prefix + IN_MEMORY)
+
+
+def _move_class_position(model: nn.Module, state_dict: MutableMapping, inner: str) -> None:
+    """Add the class token's position to the token where timm wants it so."""
+    position, token = state_dict.get(inner + "pos_embed"), state_dict.get(inner + "cls_token")
+    if not _has_separate_class_position(model) or position is None or token is None:
+        return
+    state_dict[inner + "cls_token"] = token + position[:, :1]
+    state_dict[inner + "pos_embed"] = position[:, 1:]

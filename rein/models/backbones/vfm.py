@@ -1,0 +1,151 @@
+"""Any vision transformer of timm as a frozen backbone with an adapter after every block.
+
+Sources: timm (https://github.com/huggingface/pytorch-image-models) for the networks; Wei et al.,
+arXiv:2312.04265 for where the adapter goes and for the feature pyramid.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+import timm
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+from rein.checkpoint import load_file, load_strictly, state_dict_of
+from rein.models.backbones.published_keys import from_published, to_published
+from rein.models.freezing import freeze
+
+PYRAMID_STRIDES = (4, 8, 16, 32)
+
+
+@MODELS.register_module()
+class VisionFoundationModel(BaseModule):
+    """A vision foundation model whose four intermediate maps become a feature pyramid.
+
+    Args:
+        model (str | nn.Module): Name of a timm model, or the model. It needs `blocks` and
+            `forward_intermediates`, as timm's vision transformers have.
+        out_indices (Sequence[int]): Blocks whose outputs become the maps, shallow to deep; the
+            first becomes the finest. Default: four, evenly spaced (7, 11, 15, 23 of 24 blocks).
+        reins_config (dict, optional): Adapter to build; it refines the output of every block.
+        frozen (bool): Keep the model's weights out of training. The adapter always trains.
+        init_cfg (dict, optional): `dict(type='Pretrained', checkpoint=PATH)` with weights of the
+            model alone, as tools/convert_models writes them.
+        **kwargs: Passed to `timm.create_model` if `model` is a name.
+
+    Shape:
+        Images (B, 3, H, W), normalised, any H and W; they are zero-padded on the right and at
+        the bottom to multiples of the patch size. Maps (B, C, h, w) at strides 4, 8, 16, 32 of
+        the padded image.
+    """
+
+    def __init__(
+        self,
+        model: str | nn.Module,
+        out_indices: Sequence[int] | None = None,
+        reins_config: dict | None = None,
+        frozen: bool = True,
+        init_cfg: dict | None = None,
+        **kwargs,
+    ) -> None:
+        super().__init__(init_cfg=init_cfg)
+        if isinstance(model, str):
+            model = timm.create_model(
+                model, num_classes=0, dynamic_img_size=True, dynamic_img_pad=True, **kwargs)
+        self.model = model
+        self.out_indices = tuple(out_indices or _default_out_indices(len(model.blocks)))
+        self.embed_dims = model.embed_dim
+        self.frozen = frozen
+        if frozen:
+            freeze(self.model)
+        self.reins = MODELS.build(reins_config) if reins_config else None
+        if self.reins is not None:
+            self._attach_adapter()
+        # state dicts hold the published names, whatever the nesting in memory
+        self.register_state_dict_post_hook(to_published)
+        self.register_load_state_dict_pre_hook(from_published)
+
+    def _attach_adapter(self) -> None:
+        """Refine every block's output before the next block sees it."""
+        found, expected = self.reins.num_layers, len(self.model.blocks)
+        if found != expected or self.reins.embed_dims != self.embed_dims:
+            raise ValueError(
+                f"the adapter has num_layers={found}, embed_dims={self.reins.embed_dims}; "
+                f"the backbone has {expected} blocks of width {self.embed_dims}.")
+        for layer, block in enumerate(self.model.blocks):
+            block.register_forward_hook(partial(self._refine, layer))
+
+    def _refine(self, layer: int, block: nn.Module, inputs: tuple, output: Tensor) -> Tensor:
+        """Forward hook of block `layer`: the adapter's output replaces the block's."""
+        return self.reins(output, layer, self.model.num_prefix_tokens)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...] | tuple[tuple[Tensor, ...], Tensor]:
+        """Compute the feature pyramid.
+
+        Args:
+            images: (B, 3, H, W), normalised.
+
+        Returns:
+            Four maps (B, C, H/4, W/4) to (B, C, H/32, W/32); with an adapter that links its
+            tokens to queries, a pair of these and the queries (m, q).
+        """
+        taken = sorted(set(self.out_indices))
+        outputs = dict(zip(taken, self.model.forward_intermediates(
+            images, indices=taken, norm=False, stop_early=True, output_fmt="NCHW",
+            intermediates_only=True), strict=True))
+        maps = [outputs[index] for index in self.out_indices]
+        patch_height, patch_width = self.model.patch_embed.patch_size
+        pyramid = tuple(
+            _resize(x, (round(x.shape[-2] * patch_height / stride),
+                        round(x.shape[-1] * patch_width / stride)))
+            for x, stride in zip(maps, PYRAMID_STRIDES, strict=True))
+        if self.reins is not None and self.reins.link_token_to_query:
+            return pyramid, self.reins.queries()
+        return pyramid
+
+    def train(self, mode: bool = True) -> "VisionFoundationModel":
+        """Set the mode; a frozen model stays in evaluation mode."""
+        super().train(mode)
+        if self.frozen:
+            self.model.eval()
+        return self
+
+    def init_weights(self) -> None:
+        """Load the pretrained weights named by `init_cfg`.
+
+        Raises:
+            UserError: The file is missing or does not fit.
+        """
+        if self.init_cfg is None or self.is_init:
+            return
+        path = self.init_cfg["checkpoint"]
+        self.load_pretrained(state_dict_of(load_file(path)), path)
+        self.is_init = True
+
+    def load_pretrained(self, state_dict: dict[str, Tensor], source: str) -> None:
+        """Load weights of the model alone (no adapter), strictly.
+
+        Args:
+            state_dict: Weights under DINOv2's names, without prefix.
+            source: The file, for messages.
+        """
+        adapter = {name for name in self.state_dict() if name.startswith("reins.")}
+        load_strictly(self, state_dict, source, may_miss=adapter)
+
+
+def _default_out_indices(depth: int) -> list[int]:
+    """Return four blocks, evenly spaced but for the deepest; as published for 24 blocks."""
+    if depth == 24:
+        return [7, 11, 15, 23]
+    return [max(depth * i // 4 - 1, 0) for i in (1, 2, 3, 4)]
+
+
+def _resize(feats: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize maps (B, C, h, w) to `size` (at least 1 x 1), bilinear."""
+    size = tuple(max(side, 1) for side in size)
+    if tuple(feats.shape[-2:]) == size:
+        return feats
+    return F.interpolate(feats, size=size, mode="bilinear", align_corners=False)
+

@@ -1,0 +1,147 @@
+"""Mask2Former head whose queries come from the backbone's adapter.
+
+Sources: Cheng et al., Mask2Former (arXiv:2112.01527), as implemented by mmdet and mmseg, which do
+all that is not overridden here; Wei et al., arXiv:2312.04265, section 3.3 for the linked queries.
+"""
+
+import torch
+import torch.nn.functional as F
+from mmengine.config import ConfigDict
+from mmseg.models.decode_heads import Mask2FormerHead
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+FINEST_STRIDE = 4
+"""Stride of the mask logits, in pixels of the padded image."""
+
+
+@MODELS.register_module()
+class ReinMask2FormerHead(Mask2FormerHead):
+    """Mask2Former head for features with linked queries.
+
+    Its input is the pair (maps, queries) of a backbone whose adapter links tokens to queries; the
+    queries (m, q) are the decoder's positional queries. With maps alone it is a plain
+    Mask2Former head with learned queries.
+
+    Args:
+        replace_query_feat (bool): Compute the initial query content from the queries, too, by a
+            linear layer `querys2feat`, instead of learning it.
+        linked_queries (bool): Whether the backbone gives queries. False: plain Mask2Former.
+        **kwargs: As for mmseg's `Mask2FormerHead`. `num_queries` has to equal the adapter's
+            token length.
+    """
+
+    def __init__(
+        self, replace_query_feat: bool = False, linked_queries: bool = True, **kwargs,
+    ) -> None:
+        kwargs.pop("strides", None)  # published configs name them; the pixel decoder knows them
+        super().__init__(**ConfigDict(kwargs))
+        if replace_query_feat and not linked_queries:
+            raise ValueError("replace_query_feat=True needs linked_queries=True")
+        self.replace_query_feat = replace_query_feat
+        self.linked_queries = linked_queries
+        # what the linked queries replace is no parameter, so that checkpoints do not hold it
+        if linked_queries:
+            del self.query_embed
+        if replace_query_feat:
+            del self.query_feat
+            channels = kwargs["feat_channels"]
+            self.querys2feat = nn.Linear(channels, channels)
+
+    def forward(self, x, batch_data_samples=None) -> tuple[list[Tensor], list[Tensor]]:
+        """Predict classes and masks of the queries before and after every decoder layer.
+
+        Args:
+            x: Four maps (B, C, H/4, W/4) to (B, C, H/32, W/32); with linked queries a pair of
+                these and the queries (m, q).
+            batch_data_samples: Not used; mmdet's interface.
+
+        Returns:
+            Two lists with an entry per layer: class logits (B, m, classes + 1), the last class
+            being "no object", and mask logits (B, m, H/4, W/4).
+        """
+        maps, query_feat, query_embed = self._initial_queries(x)
+        mask_features, memories = self.pixel_decoder(maps)
+        sizes = [memory.shape[-2:] for memory in memories]
+        keys, positions = self._flatten_memories(memories)
+
+        cls_pred, mask_pred, attn_mask = self._forward_head(query_feat, mask_features, sizes[0])
+        cls_preds, mask_preds = [cls_pred], [mask_pred]
+        for i, layer in enumerate(self.transformer_decoder.layers):
+            level = i % len(memories)
+            # a query whose mask is empty looks everywhere instead of nowhere
+            attn_mask = attn_mask & ~attn_mask.all(dim=-1, keepdim=True)
+            query_feat = layer(
+                query=query_feat, key=keys[level], value=keys[level], query_pos=query_embed,
+                key_pos=positions[level], cross_attn_mask=attn_mask)
+            cls_pred, mask_pred, attn_mask = self._forward_head(
+                query_feat, mask_features, sizes[(i + 1) % len(memories)])
+            cls_preds.append(cls_pred)
+            mask_preds.append(mask_pred)
+        return cls_preds, mask_preds
+
+    def _initial_queries(self, x) -> tuple[tuple[Tensor, ...], Tensor, Tensor]:
+        """Separate the maps; return them with query contents and positions, each (B, m, q)."""
+        if self.linked_queries:
+            if len(x) != 2 or x[1].ndim != 2:
+                raise ValueError(
+                    "the backbone gives no queries: its adapter needs link_token_to_query=True, "
+                    "or the head linked_queries=False.")
+            maps, query_embed = x
+        else:
+            maps, query_embed = x, self.query_embed.weight
+        if query_embed.shape[0] != self.num_queries:
+            raise ValueError(
+                f"the adapter gives {query_embed.shape[0]} queries (its token_length), the head "
+                f"has num_queries={self.num_queries}; they have to be equal.")
+        query_feat = (
+            self.querys2feat(query_embed) if self.replace_query_feat else self.query_feat.weight)
+        batch_size = maps[0].shape[0]
+        return (
+            maps, query_feat.expand(batch_size, -1, -1), query_embed.expand(batch_size, -1, -1))
+
+    def _flatten_memories(self, memories: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """Turn memories (B, C, h, w) into decoder keys and their positions, each (B, h * w, C)."""
+        keys, positions = [], []
+        for level, memory in enumerate(memories):
+            key = self.decoder_input_projs[level](memory).flatten(2).transpose(1, 2)
+            keys.append(key + self.level_embed.weight[level])
+            no_padding = memory.new_zeros((len(memory), *memory.shape[-2:]), dtype=torch.bool)
+            position = self.decoder_positional_encoding(no_padding)
+            positions.append(position.flatten(2).transpose(1, 2))
+        return keys, positions
+
+    def predict(self, x, batch_img_metas: list[dict], test_cfg) -> Tensor:
+        """Predict class scores of every pixel.
+
+        Args:
+            x: As for `forward`.
+            batch_img_metas: Of each image, `img_shape` or `pad_shape` (H, W).
+            test_cfg: Not used; mmseg's interface.
+
+        Returns:
+            (B, classes, H, W): for each class the sum over the queries of class probability
+            times mask probability.
+        """
+        cls_preds, mask_preds = self(x)
+        masks = mask_preds[-1]
+        # masks cover the image as the backbone padded it: undo that, do not squeeze it
+        padded = tuple(FINEST_STRIDE * side for side in masks.shape[-2:])
+        height, width = _input_size(batch_img_metas[0], padded)
+        masks = F.interpolate(masks, size=padded, mode="bilinear", align_corners=False)
+        masks = masks[..., :height, :width].sigmoid()
+        classes = cls_preds[-1].softmax(dim=-1)[..., :-1]
+        return torch.einsum("bqc,bqhw->bchw", classes, masks)
+
+
+def _input_size(img_meta: dict, padded: tuple[int, int]) -> tuple[int, int]:
+    """Return the (H, W) of the network's input.
+
+    It is mmseg's `pad_shape` where the data preprocessor padded, else `img_shape`; for a sliding
+    window mmseg sets `img_shape` only. The backbone pads by less than a patch.
+    """
+    sizes = [tuple(img_meta[k][:2]) for k in ("pad_shape", "img_shape") if k in img_meta]
+    for size in sizes:
+        if all(0 <= p - s < 32 for p, s in zip(padded, size, strict=True)):
+            return size
+    return min(sizes[-1][0], padded[0]), min(sizes[-1][1], padded[1])

@@ -1,0 +1,41 @@
+"""What of a model is trained, how much that is, and which of its weights training changed."""
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+
+class ParameterCount(NamedTuple):
+    """Numbers of parameters."""
+
+    trainable: int
+    total: int
+
+    def __str__(self) -> str:
+        share = 100 * self.trainable / max(self.total, 1)
+        return f"{self.trainable:,} of {self.total:,} parameters ({share:.2f} %)"
+
+
+def freeze(module: nn.Module) -> nn.Module:
+    """Exclude a module from training: no gradients, evaluation mode. Returns the module."""
+    return module.requires_grad_(False).eval()
+
+
+def count_parameters(module: nn.Module) -> ParameterCount:
+    """Count a module's parameters, those that train and all."""
+    parameters = list(module.parameters())
+    return ParameterCount(
+        trainable=sum(p.numel() for p in parameters if p.requires_grad),
+        total=sum(p.numel() for p in parameters))
+
+
+def trained_state_dict(model: nn.Module) -> dict[str, Tensor]:
+    """Return the entries of `model.state_dict()` that training may change.
+
+    Frozen parameters are left out; buffers stay, since running statistics are learned too.
+    """
+    return {
+        name: value.detach()
+        for name, value in model.state_dict(keep_vars=True).items()
+        if not isinstance(value, nn.Parameter) or value.requires_grad
+    }

@@ -1,0 +1,5 @@
+"""Segmentors: how backbone and head are put together."""
+
+from rein.models.segmentors.frozen_backbone import FrozenBackboneEncoderDecoder
+
+__all__ = ["FrozenBackboneEncoderDecoder"]

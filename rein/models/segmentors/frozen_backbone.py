@@ -1,0 +1,25 @@
+"""The baseline that Rein is measured against: a frozen backbone and a trained head."""
+
+from mmseg.models import EncoderDecoder
+from mmseg.registry import MODELS
+
+from rein.models.freezing import freeze
+
+
+@MODELS.register_module()
+class FrozenBackboneEncoderDecoder(EncoderDecoder):
+    """Encoder-decoder whose backbone does not train (arXiv:2312.04265, table 1, "Freeze").
+
+    Args:
+        **kwargs: As for mmseg's `EncoderDecoder`.
+    """
+
+    def __init__(self, **kwargs) -> None:
+        super().__init__(**kwargs)
+        freeze(self.backbone)
+
+    def train(self, mode: bool = True) -> "FrozenBackboneEncoderDecoder":
+        """Set the mode; the backbone stays in evaluation mode."""
+        super().train(mode)
+        self.backbone.eval()
+        return self

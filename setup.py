@@ -1,0 +1,41 @@
+"""Packaging of Rein. Ranges here say what may work; requirements.txt pins what is known to."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "rein/__init__.py").read_text()).group(1)
+
+setup(
+    name="rein-dgss",
+    version=VERSION,
+    description="Domain-generalized semantic segmentation with frozen vision foundation models",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    packages=find_packages(include=["rein", "rein.*"]),
+    python_requires=">=3.10,<3.14",  # 3.10: X | Y types; 3.14: no wheels of the pinned stack yet
+    install_requires=[
+        "torch>=2.6",  # torch.load(weights_only=True) with an allow-list of our own
+        "torchvision",  # has to match torch; pip picks the release that does
+        "timm>=1.0.9,<2",  # DINOv2 with registers, forward_intermediates, dynamic_img_size
+        "onedl-mmengine>=0.10.12,<0.11",  # first fork release used here; its Runner is subclassed
+        "onedl-mmcv>=2.3.6,<2.4",  # builds without a compiler; compat.py replaces its ops
+        "onedl-mmsegmentation>=1.4.2,<1.5",  # Mask2FormerHead and EncoderDecoder are subclassed
+        "onedl-mmdetection>=3.5.1,<3.6",  # Mask2FormerHead.forward is overridden
+        "numpy>=1.26,<3",  # 1.26: the first with wheels for Python 3.12
+        "opencv-python-headless>=4.8",  # mmcv reads images with it; headless needs no libGL
+        "pillow>=10.1",  # ImageFont.load_default(size)
+        "safetensors>=0.4",  # pickle-free weights
+        "scipy>=1.10",  # Hungarian matching
+        "tensorboard>=2.14",  # first that reads events beside NumPy 1.26
+        "tqdm>=4.60",
+    ],
+    extras_require={
+        "xformers": ["xformers"],  # optional: timm uses PyTorch's own attention without it
+        "test": ["pytest>=8", "ruff>=0.6"],
+        "demo": ["ipykernel>=6", "nbclient>=0.10", "nbformat>=5", "matplotlib>=3.8"],
+    },
+)

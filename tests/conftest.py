@@ -1,0 +1,103 @@
+"""What several tests share: where things lie, a tiny model, how commands are run."""
+
+import copy
+import json
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+
+warnings.filterwarnings("ignore", message=".*indexing argument.*")  # torch.meshgrid in mmdet
+
+import rein  # noqa: E402, F401
+from mmengine.config import Config  # noqa: E402
+from mmengine.registry import DefaultScope  # noqa: E402
+from mmseg.registry import MODELS  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[1]
+REFERENCE = ROOT.parent / "shared" / "reference"
+
+torch.set_num_threads(2)
+
+
+@pytest.fixture(scope="session")
+def reference() -> Path:
+    """Folder of numbers computed with the published implementation."""
+    if not REFERENCE.is_dir():
+        pytest.skip("the reference numbers are not beside this checkout")
+    return REFERENCE
+
+
+def tiny_model_config() -> dict:
+    """Rein on a two-block ViT of width 32 for 64x64 images: builds and runs in milliseconds."""
+    cfg = Config.fromfile(ROOT / "configs/dinov2/rein_dinov2_mask2former_512x512_bs1x4.py").model
+    cfg.data_preprocessor.size = (64, 64)
+    cfg.backbone.update(
+        img_size=64, embed_dim=32, depth=2, num_heads=2, out_indices=[0, 0, 1, 1], init_cfg=None)
+    cfg.backbone.reins_config.update(
+        token_length=8, embed_dims=32, num_layers=2, lora_dim=4, query_dims=16)
+    head = cfg.decode_head
+    head.update(in_channels=[32] * 4, feat_channels=16, out_channels=16, num_queries=8)
+    head.positional_encoding.num_feats = head.pixel_decoder.positional_encoding.num_feats = 8
+    head.pixel_decoder.norm_cfg.num_groups = 4
+    encoder, decoder = head.pixel_decoder.encoder, head.transformer_decoder
+    encoder.num_layers, decoder.num_layers = 1, 2
+    for layer in (encoder.layer_cfg, decoder.layer_cfg):
+        for part in layer.values():
+            part.embed_dims = 16
+            if "num_heads" in part:
+                part.num_heads = 2
+            if "feedforward_channels" in part:
+                part.feedforward_channels = 32
+    head.train_cfg.num_points = 64
+    cfg.test_cfg = dict(mode="slide", crop_size=(64, 64), stride=(43, 43))
+    return cfg
+
+
+def build(cfg):
+    """Build a model of mmseg's registry."""
+    with DefaultScope.overwrite_default_scope("mmseg"):
+        return MODELS.build(copy.deepcopy(cfg))
+
+
+@pytest.fixture
+def tiny_config() -> dict:
+    """Config of the tiny model, to be changed freely."""
+    return tiny_model_config()
+
+
+@pytest.fixture
+def tiny_model(tiny_config):
+    """The tiny model with seeded weights."""
+    torch.manual_seed(0)
+    return build(tiny_config)
+
+
+@pytest.fixture(scope="session")
+def published_config(reference) -> Config:
+    """The published main config, resolved."""
+    return Config(json.loads((reference / "published_config.json").read_text()))
+
+
+def run_tool(*arguments, cwd=ROOT, check=True, **environment) -> subprocess.CompletedProcess:
+    """Run a command of ours as a user would, without the package installed for it."""
+    env = {**os.environ, **environment}
+    env.pop("PYTHONPATH", None)
+    command = [sys.executable, *map(str, arguments)]
+    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=300)
+    if check:
+        assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    return done
+
+
+def error_line(done: subprocess.CompletedProcess) -> str:
+    """Return the one line a failed command told its user; there must be no traceback."""
+    assert done.returncode == 1, done.stdout[-2000:] + done.stderr[-2000:]
+    assert "Traceback" not in done.stderr, done.stderr[-3000:]
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1, done.stderr
+    return lines[0]

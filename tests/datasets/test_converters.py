@@ -1,0 +1,398 @@
+"""Converters: every raw format becomes trainIds; broken files are named, finished ones skipped."""
+
+import json
+import os
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image, JpegImagePlugin
+
+from rein.datasets.converters.cityscapes import convert_cityscapes
+from rein.datasets.converters.engine import (
+    Job,
+    Report,
+    run_jobs,
+    summarize,
+    write_atomically,
+)
+from rein.datasets.converters.gta import convert_gta
+from rein.datasets.converters.label_images import encode_label_image, map_labels, read_label_ids
+from rein.datasets.converters.mapillary import convert_mapillary, halve_mapillary
+from rein.datasets.label_maps import CITYSCAPES_ID_TO_TRAIN_ID, MAPILLARY_LABELS, lookup_table
+from rein.errors import UserError
+
+MAPILLARY_NAMES = [name for name, _ in MAPILLARY_LABELS]
+MAPILLARY_TRAIN_IDS = np.array([train_id for _, train_id in MAPILLARY_LABELS], np.uint8)
+
+
+def save_palette(path: Path, ids: np.ndarray) -> Path:
+    """Write ids as GTA and Mapillary do: a palette PNG whose colours mean nothing here."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(ids).convert("P")
+    image.putdata(ids.reshape(-1).tolist())
+    image.putpalette([(value * 7) % 256 for value in range(768)])
+    image.save(path)
+    return path
+
+
+def read(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        assert image.mode == "L"
+        return np.asarray(image)
+
+
+def make_gta(root: Path, count: int = 3) -> list[Path]:
+    """Write labels that hold every id once."""
+    ids = np.arange(256, dtype=np.uint8).reshape(8, 32)
+    return [save_palette(root / f"labels/{i:05}.png", ids) for i in range(count)]
+
+
+def make_mapillary(root: Path, names: list[str], *, nested: bool) -> None:
+    """Write one label per split, holding every id of the config, in either published layout."""
+    config, folder = ("config_v1.2.json", "v1.2/labels") if nested else ("config.json", "labels")
+    ids = np.arange(66, dtype=np.uint8).reshape(6, 11)
+    save_palette(root / f"training/{folder}/a.png", ids)
+    save_palette(root / f"validation/{folder}/b.png", ids[::-1].copy())
+    (root / config).write_text(json.dumps({"labels": [{"readable": name} for name in names]}))
+
+
+def make_cityscapes(folder: Path, name: str, objects: list[dict]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    annotation = {"imgHeight": 4, "imgWidth": 8, "objects": objects}
+    (folder / name).write_text(json.dumps(annotation))
+    return folder / name
+
+
+def square(label: str, left: int, right: int, **more) -> dict:
+    return {"label": label, "polygon": [[left, 0], [right, 0], [right, 3], [left, 3]], **more}
+
+
+# formats
+
+
+def test_gta_palette_ids_become_train_ids(tmp_path):
+    label, = make_gta(tmp_path, count=1)
+    before = label.read_bytes()
+    assert convert_gta(tmp_path, workers=1) == Report(1, 0, ())
+    expected = [CITYSCAPES_ID_TO_TRAIN_ID.get(i, 255) for i in range(256)]
+    assert read(tmp_path / "labels/00000_labelTrainIds.png").reshape(-1).tolist() == expected
+    assert label.read_bytes() == before
+
+
+def test_gta_label_of_another_size_than_its_image_is_named(tmp_path):
+    labels = make_gta(tmp_path, count=3)
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (32, 8)).save(tmp_path / "images/00000.png")
+    Image.new("RGB", (32, 9)).save(tmp_path / "images/00001.png")
+    report = convert_gta(tmp_path, workers=1)
+    assert (report.converted, [source for source, _ in report.failed]) == (2, [labels[1]])
+    assert "32x8" in report.failed[0][1] and "32x9" in report.failed[0][1]
+    assert not (tmp_path / "labels/00001_labelTrainIds.png").exists()
+
+
+def test_cityscapes_polygons_are_drawn_as_train_ids(tmp_path):
+    make_cityscapes(tmp_path / "gtFine/val/town", "town_0_gtFine_polygons.json", [
+        square("road", 0, 7), square("cargroup", 2, 3), square("license plate", 2, 2),
+        square("bus", 5, 6, deleted=1), square("ego vehicle", 7, 7)])
+    make_cityscapes(tmp_path / "gtCoarse/val/town", "town_0_gtCoarse_polygons.json", [])
+    assert convert_cityscapes(tmp_path, workers=1) == Report(1, 0, ())
+    result = read(tmp_path / "gtFine/val/town/town_0_gtFine_labelTrainIds.png")
+    assert (result == [0, 0, 13, 13, 0, 0, 0, 255]).all() and result.shape == (4, 8)
+    coarse = tmp_path / "gtCoarse/val/town/town_0_gtCoarse_labelTrainIds.png"
+    assert not coarse.exists()
+    convert_cityscapes(tmp_path, coarse=True, workers=1)
+    assert (read(coarse) == 255).all()
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b'{"objects": []}', b"\xff\xfe",
+                                     b'{"imgHeight": 1, "imgWidth": 1, "objects": [{}]}'])
+def test_cityscapes_broken_annotation_is_named(tmp_path, content):
+    folder = tmp_path / "gtFine/train/town"
+    make_cityscapes(folder, "b_gtFine_polygons.json", [square("road", 0, 7)])
+    (folder / "a_gtFine_polygons.json").write_bytes(content)
+    report = convert_cityscapes(tmp_path, workers=1)
+    assert report.converted == 1
+    (source, reason), = report.failed
+    assert source.name == "a_gtFine_polygons.json" and "Error:" not in reason
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_both_mapillary_layouts_give_the_same(tmp_path, nested):
+    make_mapillary(tmp_path, MAPILLARY_NAMES, nested=nested)
+    out = tmp_path / "out"
+    assert convert_mapillary(tmp_path, out, workers=1) == Report(2, 0, ())
+    expected = MAPILLARY_TRAIN_IDS.reshape(6, 11)
+    assert (read(out / "train/label/a.png") == expected).all()
+    assert (read(out / "val/label/b.png") == expected[::-1]).all()
+
+
+def test_mapillary_ids_follow_the_order_of_the_config(tmp_path):
+    make_mapillary(tmp_path, MAPILLARY_NAMES[::-1], nested=False)
+    convert_mapillary(tmp_path, tmp_path / "out", workers=1)
+    expected = MAPILLARY_TRAIN_IDS[::-1].reshape(6, 11)
+    assert (read(tmp_path / "out/train/label/a.png") == expected).all()
+
+
+def test_mapillary_cityscapes_ids_mean_the_same_as_train_ids(tmp_path):
+    make_mapillary(tmp_path, MAPILLARY_NAMES, nested=False)
+    convert_mapillary(tmp_path, tmp_path / "ids", train_ids=False, workers=1)
+    ids = read(tmp_path / "ids/train/label/a.png")
+    assert ids.max() <= 33  # 255 is no Cityscapes label id
+    train_ids = lookup_table(CITYSCAPES_ID_TO_TRAIN_ID)[ids]
+    assert (train_ids == MAPILLARY_TRAIN_IDS.reshape(6, 11)).all()
+
+
+def test_mapillary_of_another_version_is_refused(tmp_path):
+    make_mapillary(tmp_path, ["Ambiguous Barrier", *MAPILLARY_NAMES], nested=False)
+    with pytest.raises(UserError, match="config.json.*Ambiguous Barrier.*v1.2"):
+        convert_mapillary(tmp_path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_mapillary_encodings_are_never_mixed_in_one_folder(tmp_path):
+    make_mapillary(tmp_path, MAPILLARY_NAMES, nested=False)
+    out = tmp_path / "out"
+    convert_mapillary(tmp_path, out, train_ids=False, workers=1)
+    with pytest.raises(UserError, match="holds ids, not trainIds"):
+        convert_mapillary(tmp_path, out, train_ids=True, workers=1)
+    assert convert_mapillary(tmp_path, out, overwrite=True, workers=1).converted == 2
+    assert (read(out / "train/label/a.png") == MAPILLARY_TRAIN_IDS.reshape(6, 11)).all()
+    assert convert_mapillary(tmp_path, out, workers=1).skipped == 2
+
+
+@pytest.mark.parametrize("changed", ["config.json", "out/encoding.txt"])
+def test_mapillary_labels_made_before_a_change_are_redone(tmp_path, changed):
+    make_mapillary(tmp_path, MAPILLARY_NAMES, nested=False)
+    convert_mapillary(tmp_path, tmp_path / "out", workers=1)
+    assert convert_mapillary(tmp_path, tmp_path / "out", workers=1).skipped == 2
+    later = (tmp_path / changed).stat().st_mtime + 60
+    os.utime(tmp_path / changed, (later, later))
+    assert convert_mapillary(tmp_path, tmp_path / "out", workers=1).converted == 2
+
+
+@pytest.mark.parametrize(("height", "width"), [(8, 12), (7, 13)])
+def test_halves_are_exact_block_means_and_first_pixels(tmp_path, height, width):
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 19, (height, width), np.uint8)
+    pixels = rng.integers(0, 256, (height, width, 3), np.uint8)
+    save_palette(tmp_path / "labels/a.png", labels)
+    (tmp_path / "images").mkdir()
+    Image.fromarray(pixels).save(tmp_path / "images/a.png")
+    folders = [tmp_path / name for name in ("images", "labels", "half_images", "half_labels")]
+    assert halve_mapillary(*folders, workers=1) == Report(1, 0, ())
+    even = pixels[: height // 2 * 2, : width // 2 * 2]
+    expected = cv2.resize(even, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    assert (np.asarray(Image.open(folders[2] / "a.png")) == expected).all()
+    half = read(folders[3] / "a.png")
+    assert half.shape == (height // 2, width // 2)
+    assert all(half[y, x] == labels[2 * y, 2 * x] for y, x in np.ndindex(*half.shape))
+
+
+def test_halved_jpeg_keeps_its_name_and_look(tmp_path):
+    smooth = np.linspace(0, 255, 64 * 96 * 3).reshape(64, 96, 3).astype(np.uint8)
+    (tmp_path / "images").mkdir()
+    Image.fromarray(smooth).save(tmp_path / "images/a.JPG", "JPEG", quality=95)
+    save_palette(tmp_path / "labels/a.png", np.zeros((64, 96), np.uint8))
+    out = tmp_path / "half/images"
+    halve_mapillary(tmp_path / "images", tmp_path / "labels", out, tmp_path / "half/labels",
+                    workers=1)
+    with Image.open(out / "a.JPG") as image:
+        assert (image.format, image.size) == ("JPEG", (48, 32))
+        assert JpegImagePlugin.get_sampling(image) == 0  # full colour resolution
+        difference = np.abs(np.asarray(image).astype(int) - smooth[::2, ::2])
+    assert difference.mean() < 4
+
+
+def test_halving_names_pairs_that_do_not_fit(tmp_path):
+    images, labels = tmp_path / "images", tmp_path / "labels"
+    images.mkdir()
+    for name in ("good", "larger", "unlabelled"):
+        Image.new("RGB", (8, 8 if name != "larger" else 10)).save(images / f"{name}.jpg")
+    for name in ("good", "larger", "imageless"):
+        save_palette(labels / f"{name}.png", np.zeros((8, 8), np.uint8))
+    report = halve_mapillary(images, labels, tmp_path / "i", tmp_path / "l", workers=1)
+    assert report.converted == 1
+    assert [source.stem for source, _ in report.failed] == ["imageless", "larger", "unlabelled"]
+    assert "8x10" in report.failed[1][1]
+
+
+def test_halving_never_overwrites_its_input(tmp_path):
+    with pytest.raises(UserError, match="both input and output"):
+        halve_mapillary(tmp_path, tmp_path / "l", tmp_path / "x" / "..", tmp_path / "o")
+
+
+@pytest.mark.parametrize(("convert", "url"), [
+    (convert_gta, "download.visinf.tu-darmstadt.de"),
+    (convert_cityscapes, "cityscapes-dataset.com"),
+    (lambda root: convert_mapillary(root, root / "out"), "mapillary.com"),
+    (lambda root: halve_mapillary(root, root / "l", root / "i", root / "o"), "no .jpg"),
+])
+def test_missing_dataset_tells_path_layout_and_source(tmp_path, convert, url):
+    with pytest.raises(UserError) as error:
+        convert(tmp_path / "nowhere")
+    message = str(error.value)
+    assert message.startswith(str(tmp_path / "nowhere")) and "Expected" in message
+    assert url in message and "\n" not in message
+
+
+# label images
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (5, 7), (64, 33)])
+def test_label_images_read_the_same_everywhere(tmp_path, shape):
+    labels = np.random.default_rng(1).integers(0, 256, shape, np.uint8)
+    path = tmp_path / "label.png"
+    path.write_bytes(encode_label_image(labels))
+    assert (read(path) == labels).all() and (read_label_ids(path) == labels).all()
+    assert (cv2.imread(str(path), cv2.IMREAD_UNCHANGED) == labels).all()
+
+
+def test_mapping_equals_indexing():
+    rng = np.random.default_rng(2)
+    table, ids = rng.integers(0, 256, 256, np.uint8), rng.integers(0, 256, (9, 14), np.uint8)
+    assert (map_labels(ids[:, ::2], table) == table[ids[:, ::2]]).all()
+
+
+def test_images_that_hold_no_ids_are_refused(tmp_path):
+    Image.new("RGB", (4, 4)).save(tmp_path / "rgb.png")
+    Image.new("L", (4, 4)).save(tmp_path / "lossy.png", "JPEG")
+    Image.new("1", (4, 4)).save(tmp_path / "bits.png")
+    for name in ("rgb", "lossy", "bits"):
+        with pytest.raises(ValueError, match="expected a PNG of label ids"):
+            read_label_ids(tmp_path / f"{name}.png")
+
+
+def test_four_bit_gray_is_refused_rather_than_stretched(tmp_path):
+    path = tmp_path / "gray4.png"
+    ok, content = cv2.imencode(".png", np.zeros((2, 2), np.uint8))
+    data = bytearray(content.tobytes())
+    data[24] = 4  # bit depth in the header
+    data[29:33] = zlib.crc32(bytes(data[12:29])).to_bytes(4, "big")
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match="8-bit gray"):
+        read_label_ids(path)
+
+
+# engine
+
+
+def test_second_run_skips_what_is_done(tmp_path):
+    make_gta(tmp_path)
+    convert_gta(tmp_path, workers=1)
+    target = tmp_path / "labels/00001_labelTrainIds.png"
+    written = target.stat().st_mtime_ns
+    assert convert_gta(tmp_path, workers=1) == Report(0, 3, ())
+    assert target.stat().st_mtime_ns == written
+    assert convert_gta(tmp_path, workers=1, overwrite=True) == Report(3, 0, ())
+
+
+@pytest.mark.parametrize("keep", [0, 30, -1, -12])
+def test_truncated_output_is_redone(tmp_path, keep):
+    make_gta(tmp_path)
+    convert_gta(tmp_path, workers=1)
+    target = tmp_path / "labels/00001_labelTrainIds.png"
+    whole = target.read_bytes()
+    target.write_bytes(whole[:keep])
+    assert convert_gta(tmp_path, workers=1) == Report(1, 2, ())
+    assert target.read_bytes() == whole
+
+
+def test_corrupt_output_is_redone(tmp_path):
+    make_gta(tmp_path, count=1)
+    convert_gta(tmp_path, workers=1)
+    target = tmp_path / "labels/00000_labelTrainIds.png"
+    whole = target.read_bytes()
+    target.write_bytes(whole[:50] + bytes([whole[50] ^ 1]) + whole[51:])
+    assert convert_gta(tmp_path, workers=1) == Report(1, 0, ())
+    assert target.read_bytes() == whole
+
+
+def test_truncated_jpeg_is_redone(tmp_path):
+    (tmp_path / "images").mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "images/a.jpg")
+    save_palette(tmp_path / "labels/a.png", np.zeros((64, 64), np.uint8))
+    folders = [tmp_path / name for name in ("images", "labels", "i", "l")]
+    halve_mapillary(*folders, workers=1)
+    whole = (folders[2] / "a.jpg").read_bytes()
+    (folders[2] / "a.jpg").write_bytes(whole[: len(whole) // 2])
+    assert halve_mapillary(*folders, workers=1) == Report(1, 0, ())
+    assert (folders[2] / "a.jpg").read_bytes() == whole
+
+
+def test_output_older_than_its_source_is_redone(tmp_path):
+    labels = make_gta(tmp_path)
+    convert_gta(tmp_path, workers=1)
+    later = labels[2].stat().st_mtime + 60
+    os.utime(labels[2], (later, later))
+    assert convert_gta(tmp_path, workers=1) == Report(1, 2, ())
+
+
+def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    def full_disk(source, target):
+        raise OSError("No space left on device")
+
+    (tmp_path / "label.png").write_bytes(b"old")
+    monkeypatch.setattr(os, "replace", full_disk)
+    with pytest.raises(OSError, match="No space"):
+        write_atomically(tmp_path / "label.png", b"new")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_broken_files_are_named_and_the_rest_is_converted(tmp_path, capfd, workers):
+    labels = make_gta(tmp_path, count=20)
+    labels[3].write_bytes(labels[3].read_bytes()[:-40])
+    labels[4].write_bytes(b"")
+    labels[5].write_text("not an image")
+    Image.new("RGB", (4, 4)).save(labels[6])
+    report = convert_gta(tmp_path, workers=workers)
+    assert report.converted == 16
+    assert [source for source, _ in report.failed] == labels[3:7]
+    assert all(reason for _, reason in report.failed)
+    assert summarize(report, "labels") == 1
+    printed = capfd.readouterr()
+    assert all(f"failed: {label}: " in printed.err for label in labels[3:7])
+    assert "Converting" in printed.err and "file/s" in printed.err
+    assert printed.out.startswith(f"16 converted, 0 skipped, 4 failed ({labels[3]}")
+    names = {path.name for path in (tmp_path / "labels").iterdir()}
+    assert len(names) == 20 + 16 and not any(name.endswith(".tmp") for name in names)
+
+
+def test_summary_of_many_failures_stays_short(capsys):
+    failed = tuple((Path(f"{i}.png"), "broken") for i in range(1000))
+    assert summarize(Report(1, 2, failed), "data/labels") == 1
+    line = capsys.readouterr().out
+    assert line.startswith("1 converted, 2 skipped, 1000 failed (0.png") and len(line) < 200
+    assert summarize(Report(3, 0, ()), "data/labels") == 0
+    assert capsys.readouterr().out == "3 converted, 0 skipped, 0 failed: data/labels\n"
+
+
+def _interrupt(sources):
+    raise KeyboardInterrupt
+
+
+def _die(sources):
+    os._exit(1)
+
+
+def test_interrupt_ends_the_run(tmp_path):
+    jobs = [Job((tmp_path,), (tmp_path / "out.png",))]
+    with pytest.raises(KeyboardInterrupt):
+        run_jobs(jobs, _interrupt, workers=1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_death_of_a_worker_is_told(tmp_path):
+    jobs = [Job((tmp_path,), (tmp_path / f"{i}.png",)) for i in range(4)]
+    with pytest.raises(UserError, match="worker process died"):
+        run_jobs(jobs, _die, workers=2)
+
+
+def test_no_workers_is_refused(tmp_path):
+    make_gta(tmp_path)
+    with pytest.raises(UserError, match="0 workers"):
+        convert_gta(tmp_path, workers=0)

@@ -1,0 +1,75 @@
+"""Every config loads, builds, and survives being carried in a checkpoint as data."""
+
+import pytest
+from conftest import ROOT
+from mmengine.config import Config
+
+from rein.engine.config import config_from_text
+from rein.engine.weights import build_empty
+
+LEAVES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in (ROOT / "configs").rglob("*.py") if "_base_" not in path.parts)
+
+
+@pytest.mark.parametrize("path", LEAVES)
+def test_config_builds_and_is_plain_data(path):
+    cfg = Config.fromfile(ROOT / path)
+    build_empty(cfg)
+    assert cfg.model.data_preprocessor["size"] == cfg.model.test_cfg.crop_size
+    assert config_from_text(cfg.pretty_text, path)._cfg_dict == cfg._cfg_dict
+
+
+def differences(ours, published, path=""):
+    if isinstance(ours, dict) and isinstance(published, dict):
+        for key in ours.keys() | published.keys():
+            yield from differences(ours.get(key), published.get(key), f"{path}.{key}")
+    elif isinstance(ours, list | tuple) and isinstance(published, list | tuple):
+        if len(ours) != len(published):
+            yield path
+        for i, (a, b) in enumerate(zip(ours, published, strict=False)):
+            yield from differences(a, b, f"{path}[{i}]")
+    elif ours != published:
+        yield path
+
+
+def test_main_config_is_the_published_one_but_for_domains(published_config):
+    cfg = Config.fromfile(ROOT / "configs/dinov2/rein_dinov2_mask2former_512x512_bs1x4.py")
+    ours_to_say = ("type", "domain", "img_suffix", "seg_map_suffix", "protocol", "linked_queries")
+    for part in ("model", "train_dataloader", "val_dataloader", "test_dataloader", "val_evaluator",
+                 "test_evaluator", "optim_wrapper", "param_scheduler", "train_cfg", "val_cfg",
+                 "test_cfg", "default_hooks", "env_cfg", "visualizer", "randomness", "tta_model"):
+        wrong = [
+            path for path in differences(cfg[part], published_config[part], part)
+            if path.rpartition(".")[2] not in ours_to_say
+        ]
+        assert not wrong
+    assert cfg.model.backbone.type == published_config.model.backbone.type
+
+
+def test_full_fine_tuning_slows_the_whole_backbone_and_spares_norms_decay():
+    from mmengine.optim import build_optim_wrapper
+
+    cfg = Config.fromfile(ROOT / "configs/dinov2/dinov2_mask2former_512x512_bs1x4.py")
+    model = build_empty(cfg)
+    wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+    names = {id(p): name for name, p in model.named_parameters()}
+    assert len(wrapper.optimizer.param_groups) == len(names)
+    for group in wrapper.optimizer.param_groups:
+        (name,) = (names[id(p)] for p in group["params"])
+        assert group["lr"] == pytest.approx(1e-5 if name.startswith("backbone.") else 1e-4), name
+        if ".norm" in name or "level_embed" in name or "query_embed" in name:
+            assert group["weight_decay"] == 0, name
+
+
+@pytest.mark.parametrize("text, reason", [
+    ("import os", "no assignment"),
+    ("a = __import__('os').system('true')", "calls a function"),
+    ("a = dict(type='subprocess.Popen', args=['true'])", "subprocess.Popen"),
+    ("a = [x for x in ()]", "not plain data"),
+])
+def test_a_carried_config_is_never_run(text, reason):
+    from rein.errors import UserError
+
+    with pytest.raises(UserError, match=reason):
+        config_from_text(text, "file.pth")

@@ -1,0 +1,86 @@
+"""The converter commands of the README: exit codes, messages, any working directory."""
+
+import json
+import runpy
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rein.datasets.label_maps import MAPILLARY_LABELS
+
+TOOLS = Path(__file__).resolve().parents[2] / "tools/convert_datasets"
+NAMES = ("gta", "cityscapes", "mapillary2cityscape", "mapillary_resize")
+
+
+def save(path: Path, pixels: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """Run a tool as its command line does, without starting Python anew; returns the exit code."""
+    def run_tool(name: str, *args: object) -> int:
+        monkeypatch.setattr(sys, "argv", [name, *map(str, args)])
+        monkeypatch.setattr(sys, "path", list(sys.path))
+        with pytest.raises(SystemExit) as end:
+            runpy.run_path(str(TOOLS / f"{name}.py"), run_name="__main__")
+        return end.value.code
+    return run_tool
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_answers_within_a_second(name, tmp_path):
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, str(TOOLS / f"{name}.py"), "--help"], cwd=tmp_path,
+                          capture_output=True, text=True, check=True)
+    assert time.perf_counter() - start < 1
+    assert "--workers" in done.stdout and f"{name}.py" in done.stdout
+
+
+def test_published_commands_run_from_any_folder(tmp_path, monkeypatch, run, capsys):
+    monkeypatch.chdir(tmp_path)
+    labels = np.full((4, 6), 13, np.uint8)  # Road in Mapillary, fence in Cityscapes
+    save(Path("data/gta/labels/00001.png"), labels)
+    city = Path("data/cityscapes/gtFine/val/town")
+    city.mkdir(parents=True)
+    (city / "a_gtFine_polygons.json").write_text('{"imgHeight": 4, "imgWidth": 6, "objects": []}')
+    mapillary = Path("data/mapillary")
+    save(mapillary / "validation/labels/b.png", labels)
+    save(mapillary / "validation/images/b.jpg", np.zeros((4, 6, 3), np.uint8))
+    (mapillary / "config.json").write_text(
+        json.dumps({"labels": [{"readable": name} for name, _ in MAPILLARY_LABELS]}))
+
+    assert run("gta", "data/gta") == 0
+    assert run("cityscapes", "data/cityscapes") == 0
+    converted = mapillary / "cityscapes_trainIdLabel"
+    assert run("mapillary2cityscape", mapillary, converted, "--train_id") == 0
+    half = mapillary / "half"
+    assert run("mapillary_resize", mapillary / "validation/images", converted / "val/label",
+               half / "val_img", half / "val_label") == 0
+
+    assert (np.asarray(Image.open("data/gta/labels/00001_labelTrainIds.png")) == 4).all()
+    assert (np.asarray(Image.open(city / "a_gtFine_labelTrainIds.png")) == 255).all()
+    assert (np.asarray(Image.open(half / "val_label/b.png")) == np.zeros((2, 3))).all()
+    assert Image.open(half / "val_img/b.jpg").size == (3, 2)
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "1 converted, 0 skipped, 0 failed: "
+        "data/mapillary/half/val_img and data/mapillary/half/val_label")
+
+
+def test_broken_file_gives_exit_code_1(tmp_path, run, capsys):
+    save(tmp_path / "labels/1.png", np.zeros((4, 4), np.uint8))
+    (tmp_path / "labels/2.png").write_bytes(b"broken")
+    assert run("gta", tmp_path, "--workers", 1) == 1
+    assert "1 converted, 0 skipped, 1 failed" in capsys.readouterr().out
+
+
+def test_missing_dataset_is_one_line_without_traceback(tmp_path, run, capsys):
+    assert run("cityscapes", tmp_path / "nowhere") == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {tmp_path}/nowhere: ") and error.count("\n") == 1

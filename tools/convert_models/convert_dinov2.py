@@ -1,0 +1,49 @@
+r"""Convert a DINOv2 file as it is downloaded to the patch and image size a config needs.
+
+    python tools/convert_models/convert_dinov2.py checkpoints/dinov2_vitb14_pretrain.pth \
+        checkpoints/dinov2_vitb16_converted.pth --img-size 512 --patch-size 16
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # works without installation
+
+
+def parse_args() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", help="DINOv2 weights (ViT-S, B, L or g)")
+    parser.add_argument(
+        "out", nargs="?",
+        help="default: dinov2_converted.pth beside the source (with the size in its name unless "
+             "that is 512x512)")
+    parser.add_argument(
+        "--img-size", type=int, nargs="+", default=[512], metavar="PIXELS",
+        help="side, or height and width; default: 512")
+    parser.add_argument(
+        "--patch-size", type=int, default=16, metavar="PIXELS", help="default: 16")
+    parser.add_argument("--force", action="store_true", help="replace another file at OUT")
+    args = parser.parse_args()
+    if len(args.img_size) > 2:
+        parser.error("--img-size takes one or two numbers")
+    return args
+
+
+def main(args: argparse.Namespace) -> None:
+    """Convert, and print what was written where."""
+    from rein.engine.weights import convert_file
+
+    height, width = args.img_size[0], args.img_size[-1]
+    out = convert_file(
+        args.source, args.out, (height, width), args.patch_size, overwrite=args.force)
+    print(f"converted to {height}x{width} pixels, patch {args.patch_size}: {out}")
+
+
+if __name__ == "__main__":
+    arguments = parse_args()
+    from rein.errors import run_cli  # after parsing: importing rein takes seconds
+
+    run_cli(lambda: main(arguments))

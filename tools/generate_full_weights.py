@@ -1,0 +1,50 @@
+r"""Merge a pretrained backbone with a trained adapter and head to one file that tests by itself.
+
+    python tools/generate_full_weights.py \
+        --dinov2_segmentor_path checkpoints/dinov2_segmentor.pth \
+        --backbone checkpoints/dinov2_vitl14_pretrain.pth \
+        --rein_head checkpoints/dinov2_rein_and_head.pth
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works without installation
+
+DEFAULT_CONFIG = "configs/dinov2/rein_dinov2_mask2former_512x512_bs1x4.py"
+
+
+def parse_args() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--dinov2_segmentor_path", required=True, metavar="OUT", help="the file to write")
+    parser.add_argument(
+        "--backbone", required=True, metavar="PATH", help="DINOv2, as downloaded or converted")
+    parser.add_argument(
+        "--rein_head", required=True, metavar="PATH", help="adapter and head, as training saves")
+    parser.add_argument(
+        "--config", default=DEFAULT_CONFIG,
+        help="put in where the adapter file carries none; default: %(default)s")
+    parser.add_argument("--force", action="store_true", help="replace another file at OUT")
+    return parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
+    """Merge, and print what was written where."""
+    from rein.engine.config import load_config
+    from rein.engine.weights import merge_files
+
+    out = merge_files(
+        args.backbone, args.rein_head, args.dinov2_segmentor_path, load_config(args.config),
+        overwrite=args.force)
+    print(f"full segmentor with its config: {out}")
+
+
+if __name__ == "__main__":
+    arguments = parse_args()
+    from rein.errors import run_cli  # after parsing: importing rein takes seconds
+
+    run_cli(lambda: main(arguments))

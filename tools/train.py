@@ -1,0 +1,54 @@
+"""Train a model from a config.
+
+    python tools/train.py configs/dinov2/rein_dinov2_mask2former_512x512_bs1x4.py
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works without installation
+
+
+def parse_args() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", help="config file")
+    parser.add_argument(
+        "--work-dir", metavar="DIR",
+        help="where logs and checkpoints go; default: work_dirs/<name of the config>")
+    parser.add_argument(
+        "--resume", nargs="?", const="auto", metavar="CHECKPOINT",
+        help="continue a run: from CHECKPOINT, or from the latest in the work dir")
+    parser.add_argument("--amp", action="store_true", help="mixed precision (needs a GPU)")
+    parser.add_argument(
+        "--cfg-options", nargs="+", default=[], metavar="KEY=VALUE",
+        help="override config values, e.g. train_dataloader.batch_size=2")
+    parser.add_argument(
+        "--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none",
+        help="how processes are started; tools/dist_train.sh sets pytorch")
+    parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
+    """Train, and print where the last checkpoint lies."""
+    from rein.engine.config import load_config, merge_options, parse_options
+    from rein.engine.training import train
+
+    os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
+    cfg = load_config(args.config)
+    merge_options(cfg, parse_options(args.cfg_options))
+    checkpoint = train(
+        cfg, name=Path(args.config).stem, work_dir=args.work_dir, resume=args.resume,
+        amp=args.amp, launcher=args.launcher)
+    print(f"trained weights (adapter and head): {checkpoint}")
+
+
+if __name__ == "__main__":
+    arguments = parse_args()
+    from rein.errors import run_cli  # after parsing: importing rein takes seconds
+
+    run_cli(lambda: main(arguments))
