@@ -4,7 +4,6 @@ import os
 
 from mmengine.config import Config
 from mmengine.dist import master_only
-from mmengine.registry import DATA_SAMPLERS, DATASETS
 from mmengine.runner import Runner
 
 from rein.checkpoint import load_file, load_strictly, state_dict_of
@@ -36,24 +35,17 @@ class ReinRunner(Runner):
         """Build a loader whose samples know their domain and, in training, their seed."""
         if not isinstance(dataloader, dict):
             return dataloader
+        check_folders(dataloader["dataset"])
         dataloader = dict(dataloader)
-        if isinstance(dataloader["dataset"], dict):
-            check_folders(dataloader["dataset"])
-            dataset = DATASETS.build(dataloader["dataset"])
-            if hasattr(dataset, "full_init"):
-                dataset.full_init()
-            stamp_domains(dataset)
-            dataloader["dataset"] = dataset
-        if isinstance(dataloader["sampler"], dict) and seed is not None:
-            sampler = DATA_SAMPLERS.build(dataloader["sampler"], default_args=dict(
-                dataset=dataloader["dataset"], seed=None if diff_rank_seed else seed))
-            if hasattr(sampler, "skip"):  # infinite, hence for training
-                dataloader["dataset"] = SeededDataset(dataloader["dataset"], seed)
-                sampler = SeededSampler(sampler)
-            dataloader["sampler"] = sampler
+        if dataloader["sampler"]["type"] == "InfiniteSampler" and seed is not None:  # for training
+            dataloader["dataset"] = dict(
+                type=SeededDataset, dataset=dataloader["dataset"], seed=seed)
+            dataloader["sampler"] = dict(dataloader["sampler"], type=SeededSampler)
         if not dataloader.get("num_workers"):
             dataloader.pop("persistent_workers", None)  # torch refuses it without workers
-        return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
+        loader = Runner.build_dataloader(dataloader, seed, diff_rank_seed)
+        stamp_domains(loader.dataset)
+        return loader
 
     def register_hooks(self, default_hooks=None, custom_hooks=None) -> None:
         """Register the config's hooks and those every run has."""

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
+from mmengine.dataset import InfiniteSampler
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
-from mmengine.registry import HOOKS
-from torch.utils.data import Dataset, Sampler
+from mmengine.registry import DATASETS, HOOKS
+from torch.utils.data import Dataset
 
 
 def seed_everything(*entropy: int) -> None:
@@ -27,12 +28,12 @@ class SeededDataset(Dataset):
     """A dataset whose augmentation depends on (seed, position in the stream) alone.
 
     Args:
-        dataset: The dataset; its transforms draw from the global generators.
+        dataset: Config of the dataset; its transforms draw from the global generators.
         seed: The run's seed.
     """
 
-    def __init__(self, dataset: Dataset, seed: int) -> None:
-        self.dataset = dataset
+    def __init__(self, dataset: dict, seed: int) -> None:
+        self.dataset = DATASETS.build(dataset)
         self.seed = seed
 
     def __getattr__(self, name):
@@ -49,28 +50,18 @@ class SeededDataset(Dataset):
         return self.dataset[index]
 
 
-class SeededSampler(Sampler):
-    """Numbers the indices of an infinite sampler: yields (index, position in the global stream).
+class SeededSampler(InfiniteSampler):
+    """mmengine's infinite sampler, numbered: yields (index, position in the global stream)."""
 
-    Args:
-        sampler: mmengine's `InfiniteSampler`; this process's share is every world-size-th index.
-    """
-
-    def __init__(self, sampler: Sampler) -> None:
-        self.sampler = sampler
-        self.skipped = 0
+    skipped = 0
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        world_size, rank = self.sampler.world_size, self.sampler.rank
-        for i, index in enumerate(self.sampler, start=self.skipped):
-            yield index, i * world_size + rank
-
-    def __len__(self) -> int:
-        return len(self.sampler)
+        for i, index in enumerate(super().__iter__(), start=self.skipped):
+            yield index, i * self.world_size + self.rank
 
     def skip(self, num_samples: int) -> None:
         """Continue after the first `num_samples` of this process, without loading them."""
-        self.sampler.skip(num_samples)
+        super().skip(num_samples)
         self.skipped = num_samples
 
 

@@ -127,6 +127,10 @@ class DGIoUMetric(BaseMetric):
                 self._save(prediction, sample)
             if self.format_only:
                 continue
+            if "gt_sem_seg" not in sample:
+                raise UserError(
+                    f"{sample.get('img_path')}: no label to compare with. For predictions alone "
+                    "set format_only=True and output_dir in the evaluator.")
             truth = sample["gt_sem_seg"]["data"].squeeze(0)
             try:
                 counts = confusion_matrix(prediction, truth, num_classes, self.ignore_index)

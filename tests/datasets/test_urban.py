@@ -291,7 +291,7 @@ def test_published_datasets_build_from_json_with_the_domains_their_evaluator_ask
     tests = build_dataset(cfg.test_dataloader.dataset)
     assert {one["data_samples"].domain for one in tests} == {*cfg.test_evaluator.dataset_keys}
     train = build_dataset(cfg.train_dataloader.dataset)[0]
-    assert train["data_samples"].domain == "gta" and max(train["inputs"].shape) == 512
+    assert train["data_samples"].domain == "gta" and max(train["inputs"].shape) <= 512
     assert isinstance(parts[0].pipeline[1].scale, list)  # the config stays as it was
 
 

@@ -182,6 +182,8 @@ def test_predictions_are_written_as_train_ids_without_labels(tmp_path):
     one.set_metainfo(dict(img_path="x/frame.jpg", domain="acdc_night"))
     metric = DGIoUMetric(format_only=True, output_dir=str(tmp_path))
     assert evaluate(metric, [one]) == {}
+    with pytest.raises(UserError, match=r"frame\.jpg: no label.*format_only"):
+        evaluate(DGIoUMetric(), [one])
     written = np.array(Image.open(tmp_path / "acdc_night/frame.png"))
     assert written.shape == (4, 6) and (written == 13).all()
 

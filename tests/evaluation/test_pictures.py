@@ -61,7 +61,7 @@ def runner():
 
 def predicted(folder, domain, name, size=(20, 40), labelled=True):
     path = folder / f"{name}.jpg"
-    Image.fromarray(np.full((20, 40, 3), 90, np.uint8)).save(path)
+    Image.fromarray(np.full((20, 40, 3), ord(name), np.uint8)).save(path)
     sample = SegDataSample(pred_sem_seg=PixelData(data=torch.full((1, *size), 13)))
     if labelled:
         sample.gt_sem_seg = PixelData(data=torch.full((1, *size), 10))
@@ -102,8 +102,9 @@ def test_sheet_shows_the_first_samples_by_path(tmp_path, runner, monkeypatch):
     for name, domain in (("d", "citys"), ("b", "map"), ("c", "citys"), ("a", "citys")):
         hook.after_test_iter(runner, 0, {}, [predicted(tmp_path, domain, name)])
     hook.after_test_epoch(runner, metrics=dict(map_mIoU=55.55))
-    assert [(row.name, row.note) for row in drawn] == [
-        ("Cityscapes", ""), ("Cityscapes", ""), ("Mapillary", "mIoU 55.5")]
+    found = [(row.name, row.note, chr(row.images[0][0, 0, 0])) for row in drawn]
+    assert found == [
+        ("Cityscapes", "", "a"), ("Cityscapes", "", "c"), ("Mapillary", "mIoU 55.5", "b")]
 
 
 def test_mmseg_scope_finds_the_hook():

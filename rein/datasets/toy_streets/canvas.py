@@ -66,29 +66,33 @@ class Canvas:
 
     def draw(self, shape: Shape) -> None:
         """Paint one shape over what is there."""
-        x0, y0 = shape.polygon.min(0)
-        x1, y1 = shape.polygon.max(0) + 1
-        stencil = np.zeros((2 * (y1 - y0), 2 * (x1 - x0)), np.uint8)
-        cv2.fillPoly(stencil, [(shape.polygon - (x0, y0)) * 4 + 1], 255, shift=1)
-        target = self.pixels[2 * y0:2 * y1, 2 * x0:2 * x1]
         if callable(shape.paint):
-            brush = Brush(self, shape, target.copy(), (int(x0), int(y0)))
+            x0, y0 = shape.polygon.min(0).tolist()
+            x1, y1 = shape.polygon.max(0).tolist()
+            target = self.pixels[2 * y0:2 * y1 + 2, 2 * x0:2 * x1 + 2]
+            stencil = np.zeros(target.shape[:2], np.uint8)
+            cv2.fillPoly(stencil, [(shape.polygon - (x0, y0)) * 4 + 1], 255, shift=1)
+            brush = Brush(self, shape, target.copy(), (x0, y0))
             shape.paint(brush)
             cv2.copyTo(brush.patch, stencil, target)
         else:
-            color = Brush(self, shape, target, (int(x0), int(y0))).tone(shape.paint)
-            cv2.copyTo(np.full(target.shape, np.uint8(color)), stencil, target)
-        self._write_depth(shape, x0, y0, x1, y1)
+            color = Brush(self, shape, self.pixels, (0, 0)).tone(shape.paint)
+            cv2.fillPoly(self.pixels, [shape.polygon * 4 + 1], color, shift=1)
+        self._write_depth(shape)
 
-    def _write_depth(self, shape: Shape, x0: int, y0: int, x1: int, y1: int) -> None:
-        stencil = np.zeros((y1 - y0, x1 - x0), np.uint8)
-        cv2.fillPoly(stencil, [shape.polygon - (x0, y0)], 1)
-        a, b, c = shape.inverse_depth
+    def _write_depth(self, shape: Shape) -> None:
+        a, b, c = shape.inverse_depth.tolist()
+        if not a and not b:
+            cv2.fillPoly(self.inverse_depth, [shape.polygon], c)
+            return
+        x0, y0 = shape.polygon.min(0)
+        x1, y1 = shape.polygon.max(0) + 1
         plane = np.full((y1 - y0, x1 - x0), c, np.float32)
-        if a or b:
-            plane += np.float32(a) * np.arange(x0, x1, dtype=np.float32)
-            plane += np.float32(b) * np.arange(y0, y1, dtype=np.float32)[:, None]
-            np.maximum(plane, 1e-4, out=plane)
+        plane += np.float32(a) * np.arange(x0, x1, dtype=np.float32)
+        plane += np.float32(b) * np.arange(y0, y1, dtype=np.float32)[:, None]
+        np.maximum(plane, 1e-4, out=plane)
+        stencil = np.zeros(plane.shape, np.uint8)
+        cv2.fillPoly(stencil, [shape.polygon - (x0, y0)], 1)
         cv2.copyTo(plane, stencil, self.inverse_depth[y0:y1, x0:x1])
 
 
@@ -130,7 +134,8 @@ class Brush:
     def grain(self, strength: float, size: float, offset: int = 0) -> None:
         """Multiply by cloudy noise: strength 0..1, size in pixels of the finished picture."""
         noise = noise_patch(self.patch.shape[:2], SUPERSAMPLE * size, offset)
-        self.patch[..., :3] = np.clip(self.patch[..., :3] * (1 + strength * noise[..., None]), 0, 255)
+        grainy = self.patch[..., :3] * (1 + strength * noise[..., None])
+        self.patch[..., :3] = np.clip(grainy, 0, 255)
 
     def to_patch(self, pixels: np.ndarray) -> np.ndarray:
         """Frame pixels (N, 2) as fixed-point positions on the patch."""
@@ -163,15 +168,12 @@ class Brush:
                    self.tone(color, glow), -1)
 
     def texture(self, image: np.ndarray, quad: np.ndarray) -> None:
-        """Warp an RGBA image (h, w, 4) onto four road points: top-left, clockwise."""
+        """Warp a shaded RGBA image (h, w, 4) onto four road points: top left, clockwise."""
         height, width = image.shape[:2]
         source = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
         target = (self.camera.project(quad) - self.origin) * SUPERSAMPLE + 0.5
         matrix = cv2.getPerspectiveTransform(source, target.astype(np.float32))
         size = (self.patch.shape[1], self.patch.shape[0])
-        glow = image[..., 3:] * np.float32(1 / 255)
-        shaded = image[..., :3] * (np.float32(self.shade) * (1 - glow) + glow)
-        image = np.concatenate([np.minimum(shaded, 255).astype(np.uint8), image[..., 3:]], 2)
         self.patch = cv2.warpPerspective(image, matrix, size, flags=cv2.INTER_LINEAR,
                                          borderMode=cv2.BORDER_REPLICATE)
 
@@ -184,7 +186,7 @@ class Brush:
 
     def enlarge(self, rgb: np.ndarray, rows: int | None = None) -> None:
         """Stretch an RGB picture (h, w, 3) over the patch, or its first rows (final size)."""
-        rgb = np.clip(rgb, 0, 255).astype(np.uint8)
+        rgb = np.clip(rgb, 0, 255).astype(np.uint8) if rgb.dtype != np.uint8 else rgb
         target = self.patch if rows is None else self.patch[:SUPERSAMPLE * rows]
         size = (target.shape[1], target.shape[0])
         target[..., :3] = cv2.resize(rgb, size, interpolation=cv2.INTER_LINEAR)

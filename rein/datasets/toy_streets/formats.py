@@ -173,19 +173,19 @@ def write_sample(files: list[Path], rgb: np.ndarray, scene: Scene, label_format:
 
 
 def _encode_gta(scene: Scene) -> list[bytes]:
-    return [encode(scene.labels(), "PNG", CITYSCAPES_PALETTE)]
+    return [encode(scene.labels, "PNG", CITYSCAPES_PALETTE)]
 
 
 def _encode_cityscapes(scene: Scene) -> list[bytes]:
-    return [json.dumps(scene.annotation()).encode(), encode(scene.labels(), "PNG")]
+    return [json.dumps(scene.annotation).encode(), encode(scene.labels, "PNG")]
 
 
 def _encode_mapillary(scene: Scene) -> list[bytes]:
-    return [encode(mapillary_table()[scene.labels()], "PNG", _palette(mapillary_colors()))]
+    return [encode(mapillary_table()[scene.labels], "PNG", _palette(mapillary_colors()))]
 
 
 def _encode_train_ids(scene: Scene) -> list[bytes]:
-    return [encode(_TRAIN_IDS[scene.labels()], "PNG")]
+    return [encode(_TRAIN_IDS[scene.labels], "PNG")]
 
 
 LABEL_ENCODERS: dict[str, Callable[[Scene], list[bytes]]] = dict(

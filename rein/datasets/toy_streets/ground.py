@@ -6,6 +6,7 @@ import numpy as np
 
 from rein.datasets.toy_streets.camera import NEAR, Camera
 from rein.datasets.toy_streets.canvas import Brush, Color, Shape, noise_at
+from rein.datasets.toy_streets.scene import drop_hidden
 from rein.datasets.toy_streets.sketch import FACING, Sketch
 from rein.datasets.toy_streets.street_objects import foliage
 
@@ -78,9 +79,18 @@ def ground_shapes(camera: Camera, street: Street, skyline: str,
     base = ("terrain", grass_paint(street)) if street.grass else ("sidewalk", paving_paint(street))
     shapes.append(Shape(base[0], below, plane, UP, base[1]))
     shapes += _backdrop(camera, skyline, rng)
+    for shape in _strips(camera, street):
+        shape.inverse_depth, shape.normal = plane, UP
+        shapes.append(shape)
+    return drop_hidden(shapes, camera)
+
+
+def _strips(camera: Camera, street: Street) -> list[Shape]:
+    """Pavements, crossing road, road and median."""
     sketch = Sketch(camera)
     edge = street.half + street.pavement
-    strips = [("sidewalk", -edge, edge, NEAR, FAR, paving_paint(street))]
+    strips = [("sidewalk", -edge, -street.half, NEAR, FAR, paving_paint(street)),
+              ("sidewalk", street.half, edge, NEAR, FAR, paving_paint(street))]
     if street.crossing:
         c0, c1 = street.crossing
         strips += [("sidewalk", -90, 90, c0 - 3, c1 + 3, paving_paint(street)),
@@ -95,9 +105,7 @@ def ground_shapes(camera: Camera, street: Street, skyline: str,
         along = np.geomspace(s0, s1, 16)
         outline = ([(u0, 0, s) for s in along] + [(u1, 0, s) for s in along[::-1]])
         sketch.face(label, np.array(outline), paint)
-    for shape in sketch.shapes:
-        shape.inverse_depth, shape.normal = plane, UP
-    return shapes + sketch.shapes
+    return sketch.shapes
 
 
 def _sky_paint(offset: int):
@@ -235,7 +243,8 @@ def paving_paint(street: Street):
         foot = s / brush.camera.focal
         fade = np.clip(1 - s / 25, 0, 1)
         value = 1 + .08 * fade * fine + .08 * coarse
-        joint = np.maximum(_band(np.mod(u, .8) - .4, .02, foot), _band(np.mod(s, .8) - .4, .02, foot * 4))
+        joint = np.maximum(_band(np.mod(u, .8) - .4, .02, foot),
+                           _band(np.mod(s, .8) - .4, .02, foot * 4))
         value -= .22 * fade * joint
         value *= 1 - .3 * brush.look.wet
         rgb = value[..., None] * np.float32(street.paving)

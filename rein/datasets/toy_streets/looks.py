@@ -155,8 +155,8 @@ def night_look(rng: np.random.Generator) -> Look:
     """ACDC night: lamps, lit windows and headlights; little else."""
     dim = rng.uniform(0.13, 0.24)
     sky = (16, 18, 32) if rng.random() < 0.6 else (40, 30, 28)
-    return Look(ambient=(dim * 0.9, dim, dim * 1.4), sun=(0, 0, 0), zenith=tuple(c * 0.5 for c in sky),
-                horizon=sky, haze=0.003, haze_color=sky, night=True, clouds=0.3,
+    return Look(ambient=(dim * 0.9, dim, dim * 1.4), sun=(0, 0, 0), clouds=0.3, night=True,
+                zenith=tuple(c * 0.5 for c in sky), horizon=sky, haze=0.003, haze_color=sky,
                 wet=rng.uniform(0, 0.5), saturation=0.9, noise=rng.uniform(4, 9),
                 motion=rng.uniform(0, 2), balance=(1.08, 1.0, 0.86))
 

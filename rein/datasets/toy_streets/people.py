@@ -14,18 +14,7 @@ TROUSERS = ((40, 46, 66), (34, 34, 38), (96, 88, 72), (70, 84, 110), (130, 120, 
 
 
 def person(sketch: Sketch, u: float, s: float, heading: float, rng: np.random.Generator) -> Thing:
-    """Draw somebody standing or walking.
-
-    Args:
-        sketch: An empty sketch.
-        u: Metres right of the centre line.
-        s: Metres along the road.
-        heading: Walking direction in radians, 0 = away from the camera.
-        rng: Source of height, pose and clothes.
-
-    Returns:
-        The person.
-    """
+    """Draw somebody at (u, s) metres who stands or walks; heading in radians, 0 = away."""
     tall = rng.uniform(1.5, 1.9) if rng.random() > 0.12 else rng.uniform(1.0, 1.3)
     pose = Pose(u, s, heading)
     skin, hair = SKINS[rng.integers(len(SKINS))], HAIR[rng.integers(len(HAIR))]
@@ -89,18 +78,8 @@ def _head(sketch: Sketch, label: str, center: np.ndarray, tall: float, skin: Col
     sketch.flat(label, sketch.camera.project(outline), center[2], paint)
 
 
-def bicycle(sketch: Sketch, pose: Pose, rng: np.random.Generator, label: str = "bicycle") -> Thing:
-    """Draw a bicycle: one labelled outline, see-through between the tubes.
-
-    Args:
-        sketch: An empty sketch.
-        pose: Where it stands.
-        rng: Source of the colour.
-        label: Cityscapes label name.
-
-    Returns:
-        The bicycle.
-    """
+def bicycle(sketch: Sketch, pose: Pose, rng: np.random.Generator) -> Thing:
+    """Draw a bicycle: one labelled outline, see-through between the tubes."""
     color = CLOTHES[rng.integers(len(CLOTHES))]
     forward = np.array([np.sin(pose.heading), 0, np.cos(pose.heading)])
     wheels = [ring(pose.place([(a, 0, .35)])[0], .35, forward, (0, 1, 0)) for a in (-.53, .53)]
@@ -129,7 +108,7 @@ def bicycle(sketch: Sketch, pose: Pose, rng: np.random.Generator, label: str = "
         brush.line(bars, DARK, .06)
         brush.line(saddle, DARK, .1)
 
-    sketch.hull(label, sketch.camera.project(parts), pose.s, paint)
+    sketch.hull("bicycle", sketch.camera.project(parts), pose.s, paint)
     return pose.thing(sketch, 1.7, .5, 1.0)
 
 

@@ -1,6 +1,7 @@
 """A street scene: what stands where, in painter's order, and its exact label."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -36,15 +37,17 @@ class Scene:
         """All shapes in painter's order."""
         return self.ground + self.objects
 
+    @cached_property
     def annotation(self) -> dict:
         """The scene as a Cityscapes polygon annotation."""
         objects = [{"label": shape.label, "polygon": shape.polygon.tolist()}
                    for shape in self.shapes]
         return {"imgHeight": self.camera.height, "imgWidth": self.camera.width, "objects": objects}
 
+    @cached_property
     def labels(self) -> np.ndarray:
         """The label image, uint8 (H, W) of Cityscapes label ids."""
-        return rasterize(self.annotation())
+        return rasterize(self.annotation)
 
 
 def drop_hidden(shapes: list[Shape], camera: Camera) -> list[Shape]:

@@ -125,7 +125,10 @@ def sub_quad(quad: np.ndarray, x0: float, y0: float, x1: float, y1: float) -> np
 
     Args:
         quad: Corners (4, 3): bottom left, bottom right, top right, top left.
-        x0: Left edge as a share of the width; y0, x1, y1 likewise, y upwards.
+        x0: Left edge as a share of the width.
+        y0: Lower edge as a share of the height.
+        x1: Right edge.
+        y1: Upper edge.
 
     Returns:
         Corners (4, 3) in the same order.

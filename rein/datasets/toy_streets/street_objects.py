@@ -8,8 +8,8 @@ from rein.datasets.toy_streets.sketch import Sketch, Thing, ring
 
 METAL, RUST = (120, 124, 128), (104, 98, 92)
 LEAVES = ((58, 104, 44), (74, 118, 46), (46, 92, 50), (96, 124, 52), (64, 96, 40))
-SIGN_RED, SIGN_BLUE, SIGN_GREEN, SIGN_WHITE = (196, 28, 36), (28, 78, 168), (16, 112, 70), (240,) * 3
-SIGN_YELLOW = (250, 196, 30)
+SIGN_RED, SIGN_BLUE, SIGN_GREEN = (196, 28, 36), (28, 78, 168), (16, 112, 70)
+SIGN_WHITE, SIGN_YELLOW, SIGN_BLACK = (240, 240, 240), (250, 196, 30), (30, 30, 34)
 
 
 def _post(sketch: Sketch, u: float, s: float, height: float, width: float,
@@ -22,7 +22,8 @@ def street_lamp(sketch: Sketch, u: float, s: float, toward: float,
     """A lamp on a curved arm; `toward` is the sign of the direction of the road."""
     height, reach = rng.uniform(6.5, 8.5), toward * rng.uniform(1.2, 2.2)
     _post(sketch, u, s, height, (.18, .1))
-    joints = np.array([[u, height, s], [u + reach * .4, height + .4, s], [u + reach, height + .5, s]])
+    joints = np.array([(u, height, s), (u + reach * .4, height + .4, s),
+                       (u + reach, height + .5, s)])
     for a, b in zip(joints[:-1], joints[1:], strict=True):
         sketch.tube("pole", a, b, .1, METAL)
     head = joints[-1]
@@ -112,15 +113,12 @@ def sign(sketch: Sketch, u: float, s: float, rng: np.random.Generator) -> Thing:
     def paint(brush: Brush) -> None:
         brush.fill(rim)
         brush.poly(middle + .74 * (outline - middle), core)
-        mark = DARK_MARK if core in (SIGN_WHITE, SIGN_YELLOW) else SIGN_WHITE
+        mark = SIGN_BLACK if core in (SIGN_WHITE, SIGN_YELLOW) else SIGN_WHITE
         bar = np.array([(-.5, -.14, 0), (.5, -.14, 0), (.5, .14, 0), (-.5, .14, 0)]) * size
         brush.poly(middle + bar, mark)
 
     sketch.flat("traffic sign", sketch.camera.project(outline), s, paint)
     return Thing((u - .1, u + .1), (s - .1, s + .1), 0, sketch.shapes)
-
-
-DARK_MARK = (30, 30, 34)
 
 
 def gantry(sketch: Sketch, u0: float, u1: float, s: float, rng: np.random.Generator) -> Thing:
@@ -200,23 +198,22 @@ def fence(sketch: Sketch, u: float, s0: float, s1: float, rng: np.random.Generat
         for s in np.arange(s0, s1, 2.5):
             brush.line(np.array([(u, 0, s), (u, height, s)]), tuple(c * .8 for c in color), .12)
 
-    sketch.face("fence", np.array([(u, 0, s0), (u, 0, s1), (u, height, s1), (u, height, s0)]), paint,
-                opaque=False)
+    outline = np.array([(u, 0, s0), (u, 0, s1), (u, height, s1), (u, height, s0)])
+    sketch.face("fence", outline, paint, opaque=False)
     return Thing((u - .1, u + .1), (s0, s1), 0, sketch.shapes)
 
 
 def foliage(color: Color, offset: int, size: float):
     """Leaves lit from above: noise in a few tones, darker below; `size` in pixels."""
     def paint(brush: Brush) -> None:
-        height, width = brush.patch.shape[:2]
+        height, width = (length // 2 for length in brush.patch.shape[:2])
         rise = np.linspace(.75, -.75, height, dtype=np.float32)[:, None]
         lean = .2 if brush.look.sun_from[0] > 0 else -.2
-        level = noise_patch((height, width), 2 * size, offset)
+        level = noise_patch((height, width), size, offset)
         level += rise
         level += np.linspace(-lean, lean, width, dtype=np.float32)
         steps = np.clip(level * 16 + 32, 0, 63).astype(np.uint8)  # level -2..2 in 64 steps
-        brush.patch[..., :3] = _leaf_colors(color, brush.look)[steps]
-        brush.patch[..., 3] = 0
+        brush.enlarge(_leaf_colors(color, brush.look)[steps])
     return paint
 
 
@@ -252,7 +249,7 @@ def tree(sketch: Sketch, u: float, s: float, rng: np.random.Generator, scale: fl
                     foliage(tuple(c * .8 for c in color), offset, leaf))
         return Thing((u - 1, u + 1), (s - 1, s + 1), height, sketch.shapes)
     crown = height * rng.uniform(.24, .36)
-    for _ in range(int(rng.integers(4, 7))):
+    for _ in range(int(rng.integers(4, 7)) if px > 6 else 2):
         du, dy = rng.normal(0, crown * .55), rng.uniform(-.3, .5) * crown
         radius = crown * rng.uniform(.5, .75)
         _clump(sketch, np.array([u + du, height * .66 + dy, s]), radius, color, offset, rng, leaf)

@@ -52,7 +52,7 @@ def develop(painted: np.ndarray, inverse_depth: np.ndarray, scene: Scene, look: 
     Returns:
         RGB picture, uint8 (H, W, 3).
     """
-    labels, depth = scene.labels(), 1 / np.maximum(inverse_depth, 1e-4)
+    labels, depth = scene.labels, 1 / np.maximum(inverse_depth, 1e-4)
     sky = labels == _IDS["sky"]
     rgb = painted[..., :3].astype(np.float32)
     glow = painted[..., 3:].astype(np.float32) / 255
@@ -74,7 +74,8 @@ def develop(painted: np.ndarray, inverse_depth: np.ndarray, scene: Scene, look: 
 def _cast_shadows(canvas: Canvas, scene: Scene) -> None:
     """Darken the ground below things, and along the sun's direction where it shines."""
     camera, look = scene.camera, canvas.look
-    contact, cast = np.zeros((2, camera.height, camera.width), np.uint8)
+    first = canvas.first_row
+    contact, cast = np.zeros((2, camera.height - first, camera.width), np.uint8)
     u, y, s = look.sun_from
     drift = np.array([-u, 0, -s]) / max(y, .25)
     for thing in scene.things:
@@ -82,22 +83,22 @@ def _cast_shadows(canvas: Canvas, scene: Scene) -> None:
         if not thing.height or s1 < 1.5:
             continue
         foot = np.array([(a, 0, max(b, 1.2)) for a in (u0, u1) for b in (s0, s1)])
-        _fill_hull(contact, camera, foot)
+        _fill_hull(contact, camera, foot, first)
         if look.sunny:
             top = foot + drift * thing.height
             top[:, 2] = np.maximum(top[:, 2], 1.2)
-            _fill_hull(cast, camera, np.concatenate([foot, top]))
+            _fill_hull(cast, camera, np.concatenate([foot, top]), first)
     dark = 1 - cv2.GaussianBlur(contact, (0, 0), 1.8) * np.float32(.5 / 255)
     if look.sunny:
         deep = float(np.mean(look.ambient) / np.mean(look.shade((0.0, 1.0, 0.0))))
         dark *= 1 - cv2.GaussianBlur(cast, (0, 0), .7) * np.float32((1 - deep) / 255)
-    first = canvas.first_row
     ground = canvas.pixels[SUPERSAMPLE * first:, :, :3]
-    ground[:] = ground * cv2.resize(dark[first:], ground.shape[1::-1])[..., None]
+    ground[:] = ground * cv2.resize(dark, ground.shape[1::-1])[..., None]
 
 
-def _fill_hull(mask: np.ndarray, camera: Camera, points: np.ndarray) -> None:
-    pixels = np.clip(camera.project(points) * 16, -90000, 90000).astype(np.int32)
+def _fill_hull(mask: np.ndarray, camera: Camera, points: np.ndarray, first_row: int) -> None:
+    pixels = camera.project(points) - (0, first_row)
+    pixels = np.clip(pixels * 16, -90000, 90000).astype(np.int32)
     cv2.fillConvexPoly(mask, cv2.convexHull(pixels)[:, 0], 255, shift=4)
 
 

@@ -1,0 +1,56 @@
+"""Toy GTA -> toy Cityscapes, BDD100K, Mapillary, ACDC night, as tools/make_toy_streets.py has it.
+
+The toy world lies in data/toy in the same formats and folders as the real datasets in data.
+"""
+
+_base_ = [
+    "./loaders.py", "./train_pipelines.py",
+    "./gta.py", "./cityscapes.py", "./bdd100k.py", "./mapillary.py", "./acdc.py",
+]
+root = "data/toy/"
+
+
+def _toy(dataset, folder, scale):
+    load, _, annotate, pack = dataset["pipeline"]
+    resize = dict(type="Resize", scale=scale, keep_ratio=True)
+    return dict(dataset, data_root=f"{root}{folder}/", pipeline=[load, resize, annotate, pack])
+
+
+_crop = 256
+train_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(type="LoadAnnotations"),
+    dict(
+        type="RandomChoiceResize",
+        scales=[int(_crop * x * 0.1) for x in range(10, 17, 2)],  # toy frames are small already
+        resize_type="ResizeShortestEdge",
+        max_size=4 * _crop,
+    ),
+    dict(type="RandomCrop", crop_size=(_crop, _crop), cat_max_ratio=0.75),
+    dict(type="RandomFlip", prob=0.5),
+    dict(type="PhotoMetricDistortion"),
+    dict(type="PackSegInputs"),
+]
+train_dataloader = dict(
+    batch_size=4,
+    pin_memory=False,
+    dataset=dict(**_base_.train_gta, pipeline=train_pipeline),
+)
+train_dataloader["dataset"]["data_root"] = f"{root}gta/"
+val_dataloader = dict(
+    **_base_.val_dataloader,
+    dataset=dict(
+        type="ConcatDataset",
+        datasets=[
+            _toy(_base_.val_cityscapes, "cityscapes", (512, 256)),
+            _toy(_base_.val_bdd, "bdd100k", (512, 288)),
+            _toy(_base_.val_mapillary, "mapillary", (512, 256)),
+            _toy(_base_.val_acdc_night, "acdc", (512, 288)),
+        ],
+    ),
+)
+val_dataloader["num_workers"] = 1
+test_dataloader = val_dataloader
+val_evaluator = dict(
+    **_base_.val_evaluator, dataset_keys=["citys", "bdd", "map", "acdc_night"], protocol="toy")
+test_evaluator = val_evaluator
