@@ -10,6 +10,7 @@ arXiv:2312.04265) for the resampling and for the parts that are saved.
 """
 
 import os
+import re
 import tempfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -33,6 +34,8 @@ EXTRA_BACKBONE_KEYS = {
     "mask_token": "replaces masked patches in DINOv2's pretraining; nothing else reads it",
 }
 """Backbone keys a file may have although no model here has them, and why."""
+
+_REFUSED = re.compile(r"unsupported (global|class|operand)|not allowed", re.IGNORECASE)
 
 CONVERT_COMMAND = "python tools/convert_models/convert_dinov2.py"
 
@@ -85,13 +88,14 @@ def load_file(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
         with torch.serialization.safe_globals(_safe_globals()):
             content = torch.load(path, map_location=map_location, weights_only=True)
     except UnpicklingError as error:
-        reason = str(error).splitlines()[0]
-        if "Unsupported" in str(error) or "not allowed" in str(error):
+        refused = [line for line in str(error).splitlines() if _REFUSED.search(line)]
+        if refused:
             raise UserError(
                 f"{path}: refused, because it holds objects that could run code, not only "
-                f"weights ({_unsafe_part(str(error))}). Ask for a file of plain tensors."
+                f"weights ({refused[0].strip()[:120]}). Ask for a file of plain tensors."
             ) from None
-        raise UserError(f"{path}: not a checkpoint, or damaged: {reason}") from None
+        raise UserError(f"{path}: not a checkpoint, or damaged. Download or make it again."
+                        ) from None
     except Exception as error:  # truncated zip archives fail in many ways
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
@@ -100,13 +104,6 @@ def load_file(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
     if not isinstance(content, Mapping):
         raise UserError(f"{path}: holds a {type(content).__name__}, expected a dict of tensors.")
     return content
-
-
-def _unsafe_part(message: str) -> str:
-    """Pick the line that names the refused object out of torch's long message."""
-    lines = [line.strip() for line in message.splitlines()]
-    named = [line for line in lines if "Unsupported" in line or "not allowed" in line]
-    return (named or lines)[0][:160]
 
 
 def how_to_get(path: Path) -> str:

@@ -30,11 +30,12 @@ IMAGE = 224
 CELLS = 2  # target cells per patch side
 
 
-def build_encoder(embed_dim: int = 128, depth: int = 8, num_heads: int = 4) -> VisionTransformer:
-    """Build the toy foundation model: patch 14, 16 x 16 position grid, layer scale."""
+def build_encoder(embed_dim: int = 128, depth: int = 8, num_heads: int = 4,
+                  img_size: int = IMAGE, patch_size: int = PATCH) -> VisionTransformer:
+    """Build the toy foundation model: by default patch 14, 16 x 16 position grid."""
     return VisionTransformer(
-        img_size=IMAGE, patch_size=PATCH, embed_dim=embed_dim, depth=depth, num_heads=num_heads,
-        num_classes=0, init_values=1.0)
+        img_size=img_size, patch_size=patch_size, embed_dim=embed_dim, depth=depth,
+        num_heads=num_heads, num_classes=0, init_values=1.0)
 
 
 class MaskedPredictor(nn.Module):
@@ -112,7 +113,7 @@ def targets(images: Tensor) -> Tensor:
         (B, N, T), free of the picture's brightness, contrast and tint.
     """
     grey = images.mean(1, keepdim=True)
-    gx = F.pad(grey[..., 2:] - grey[..., :-2], (1, 1), mode="replicate")
+    gx = F.pad(grey[..., 2:] - grey[..., :-2], (1, 1, 0, 0), mode="replicate")
     gy = F.pad(grey[:, :, 2:] - grey[:, :, :-2], (0, 0, 1, 1), mode="replicate")
     cell, half = PATCH // CELLS, ORIENTATIONS // 2
     angle = torch.arange(half) * (np.pi / half)

@@ -7,7 +7,7 @@ from mmengine.dist import master_only
 from mmengine.runner import Runner
 
 from rein.checkpoint import load_file, load_strictly, state_dict_of
-from rein.datasets.urban import check_folders, stamp_domains
+from rein.datasets.urban import build_dataset
 from rein.engine.config import resolve_paths
 from rein.engine.hooks import TrainableParametersHook, TrainedWeightsHook, unwrap
 from rein.engine.seeding import IterationSeedHook, SeededDataset, SeededSampler
@@ -35,17 +35,15 @@ class ReinRunner(Runner):
         """Build a loader whose samples know their domain and, in training, their seed."""
         if not isinstance(dataloader, dict):
             return dataloader
-        check_folders(dataloader["dataset"])
         dataloader = dict(dataloader)
+        dataset = dict(type=build_dataset, cfg=dataloader["dataset"])
         if dataloader["sampler"]["type"] == "InfiniteSampler" and seed is not None:  # for training
-            dataloader["dataset"] = dict(
-                type=SeededDataset, dataset=dataloader["dataset"], seed=seed)
+            dataset = dict(type=SeededDataset, cfg=dataloader["dataset"], seed=seed)
             dataloader["sampler"] = dict(dataloader["sampler"], type=SeededSampler)
+        dataloader["dataset"] = dataset
         if not dataloader.get("num_workers"):
             dataloader.pop("persistent_workers", None)  # torch refuses it without workers
-        loader = Runner.build_dataloader(dataloader, seed, diff_rank_seed)
-        stamp_domains(loader.dataset)
-        return loader
+        return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
 
     def register_hooks(self, default_hooks=None, custom_hooks=None) -> None:
         """Register the config's hooks and those every run has."""

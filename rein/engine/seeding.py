@@ -12,8 +12,10 @@ import torch
 from mmengine.dataset import InfiniteSampler
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
-from mmengine.registry import DATASETS, HOOKS
+from mmengine.registry import HOOKS
 from torch.utils.data import Dataset
+
+from rein.datasets.urban import build_dataset
 
 
 def seed_everything(*entropy: int) -> None:
@@ -28,12 +30,12 @@ class SeededDataset(Dataset):
     """A dataset whose augmentation depends on (seed, position in the stream) alone.
 
     Args:
-        dataset: Config of the dataset; its transforms draw from the global generators.
+        cfg: Config of the dataset; its transforms draw from the global generators.
         seed: The run's seed.
     """
 
-    def __init__(self, dataset: dict, seed: int) -> None:
-        self.dataset = DATASETS.build(dataset)
+    def __init__(self, cfg: dict, seed: int) -> None:
+        self.dataset = build_dataset(cfg)
         self.seed = seed
 
     def __getattr__(self, name):

@@ -1,0 +1,114 @@
+"""Segmenting a user's own images with a trained model, as testing would."""
+
+from pathlib import Path
+
+import mmcv
+import numpy as np
+import torch
+from mmcv.transforms import Compose
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmseg.registry import MODELS, TRANSFORMS
+from torch import nn
+
+from rein.checkpoint import load_file
+from rein.datasets.label_maps import CLASSES, PALETTE
+from rein.engine.config import find_path
+from rein.engine.testing import read_config
+from rein.engine.weights import load_for_testing
+from rein.errors import UserError
+
+
+def init_segmentor(
+    config: str | Path,
+    checkpoint: str | Path,
+    backbone: str | Path | None = None,
+    device: str | torch.device | None = None,
+) -> nn.Module:
+    """Build a segmentor and load all its weights.
+
+    Args:
+        config: A config file, or a checkpoint that carries its config (read as data).
+        checkpoint: A merged segmentor, or the adapter and head that training saved.
+        backbone: Pretrained weights, for a checkpoint without; default: what the config names.
+        device: Where the model runs; default: the GPU if there is one.
+
+    Returns:
+        The model in evaluation mode, with `cfg`, the config, and `dataset_meta`, a dict with
+        `classes` and their RGB `palette`.
+
+    Raises:
+        UserError: A file is missing or does not fit.
+    """
+    cfg = read_config(str(config))
+    content = load_file(find_path(checkpoint))
+    with DefaultScope.overwrite_default_scope("mmseg"):
+        model = MODELS.build(cfg.model)
+    load_for_testing(model, content, checkpoint, backbone)
+    meta = content.get("meta", {}).get("dataset_meta") or {}
+    model.cfg = cfg
+    model.dataset_meta = dict(
+        classes=meta.get("classes", CLASSES), palette=meta.get("palette", PALETTE))
+    return model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")).eval()
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """Read an image of any kind that OpenCV decodes, turned as its EXIF data says.
+
+    Returns:
+        RGB uint8 (H, W, 3); grey images get three equal channels, transparency is dropped.
+
+    Raises:
+        UserError: The file is missing or does not decode.
+    """
+    found = find_path(path)
+    if not Path(found).is_file():
+        raise UserError(f"{path}: no such image. Check the path.")
+    try:
+        return mmcv.imread(found, channel_order="rgb")
+    except Exception as error:  # each decoder has its own kinds
+        raise UserError(f"{path}: the image does not decode. Is it an image, and whole? Copy or "
+                        "download it again.") from error
+
+
+def segment(model: nn.Module, image: str | Path | np.ndarray) -> np.ndarray:
+    """Predict the class of every pixel of an image.
+
+    The image is resized as the config's first test dataset is, and the prediction is brought
+    back to the image's own size. Without a test dataset in the config, nothing is resized.
+
+    Args:
+        model: As `init_segmentor` returns it.
+        image: A file, or RGB uint8 (H, W, 3), any H and W.
+
+    Returns:
+        trainIds, uint8 (H, W): positions in `model.dataset_meta["classes"]`.
+
+    Raises:
+        UserError: The file is missing or does not decode, or the array is no such image.
+    """
+    if not isinstance(image, np.ndarray):
+        image = read_image(image)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] != 3 or not image.size:
+        raise UserError(f"an image of shape {image.shape} and type {image.dtype}; expected RGB, "
+                        "uint8 (H, W, 3), as `read_image` gives it.")
+    # pipelines work on BGR; the model's data_preprocessor turns it back
+    packed = _test_pipeline(model.cfg)(dict(img=np.ascontiguousarray(image[..., ::-1])))
+    with torch.no_grad():
+        sample, = model.test_step({key: [value] for key, value in packed.items()})
+    return sample.pred_sem_seg.data.squeeze(0).cpu().numpy().astype(np.uint8)
+
+
+def _test_pipeline(cfg: Config) -> Compose:
+    """Build the first test dataset's pipeline for images in memory, without labels."""
+    dataset = cfg.get("test_dataloader", {}).get("dataset", {})
+    while "datasets" in dataset or "dataset" in dataset:  # a wrapper
+        dataset = dataset["datasets"][0] if "datasets" in dataset else dataset["dataset"]
+    steps = [dict(type="LoadImageFromNDArray")]
+    for step in dataset.get("pipeline", [dict(type="PackSegInputs")]):
+        if isinstance(step.get("scale"), list):  # from JSON, which has no tuples
+            step = dict(step, scale=tuple(step["scale"]))
+        if not step["type"].startswith("Load"):
+            steps.append(step)
+    with DefaultScope.overwrite_default_scope("mmseg"):
+        return Compose([TRANSFORMS.build(step) for step in steps])
