@@ -13,7 +13,7 @@ import torch
 
 warnings.filterwarnings("ignore", message=".*indexing argument.*")  # torch.meshgrid in mmdet
 
-import rein  # noqa: E402, F401
+import rein  # noqa: E402, F401  isort: skip  compat comes first
 from mmengine.config import Config  # noqa: E402
 from mmengine.registry import DefaultScope  # noqa: E402
 from mmseg.registry import MODELS  # noqa: E402

@@ -2,9 +2,12 @@
 
 import os
 
+import torch
 from mmengine.config import Config
 from mmengine.dist import master_only
+from mmengine.model import MMDistributedDataParallel
 from mmengine.runner import Runner
+from torch import nn
 
 from rein.checkpoint import load_file, load_strictly, state_dict_of
 from rein.datasets.urban import build_dataset
@@ -29,6 +32,18 @@ class ReinRunner(Runner):
         runner = super().from_cfg(resolve_paths(cfg))
         runner.cfg = cfg
         return runner
+
+    def setup_env(self, env_cfg: dict) -> None:
+        """Set up processes; several on a machine without GPUs talk over gloo."""
+        if self.launcher == "pytorch" and not torch.cuda.is_available():
+            torch.distributed.init_process_group("gloo")
+        super().setup_env(env_cfg)
+
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
+        """Wrap the model for several processes; mmengine's way needs a GPU for each."""
+        if self.distributed and model_wrapper_cfg is None and not torch.cuda.is_available():
+            return MMDistributedDataParallel(module=model, broadcast_buffers=False)
+        return super().wrap_model(model_wrapper_cfg, model)
 
     @staticmethod
     def build_dataloader(dataloader, seed: int | None = None, diff_rank_seed: bool = False):

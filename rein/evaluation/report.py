@@ -67,6 +67,13 @@ class DomainResults:
             correct = np.trace(self.confusion, axis1=1, axis2=2)
             return 100.0 * correct / self.confusion.sum((1, 2))
 
+    @property
+    def majority_miou(self) -> np.ndarray:
+        """Mean IoU (D,) of a guess that calls every pixel the domain's most frequent class."""
+        truth = self.confusion.sum(2)
+        with np.errstate(invalid="ignore"):
+            return 100.0 * truth.max(1) / truth.sum(1) / (truth > 0).sum(1)
+
     def mean(self, values: np.ndarray) -> np.ndarray:
         """Mean (...) of values (D, ...) over `mean_domains`, without NaN."""
         return _nanmean(values[[self.domains.index(name) for name in self.mean_domains]].T)
@@ -140,6 +147,7 @@ def write_results_json(results: DomainResults, path: str | Path) -> None:
         domains[domain] = {
             "name": domain_title(domain),
             **_named(("mIoU", "mAcc", "aAcc"), (results.miou[i], results.macc[i], results.aacc[i])),
+            **_named(("majority_mIoU",), (results.majority_miou[i],)),
             "IoU": _named(results.classes, results.iou[i]),
             "Acc": _named(results.classes, results.acc[i]),
         }
@@ -148,7 +156,8 @@ def write_results_json(results: DomainResults, path: str | Path) -> None:
         "domains": domains,
         "mean_domains": list(results.mean_domains),
         "mean": {
-            **_named(("mIoU",), (results.mean(results.miou),)),
+            **_named(("mIoU", "majority_mIoU"), (
+                results.mean(results.miou), results.mean(results.majority_miou))),
             "IoU": _named(results.classes, results.mean(results.iou)),
         },
     }

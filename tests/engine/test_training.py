@@ -119,7 +119,7 @@ def test_wrong_checkpoints_are_refused(data, finished, tmp_path, change, message
 
 
 def test_code_in_a_checkpoints_meta_is_not_run(data, finished, tmp_path):
-    """mmengine's resume would run `meta.config` as Python."""
+    """Resuming in mmengine would run `meta.config` as Python."""
     content = ckpt.load_file(finished / "iter_4.pth")
     content["meta"]["config"] = f"open({str(tmp_path / 'executed')!r}, 'w')"
     path = ckpt.save_file(content, tmp_path / "bad.pth")

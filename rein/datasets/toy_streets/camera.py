@@ -93,7 +93,8 @@ class Camera:
     def clip_polygon(self, pixels: np.ndarray) -> np.ndarray | None:
         """Clip a float pixel polygon (N, 2) to the frame and round it (int32), None if outside."""
         limit = (self.width - 1, self.height - 1)
-        (left, top), (right, bottom) = pixels.min(0).tolist(), pixels.max(0).tolist()
+        xs, ys = pixels.T.tolist()
+        left, right, top, bottom = min(xs), max(xs), min(ys), max(ys)
         if right < 0 or bottom < 0 or left > limit[0] or top > limit[1]:
             return None
         if right - left < .7 and bottom - top < .7:
@@ -109,7 +110,7 @@ class Camera:
 
 def clip_near(points: np.ndarray) -> np.ndarray:
     """Cut away what of a polygon (N, 3) lies nearer than `NEAR`."""
-    if points[:, 2].min() >= NEAR:
+    if min(points[:, 2].tolist()) >= NEAR:
         return points
     return _clip_half_plane(points, points[:, 2] - NEAR)
 

@@ -67,9 +67,8 @@ class Canvas:
     def draw(self, shape: Shape) -> None:
         """Paint one shape over what is there."""
         if callable(shape.paint):
-            x0, y0 = shape.polygon.min(0).tolist()
-            x1, y1 = shape.polygon.max(0).tolist()
-            target = self.pixels[2 * y0:2 * y1 + 2, 2 * x0:2 * x1 + 2]
+            x0, y0, wide, high = cv2.boundingRect(shape.polygon)
+            target = self.pixels[2 * y0:2 * (y0 + high), 2 * x0:2 * (x0 + wide)]
             stencil = np.zeros(target.shape[:2], np.uint8)
             cv2.fillPoly(stencil, [(shape.polygon - (x0, y0)) * 4 + 1], 255, shift=1)
             brush = Brush(self, shape, target.copy(), (x0, y0))
@@ -85,15 +84,13 @@ class Canvas:
         if not a and not b:
             cv2.fillPoly(self.inverse_depth, [shape.polygon], c)
             return
-        x0, y0 = shape.polygon.min(0)
-        x1, y1 = shape.polygon.max(0) + 1
-        plane = np.full((y1 - y0, x1 - x0), c, np.float32)
-        plane += np.float32(a) * np.arange(x0, x1, dtype=np.float32)
-        plane += np.float32(b) * np.arange(y0, y1, dtype=np.float32)[:, None]
-        np.maximum(plane, 1e-4, out=plane)
+        x0, y0, wide, high = cv2.boundingRect(shape.polygon)
+        across = a * np.arange(x0, x0 + wide) + c
+        down = b * np.arange(y0, y0 + high)
+        plane = across.astype(np.float32) + down.astype(np.float32)[:, None]
         stencil = np.zeros(plane.shape, np.uint8)
         cv2.fillPoly(stencil, [shape.polygon - (x0, y0)], 1)
-        cv2.copyTo(plane, stencil, self.inverse_depth[y0:y1, x0:x1])
+        cv2.copyTo(plane, stencil, self.inverse_depth[y0:y0 + high, x0:x0 + wide])
 
 
 class Brush:
@@ -153,7 +150,7 @@ class Brush:
 
     def line(self, points: np.ndarray, color: Color, width: float) -> None:
         """Paint an open line through road points (N, 3); width in metres, at least half a pixel."""
-        depth = float(np.mean(np.asarray(points)[:, 2]))
+        depth = float(points[0][2] + points[-1][2]) / 2
         self.line_px(self.camera.project(points), color, width * self.camera.scale(depth))
 
     def line_px(self, pixels: np.ndarray, color: Color, width: float) -> None:
@@ -186,11 +183,11 @@ class Brush:
 
     def enlarge(self, rgb: np.ndarray, rows: int | None = None) -> None:
         """Stretch an RGB picture (h, w, 3) over the patch, or its first rows (final size)."""
-        rgb = np.clip(rgb, 0, 255).astype(np.uint8) if rgb.dtype != np.uint8 else rgb
-        target = self.patch if rows is None else self.patch[:SUPERSAMPLE * rows]
-        size = (target.shape[1], target.shape[0])
-        target[..., :3] = cv2.resize(rgb, size, interpolation=cv2.INTER_LINEAR)
-        target[..., 3] = 0
+        pixels = np.zeros((*rgb.shape[:2], 4), np.uint8)
+        pixels[..., :3] = rgb if rgb.dtype == np.uint8 else np.clip(rgb, 0, 255)
+        rows = self.patch.shape[0] if rows is None else SUPERSAMPLE * rows
+        size = (self.patch.shape[1], min(rows, self.patch.shape[0]))
+        self.patch[:size[1]] = cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR)
 
 
 @lru_cache(maxsize=4)

@@ -140,7 +140,10 @@ def draw_facade(style: Style, length: float, height: float, density: float, ligh
         wall.image[..., :3] = np.minimum(shaded, 255)
     wall.rect(0, height - .35, length, height, style.trim)
     wall.rect(0, height - .45, length, height - .35, scaled(style.wall, .6))
-    if style.shop:
+    if style.shop and density < 4:
+        wall.rect(0, 0, length, base - .8, LIT[0] if night else (74, 80, 86), 150 * night)
+        wall.rect(0, base - .8, length, base - .3, SIGNS[style.seed % len(SIGNS)])
+    elif style.shop:
         _draw_shops(wall, style, base, night, rng)
     elif style.kind != "glass":
         _draw_door(wall, style, rng)

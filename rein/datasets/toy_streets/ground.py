@@ -198,9 +198,10 @@ def road_paint(street: Street):
         value -= .08 * (np.abs(u - 1.3 - street.seed % 3) < .9) * (np.mod(s, 31) < 5)  # patches
         value *= 1 - .35 * brush.look.wet
         rgb = value[..., None] * np.float32(street.asphalt)
+        wear = np.clip(.85 + .5 * fine, .3, 1)
         for mask, color in _markings(street, u, s, s / brush.camera.focal):
-            worn = (mask * np.clip(.85 + .5 * fine, .3, 1))[..., None]
-            rgb = rgb * (1 - worn) + worn * np.float32(color)
+            worn = (np.minimum(mask, 1) * wear)[..., None]
+            rgb += worn * (np.float32(color) - rgb)
         _finish(brush, rgb, coarse, .9 * (1 - .9 * np.exp(-(track / .32) ** 2)))
     return paint
 
@@ -213,22 +214,23 @@ def _markings(street: Street, u: np.ndarray, s: np.ndarray, foot: np.ndarray) ->
         open_road = ((s < street.crossing[0] - 1) | (s > street.crossing[1] + 1)).astype(np.float32)
     dashes = open_road * (np.mod(s + street.seed % 9, 9) < 3.5)
     curb = street.half - (2.2 if street.parking else .3)
-    masks = [(open_road * _band(np.abs(u) - curb, .07, foot), white)]
+    lines = open_road * _band(np.abs(u) - curb, .07, foot)
     lanes = int(street.half / street.lane)
     for k in range(1, lanes):
         if k * street.lane < curb - 1:
-            masks.append((dashes * _band(np.abs(u) - k * street.lane, .07, foot), white))
+            lines += dashes * _band(np.abs(u) - k * street.lane, .07, foot)
+    if street.zebra is not None:
+        bars = _band(np.mod(u, 1.1) - .55, .28, foot) * (np.abs(u) < street.half - .3)
+        lines += bars * _band(s - street.zebra - 1.4, 1.4, foot * 3)
+        stop = _band(s - street.zebra + 1.3, .2, foot * 3)
+        lines += stop * ((u > .2) & (u < curb))
+    masks = [(lines, white)]
     if street.median:
         masks.append((open_road * _band(np.abs(u) - street.median - .3, .07, foot), center))
     elif street.yellow:
         masks.append((open_road * _band(np.abs(u) - .16, .07, foot), center))
     elif not street.rails:
         masks.append((dashes * _band(u, .08, foot), center))
-    if street.zebra is not None:
-        bars = _band(np.mod(u, 1.1) - .55, .28, foot) * (np.abs(u) < street.half - .3)
-        masks.append((bars * _band(s - street.zebra - 1.4, 1.4, foot * 3), white))
-        stop = _band(s - street.zebra + 1.3, .2, foot * 3)
-        masks.append((stop * ((u > .2) & (u < curb)), white))
     for rail in street.rails:
         for offset in (-.72, .72):
             masks.append((_band(u - rail - offset, .09, foot), (64, 60, 58)))

@@ -98,7 +98,7 @@ def _plan_side(plan: Plan, side: int) -> None:
     _plan_barrier(plan, side, barrier)
     front = side * street.front if use in ("tower", "block") else side * (street.front + 4)
     s = rng.uniform(3, 7)
-    while s < 120:
+    while s < 110:
         length = rng.uniform(*{"tower": (16, 30), "block": (10, 20), "house": (8, 13),
                                "park": (6, 14), "hall": (20, 40)}[use])
         if plan.blocked(s, s + length, 4):
@@ -149,7 +149,7 @@ def _plan_furniture(plan: Plan, side: int) -> None:
     kerb = side * (street.half + .6)
     s = rng.uniform(6, 16)
     utility = plan.chance(.25)
-    while s < 110:
+    while s < 90:
         if not plan.blocked(s, s, 1):
             if utility and not plan.chance(.4):
                 plan.add(street_objects.utility_pole(plan.sketch(), kerb, s, rng))
@@ -159,7 +159,7 @@ def _plan_furniture(plan: Plan, side: int) -> None:
                 plan.lamps.append((kerb - side * 1.6, 7.5, s))
         s += rng.uniform(16, 26)
     if plan.chance(.55):
-        for s in np.arange(rng.uniform(8, 14), 90, rng.uniform(8, 14)):
+        for s in np.arange(rng.uniform(8, 14), 75, rng.uniform(8, 14)):
             if not plan.blocked(s, s, 2):
                 where = kerb + side * rng.uniform(.3, .6)
                 plan.add(street_objects.tree(plan.sketch(), where, s, rng, rng.uniform(.55, .9)))

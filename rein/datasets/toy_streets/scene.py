@@ -63,9 +63,8 @@ def drop_hidden(shapes: list[Shape], camera: Camera) -> list[Shape]:
     covered = np.zeros((camera.height, camera.width), np.uint8)
     seen = []
     for shape in reversed(shapes):
-        x0, y0 = shape.polygon.min(0)
-        x1, y1 = shape.polygon.max(0) + 1
-        box = covered[y0:y1, x0:x1]
+        x0, y0, wide, high = cv2.boundingRect(shape.polygon)
+        box = covered[y0:y0 + high, x0:x0 + wide]
         if box.all():
             continue
         stencil = np.zeros(box.shape, np.uint8)

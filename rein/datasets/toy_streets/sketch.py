@@ -113,8 +113,9 @@ class Sketch:
         """Fit 1 / depth = a x + b y + c, which is exact for flat faces."""
         points = clip_near(points)
         depth = points[:, 2]
-        if depth.max() < 1.03 * depth.min():
-            return np.array([0.0, 0.0, 1 / depth.mean()])
+        near, far = min(depth.tolist()), max(depth.tolist())
+        if far < 1.03 * near:
+            return np.array([0.0, 0.0, 2 / (near + far)])
         pixels = self.camera.project(points)
         system = np.concatenate([pixels, np.ones((len(points), 1))], 1)
         return np.linalg.lstsq(system, 1 / depth, rcond=None)[0]

@@ -75,7 +75,7 @@ class Body:
             quad = self.pose.place([(a0, -half[i], y0), (a0, half[i], y0),
                                     (a1, half[j], y1), (a1, -half[j], y1)])
             if paint is not None:
-                strips.append((quad[:, 2].mean(), quad, paint))
+                strips.append((quad[0, 2] + quad[2, 2], quad, paint))
         for _, quad, paint in sorted(strips, key=lambda strip: -strip[0]):
             painter = (lambda brush, q=quad, p=paint: p(brush, q)) if callable(paint) else paint
             self.sketch.face(self.label, quad, painter, inside=middle)

@@ -1,0 +1,173 @@
+"""The published commands as a user runs them: from another folder, without installation."""
+
+import re
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT, build, error_line, run_tool, tiny_model_config
+from mmengine.config import Config
+from PIL import Image
+
+from rein import checkpoint as ckpt
+
+TOOLS = sorted(
+    path.relative_to(ROOT).as_posix() for path in (ROOT / "tools").rglob("*.py"))
+MAIN_CONFIG = "configs/dinov2/rein_dinov2_mask2former_512x512_bs1x4.py"
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_help_answers_without_loading_the_stack(tool, tmp_path):
+    done = run_tool(
+        "-X", "importtime", ROOT / tool, "--help", cwd=tmp_path)
+    assert "usage:" in done.stdout and "python tools/" in done.stdout
+    assert not re.search(r"\| +(torch|mmengine|mmcv|timm)$", done.stderr, re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A folder as the published README has it, with tiny data, weights and a config of its own."""
+    root = tmp_path_factory.mktemp("project")
+    rng = np.random.default_rng(0)
+    frames = {
+        "gta": ("images/{}.png", "labels/{}.png"),
+        "bdd100k": ("images/10k/val/{}.jpg", "labels/sem_seg/masks/val/{}.png"),
+    }
+    for name, (image, label) in frames.items():
+        for i in range(3):
+            ids = np.kron(rng.integers(0, 19, (4, 6)), np.ones((20, 20))).astype(np.uint8)
+            if name == "gta":
+                ids = np.array([7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31,
+                                32, 33], np.uint8)[ids]
+            for path, pixels in ((image, np.stack([ids * 7] * 3, -1)), (label, ids)):
+                target = root / "data" / name / path.format(i)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(pixels).save(target)
+    cfg = tiny_model_config().backbone
+    cfg.update(type="DinoVisionTransformer", img_size=70, patch_size=14)
+    cfg.pop("reins_config")
+    weights = {**build(cfg).state_dict(), "mask_token": torch.zeros(1, 32)}
+    ckpt.save_file(weights, root / "checkpoints/tiny_pretrain.pth")
+    write_config(root)
+    return root
+
+
+def write_config(root):
+    """A user's own config: the main one with a tiny model and small data."""
+    cfg = Config.fromfile(ROOT / MAIN_CONFIG)
+    cfg.model = tiny_model_config()
+    cfg.model.backbone.init_cfg = dict(
+        type="Pretrained", checkpoint="checkpoints/tiny_converted.pth")
+    cfg.train_dataloader.update(batch_size=2, num_workers=0, pin_memory=False)
+    for step in cfg.train_dataloader.dataset.pipeline:
+        if step.type == "RandomChoiceResize":
+            step.scales = [72, 96]
+        if step.type == "RandomCrop":
+            step.crop_size = (64, 64)
+    bdd = cfg.val_dataloader.dataset.datasets[1]
+    bdd.pipeline[1].scale = (120, 80)
+    loader = dict(cfg.val_dataloader, num_workers=0, dataset=bdd)
+    loader.pop("persistent_workers")
+    cfg.val_dataloader = cfg.test_dataloader = loader
+    cfg.val_evaluator.dataset_keys = cfg.test_evaluator.dataset_keys = ["bdd"]
+    cfg.train_cfg.max_iters = 2
+    cfg.default_hooks.checkpoint.interval = 1
+    cfg.dump(root / "tiny.py")
+
+
+@pytest.fixture(scope="module")
+def trained(project):
+    """The project after conversion, training and merging with the real commands."""
+    run_tool(ROOT / "tools/convert_datasets/gta.py", "data/gta", cwd=project)
+    run_tool(ROOT / "tools/convert_models/convert_dinov2.py", "checkpoints/tiny_pretrain.pth",
+             "checkpoints/tiny_converted.pth", "--img-size", "64", cwd=project)
+    done = run_tool(ROOT / "tools/train.py", "tiny.py", cwd=project)
+    assert done.stdout.splitlines()[-1].endswith("work_dirs/tiny/iter_2.pth")
+    assert "trainable: " in done.stdout + done.stderr
+    run_tool(
+        ROOT / "tools/generate_full_weights.py", "--dinov2_segmentor_path",
+        "checkpoints/dinov2_segmentor.pth", "--backbone", "checkpoints/tiny_pretrain.pth",
+        "--rein_head", "work_dirs/tiny/iter_2.pth", cwd=project)
+    return project
+
+
+def means(done):
+    return re.search(r"bdd_mIoU [\d.]+, mean_mIoU [\d.]+", done.stdout.splitlines()[-1]).group()
+
+
+def test_merged_file_and_adapter_with_either_backbone_test_alike(trained):
+    test, merged = ROOT / "tools/test.py", "checkpoints/dinov2_segmentor.pth"
+    first = run_tool(test, merged, merged, "--out", "out", "--show-dir", "shown", cwd=trained)
+    adapter = ["tiny.py", "work_dirs/tiny/iter_2.pth", "--out"]
+    second = run_tool(test, *adapter, "out2", cwd=trained)
+    third = run_tool(
+        test, *adapter, "out3", "--backbone", "checkpoints/tiny_pretrain.pth", cwd=trained)
+    assert means(first) == means(second) == means(third)
+    for name in ("0", "1", "2"):
+        maps = [np.array(Image.open(trained / out / f"predictions/bdd/{name}.png"))
+                for out in ("out", "out2", "out3")]
+        assert (maps[0] == maps[1]).all() and (maps[0] == maps[2]).all()
+    assert (trained / "shown/bdd/0.png").is_file() and (trained / "shown/sheet.png").is_file()
+    assert "| road" in (trained / "out/results.md").read_text()
+
+
+def test_test_time_augmentation_and_options_work(trained):
+    merged = "checkpoints/dinov2_segmentor.pth"
+    done = run_tool(ROOT / "tools/test.py", merged, merged, "--tta", "--cfg-options",
+                    "model.test_cfg.mode=whole", cwd=trained)
+    assert means(done)
+
+
+def test_resume_continues_a_run(trained, tmp_path):
+    shutil.copytree(trained / "work_dirs/tiny", trained / "work_dirs/longer")
+    (trained / "work_dirs/longer/last_checkpoint").write_text("work_dirs/longer/iter_2.pth")
+    done = run_tool(
+        ROOT / "tools/train.py", "tiny.py", "--work-dir", "work_dirs/longer", "--resume",
+        "--cfg-options", "train_cfg.max_iters=3", cwd=trained)
+    assert "iter_3.pth" in done.stdout.splitlines()[-1]
+
+
+def test_dist_train_takes_config_and_number_of_processes(trained):
+    import os
+    import subprocess
+    import sys
+
+    env = {**os.environ, "PYTHON": sys.executable, "PORT": "29611", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(
+        ["bash", ROOT / "tools/dist_train.sh", "tiny.py", "2", "--work-dir", "work_dirs/two"],
+        cwd=trained, env=env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (trained / "work_dirs/two/iter_2.pth").is_file()
+
+
+def test_mistakes_get_one_line_and_leave_nothing(trained):
+    train, test = ROOT / "tools/train.py", ROOT / "tools/test.py"
+    convert = ROOT / "tools/convert_models/convert_dinov2_large_512x512.py"
+    for arguments, message in (
+        ([train, "configs/rein_dinov2.py"], "no such config.*Similar: configs/"),
+        ([train, MAIN_CONFIG], "no such folder.*Cityscapes|no such folder"),
+        ([train, "tiny.py", "--work-dir", "w", "--cfg-options",
+          "model.backbone.init_cfg.checkpoint=checkpoints/tiny_pretrain.pth"],
+         "patch size 14.*convert_dinov2.py"),
+        ([train, "tiny.py", "--work-dir", "w", "--resume"], "no checkpoint to resume from"),
+        ([test, "tiny.py", "nowhere.pth"], "nowhere.pth: no such file"),
+        ([test, "tiny.py", "checkpoints/tiny_pretrain.pth"], "backbone alone"),
+        ([test, "checkpoints/tiny_pretrain.pth", "checkpoints/tiny_pretrain.pth"],
+         "carries no config"),
+        ([convert, "checkpoints/tiny_pretrain.pth"], "width 32, expected ViT-L"),
+        ([convert, "checkpoints/dinov2_vitl14_pretrain.pth"], "dl.fbaipublicfiles.com"),
+    ):
+        found = error_line(run_tool(*arguments, cwd=trained, check=False))
+        assert re.search(message, found), (arguments, found)
+    assert not list((trained / "checkpoints").glob("*.tmp"))
+
+
+def test_an_image_that_does_not_decode_is_named(trained, tmp_path):
+    shutil.copytree(trained, tmp_path / "p")
+    (tmp_path / "p/data/bdd100k/images/10k/val/1.jpg").write_bytes(b"no image")
+    merged = "checkpoints/dinov2_segmentor.pth"
+    found = error_line(run_tool(
+        ROOT / "tools/test.py", merged, merged, "--cfg-options",
+        "test_dataloader.num_workers=1", cwd=tmp_path / "p", check=False))
+    assert re.search("1.jpg: the image does not decode", found)
