@@ -4,6 +4,7 @@ Sources: Cityscapes (Cordts et al., CVPR 2016), GTA V (Richter et al., ECCV 2016
 al., CVPR 2020), Mapillary Vistas (Neuhold et al., ICCV 2017), ACDC (Sakaridis et al., ICCV 2021).
 """
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from mmcv.transforms import BaseTransform, LoadAnnotations, LoadImageFromFile
 from mmengine.fileio import list_dir_or_file
+from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS, TRANSFORMS
 
@@ -297,6 +299,8 @@ class UrbanSceneDataset(BaseSegDataset):
 
     Args:
         domain (str): Stamped on each sample; the metric tells targets apart by it.
+        max_unlabelled (int): So many images without a label are left out with a warning; more
+            are an error.
         **kwargs: As `mmseg.datasets.BaseSegDataset`: data_root, data_prefix, img_suffix,
             seg_map_suffix, pipeline, metainfo, ...
 
@@ -306,8 +310,9 @@ class UrbanSceneDataset(BaseSegDataset):
 
     METAINFO = dict(classes=CLASSES, palette=[list(color) for color in PALETTE])
 
-    def __init__(self, domain: str, **kwargs):
+    def __init__(self, domain: str, max_unlabelled: int = 0, **kwargs):
         self.domain = domain
+        self.max_unlabelled = max_unlabelled
         super().__init__(**kwargs)
         _stamp(self, domain)
 
@@ -341,19 +346,23 @@ class UrbanSceneDataset(BaseSegDataset):
             raise UserError(
                 f"{os.path.abspath(self.data_prefix['img_path'])}: no file ends in "
                 f"'{self.img_suffix}'. {origin.how_to_get()}")
-        self._require_labels(samples, origin)
-        return samples
+        return self._with_labels(samples, origin)
 
-    def _require_labels(self, samples: list[dict], origin: _Origin) -> None:
+    def _with_labels(self, samples: list[dict], origin: _Origin) -> list[dict]:
+        """Return the samples that have their label, if the others are not too many."""
         folder = self.data_prefix.get("seg_map_path")
         if folder is None:
-            return
+            return samples
         # one listing instead of a look for each file: fast on network disks as well
         names = list_dir_or_file(
             folder, list_dir=False, suffix=self.seg_map_suffix, recursive=True)
         there = {os.path.join(folder, name) for name in names}
         missing = [sample for sample in samples if sample["seg_map_path"] not in there]
-        if missing:
+        if len(missing) > self.max_unlabelled:
             raise UserError(
                 f"{missing[0]['img_path']}: its label {missing[0]['seg_map_path']} is missing "
                 f"({len(missing)} of {len(samples)} images have none). {origin.how_to_convert()}")
+        for sample in missing:
+            print_log(f"{sample['img_path']} has no label and is left out", "current",
+                      logging.WARNING)
+        return [sample for sample in samples if sample["seg_map_path"] in there]

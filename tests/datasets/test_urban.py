@@ -108,6 +108,15 @@ def test_image_without_label_is_named_with_the_converter(tmp_path):
         scenes(tmp_path, domain="gta")
 
 
+def test_a_few_images_without_label_are_left_out_where_the_config_allows_it(tmp_path):
+    write_pair(tmp_path, "a")
+    write(tmp_path / "images/b.png", np.zeros((8, 8, 3)))
+    assert [Path(sample["img_path"]).stem for sample in map(
+        scenes(tmp_path, max_unlabelled=1).get_data_info, range(1))] == ["a"]
+    with pytest.raises(UserError, match="b.png.*1 of 2 images"):
+        scenes(tmp_path)
+
+
 def test_labels_are_not_asked_for_without_a_label_folder(tmp_path):
     write(tmp_path / "images/a.png", np.zeros((16, 32, 3)))
     pipeline = [dict(type="LoadImageFromFile"), dict(type="PackSegInputs")]
@@ -248,7 +257,8 @@ def without_our_names(dataset):
     """Turn a dataset config into what the published one says."""
     if "datasets" in dataset:
         return dict(dataset, datasets=[without_our_names(part) for part in dataset["datasets"]])
-    dataset = {key: value for key, value in dataset.items() if key != "domain"}
+    ours = ("domain", "max_unlabelled")
+    dataset = {key: value for key, value in dataset.items() if key not in ours}
     assert dataset["type"] == "UrbanSceneDataset"
     if dataset["img_suffix"] == "_leftImg8bit.png":  # CityscapesDataset has these by default
         assert dataset.pop("img_suffix") and dataset.pop("seg_map_suffix")

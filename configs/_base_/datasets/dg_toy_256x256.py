@@ -43,9 +43,9 @@ val_dataloader = dict(
         type="ConcatDataset",
         datasets=[
             _toy(_base_.val_cityscapes, "cityscapes", (512, 256)),
-            _toy(_base_.val_bdd, "bdd100k", (512, 288)),
+            _toy(_base_.val_bdd, "bdd100k", (512, 256)),
             _toy(_base_.val_mapillary, "mapillary", (512, 256)),
-            _toy(_base_.val_acdc_night, "acdc", (512, 288)),
+            _toy(_base_.val_acdc_night, "acdc", (512, 256)),
         ],
     ),
 )

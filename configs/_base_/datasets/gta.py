@@ -7,6 +7,7 @@ train_gta = dict(
     data_prefix=dict(img_path="images", seg_map_path="labels"),
     img_suffix=".png",
     seg_map_suffix="_labelTrainIds.png",
+    max_unlabelled=10,  # the converter leaves out labels whose size is not their image's
 )
 val_gta = dict(
     train_gta,
