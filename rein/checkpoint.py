@@ -240,29 +240,25 @@ def split(segmentor: Mapping[str, Tensor]) -> Parts:
 
 
 # ------------------------------------------------------------------------------------- verifying
-def load_strictly(
-    module: nn.Module,
+def check_fits(
+    expected: Mapping[str, Tensor],
     state_dict: Mapping[str, Tensor],
     source: str | Path,
     may_miss: Collection[str] = (),
 ) -> None:
-    """Load weights that fit exactly, or raise and leave the module as it was.
+    """Raise if weights are not exactly what a model expects.
 
     Args:
-        module: A model, or a backbone for weights without prefix.
+        expected: The model's own state dict; only names and shapes are read.
         state_dict: Weights under published names.
         source: The file, for messages.
-        may_miss: Keys that the module has and the file need not have, such as frozen weights
-            that are loaded from elsewhere.
+        may_miss: Keys that the model has and the file need not have, such as frozen weights that
+            are loaded from elsewhere.
 
     Raises:
         UserError: A key is missing or unexpected, or a shape differs.
     """
-    expected = module.state_dict()
-    extra = {
-        prefix + name
-        for name in EXTRA_BACKBONE_KEYS for prefix in ("", BACKBONE)
-    }
+    extra = {prefix + name for name in EXTRA_BACKBONE_KEYS for prefix in ("", BACKBONE)}
     missing = sorted(set(expected) - set(state_dict) - set(may_miss))
     unexpected = sorted(set(state_dict) - set(expected) - extra)
     shapes = {
@@ -272,7 +268,24 @@ def load_strictly(
     }
     if missing or unexpected or shapes:
         raise UserError(_misfit(source, missing, unexpected, shapes, state_dict))
-    module.load_state_dict({k: v for k, v in state_dict.items() if k in expected}, strict=False)
+
+
+def load_strictly(
+    module: nn.Module,
+    state_dict: Mapping[str, Tensor],
+    source: str | Path,
+    may_miss: Collection[str] = (),
+) -> None:
+    """Load weights that fit exactly, or raise as `check_fits` does and leave the module as it was.
+
+    Args:
+        module: A model, or a backbone for weights without prefix.
+        state_dict: As for `check_fits`.
+        source: As for `check_fits`.
+        may_miss: As for `check_fits`.
+    """
+    check_fits(module.state_dict(), state_dict, source, may_miss)
+    module.load_state_dict(state_dict, strict=False)  # what may be missing or extra is checked
 
 
 def _misfit(source, missing, unexpected, shapes, state_dict) -> str:

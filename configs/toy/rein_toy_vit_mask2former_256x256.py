@@ -59,7 +59,7 @@ param_scheduler = [
     dict(type="LinearLR", start_factor=0.1, begin=0, end=20, by_epoch=False),
     dict(type="PolyLR", eta_min=0, power=0.9, begin=20, end=max_iters, by_epoch=False),
 ]
-train_cfg = dict(max_iters=max_iters, val_interval=10 * max_iters)  # tested once, at the end
+train_cfg = dict(max_iters=max_iters, val_begin=max_iters + 1)  # tested afterwards, by test.py
 default_hooks = dict(
     logger=dict(interval=20),
     checkpoint=dict(interval=max_iters // 3, max_keep_ckpts=1),

@@ -32,9 +32,12 @@ DIRECTIONS = 8
 def build_encoder(embed_dim: int = 128, depth: int = 8, num_heads: int = 4,
                   img_size: int = IMAGE, patch_size: int = PATCH) -> VisionTransformer:
     """Build the toy foundation model: by default patch 14, 16 x 16 position grid."""
-    return VisionTransformer(
+    encoder = VisionTransformer(
         img_size=img_size, patch_size=patch_size, embed_dim=embed_dim, depth=depth,
         num_heads=num_heads, num_classes=0, init_values=1.0)
+    with torch.no_grad():
+        encoder.pos_embed[0, 1:] = sincos_positions(embed_dim, img_size // patch_size)
+    return encoder
 
 
 class MaskedPredictor(nn.Module):
@@ -53,7 +56,7 @@ class MaskedPredictor(nn.Module):
         self.encoder = encoder
         self.mask_token = nn.Parameter(torch.zeros(1, encoder.embed_dim))
         self.project = nn.Linear(encoder.embed_dim, width)
-        self.positions = nn.Parameter(torch.randn(TOKENS, width) * .02)
+        self.positions = nn.Parameter(sincos_positions(width))
         self.blocks = nn.Sequential(*(Block(width, width // 32) for _ in range(layers)))
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, outputs)
@@ -187,3 +190,13 @@ def choose_patches(pictures: np.ndarray, where: np.ndarray) -> Tensor:
     grid = pictures.reshape(batch, GRID, PATCH, GRID, PATCH, 3)
     chosen = grid[np.arange(batch)[:, None], where // GRID, :, where % GRID]
     return torch.from_numpy(chosen).permute(0, 1, 4, 2, 3).float() / 255
+
+
+def sincos_positions(channels: int, side: int = GRID) -> Tensor:
+    """Sine and cosine of rows and columns at several wavelengths, (side * side, channels)."""
+    frequency = 1 / 100 ** (torch.arange(channels // 4) / (channels // 4))
+    angle = torch.arange(side)[:, None] * frequency
+    waves = torch.cat((angle.sin(), angle.cos()), 1)
+    rows = waves[:, None].expand(-1, side, -1)
+    columns = waves[None].expand(side, -1, -1)
+    return torch.cat((rows, columns), 2).flatten(0, 1)

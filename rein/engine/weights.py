@@ -130,11 +130,12 @@ def merge_files(
     cfg = carried_config(content, rein_and_head) or default_config
     model = build_empty(cfg)
     weights = ckpt.state_dict_of(ckpt.load_file(find_path(backbone)))
-    frozen = ckpt.split(model.state_dict()).backbone
+    expected = model.state_dict()
+    frozen = ckpt.split(expected).backbone
     if not frozen:
         raise UserError(f"{rein_and_head}: its config has no backbone to merge.")
     merged = ckpt.merge(fit_backbone(weights, frozen), ckpt.state_dict_of(content))
-    ckpt.load_strictly(model, merged, f"{backbone} and {rein_and_head}")
+    ckpt.check_fits(expected, merged, f"{backbone} and {rein_and_head}")
     meta = {**content.get("meta", {}), "cfg": cfg.pretty_text}
     return write_output(dict(meta=meta, state_dict=merged), out, overwrite)
 
