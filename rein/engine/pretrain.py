@@ -20,6 +20,8 @@ from PIL import Image
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
+from rein.checkpoint import StateDict
+
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of ImageNet, on RGB in [0, 1]: what DINOv2's pictures are normalised with."""
 
@@ -200,3 +202,67 @@ def sincos_positions(channels: int, side: int = GRID) -> Tensor:
     rows = waves[:, None].expand(-1, side, -1)
     columns = waves[None].expand(side, -1, -1)
     return torch.cat((rows, columns), 2).flatten(0, 1)
+
+
+def pretrain(
+    images: Sequence[Path], iters: int = 400, batch: int = 64, lr: float = 1.5e-3,
+    visible: int = 48, wanted: int = 64, seed: int = 0,
+) -> StateDict:
+    """Pretrain the toy foundation model on pictures without labels.
+
+    Args:
+        images: Picture files.
+        iters: Optimizer steps; AdamW, warm-up over the first 6 %, then cosine decay.
+        batch: Crops per step.
+        lr: Highest learning rate.
+        visible: Patches the encoder sees, of 256.
+        wanted: Patches to predict, drawn from the others.
+        seed: Of weights, crops, masks and distortions.
+
+    Returns:
+        The encoder in DINOv2's format, float32, with a `mask_token` (zeros: none was learned).
+    """
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    model = MaskedPredictor(build_encoder(), OUTPUTS)
+    optimizer = torch.optim.AdamW(model.parameters(), lr, betas=(0.9, 0.95), weight_decay=0.05)
+    pictures, average = crops(images, batch, rng), 0.0
+    for step in range(1, iters + 1):
+        done = step / iters
+        for group in optimizer.param_groups:
+            group["lr"] = lr * min(1, done / 0.06) * (0.5 + 0.5 * np.cos(np.pi * done))
+        loss = _masked_loss(model, next(pictures), visible, wanted, rng)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        average = loss.item() if step == 1 else 0.95 * average + 0.05 * loss.item()
+        if step % 25 == 0 or step == iters:
+            print(f"step {step}/{iters}  loss {average:.4f}", flush=True)
+    state = model.encoder.state_dict()
+    return {**state, "mask_token": torch.zeros_like(state["cls_token"][0])}
+
+
+def _masked_loss(
+    model: MaskedPredictor, pictures: np.ndarray, visible: int, wanted: int,
+    rng: np.random.Generator,
+) -> Tensor:
+    """Mean squared error of the predicted descriptions of hidden patches.
+
+    Args:
+        model: Encoder and decoder.
+        pictures: uint8 (B, 224, 224, 3).
+        visible: Patches to show.
+        wanted: Patches to predict.
+        rng: Draws both and the distortions.
+    """
+    order = rng.random((len(pictures), TOKENS)).argsort(1)
+    shown, hidden = order[:, :visible], order[:, visible:visible + wanted]
+    small = torch.from_numpy(np.ascontiguousarray(pictures[:, ::8, ::8])).float() / 255
+    mean, spread = small.mean((1, 2)), small.std((1, 2)) + 0.05
+    targets = describe(
+        choose_patches(pictures, hidden), spread[:, None, :, None, None],
+        mean[:, None, :, None, None])
+    inputs = normalize(distort(choose_patches(pictures, shown), mean, rng))
+    shown, hidden = torch.from_numpy(shown.copy()), torch.from_numpy(hidden.copy())
+    return (model(inputs, shown, hidden) - targets).square().mean()

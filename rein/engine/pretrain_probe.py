@@ -150,3 +150,29 @@ def _score(predicted: Tensor, labels: Tensor) -> Score:
     hit, truth = confusion.diagonal(), confusion.sum(1)
     iou = hit / (truth + confusion.sum(0) - hit).clamp(min=1)
     return Score(float(100 * hit.sum() / truth.sum()), float(100 * iou[truth > 0].mean()))
+
+
+def compare_with_random(state_dict: StateDict, pictures: int = 60, seed: int = 0) -> str:
+    """Probe a backbone and the same network with random weights; trained on toy GTA.
+
+    Args:
+        state_dict: A backbone in DINOv2's format, patch 14.
+        pictures: Source pictures; each target has a sixth of them.
+        seed: Of the random weights.
+
+    Returns:
+        A table: accuracy and mean IoU in percent on each target look.
+    """
+    torch.manual_seed(seed)
+    source = make_windows("gta", pictures)
+    targets = {name: make_windows(name, max(pictures // 6, 1)) for name in TARGETS}
+    random = probe(build_encoder().state_dict(), source, targets)
+    trained = probe(state_dict, source, targets)
+    lines = [f"{'accuracy / mIoU':<16}{'random':>14}{'pretrained':>14}"]
+    for name in targets:
+        cells = [f"{s.accuracy:.1f} / {s.mean_iou:.1f}" for s in (random[name], trained[name])]
+        lines.append(f"{name:<16}{cells[0]:>14}{cells[1]:>14}")
+    means = [np.mean([(s.accuracy, s.mean_iou) for s in scores.values()], axis=0)
+             for scores in (random, trained)]
+    cells = [f"{mean[0]:.1f} / {mean[1]:.1f}" for mean in means]
+    return "\n".join([*lines, f"{'mean':<16}{cells[0]:>14}{cells[1]:>14}"])
