@@ -20,7 +20,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("out", type=Path, help="folder that receives the data sets")
     parser.add_argument("--seed", type=int, default=0, help="another seed, other streets")
     for name, count, what in (
-            ("gta", 240, "GTA images"),
+            ("gta", 160, "GTA images"),
             ("cityscapes", 24, "Cityscapes val images (and a few to train)"),
             ("bdd", 24, "BDD100K val images (and a few to train)"),
             ("mapillary", 24, "Mapillary validation images (and a few to train)"),

@@ -53,14 +53,14 @@ model = dict(
     test_cfg=dict(crop_size=crop_size, stride=(171, 171)),  # stride: 2/3 of the crop
 )
 
-max_iters = 300
-optim_wrapper = dict(optimizer=dict(lr=1e-3), clip_grad=dict(max_norm=1.0))
+max_iters = 500
+optim_wrapper = dict(optimizer=dict(lr=3e-3), clip_grad=dict(max_norm=10.0))
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.1, begin=0, end=20, by_epoch=False),
     dict(type="PolyLR", eta_min=0, power=0.9, begin=20, end=max_iters, by_epoch=False),
 ]
 train_cfg = dict(max_iters=max_iters, val_begin=max_iters + 1)  # tested afterwards, by test.py
 default_hooks = dict(
-    logger=dict(interval=20),
-    checkpoint=dict(interval=max_iters // 3, max_keep_ckpts=1),
+    logger=dict(interval=25),
+    checkpoint=dict(interval=max_iters // 2, max_keep_ckpts=1),
 )

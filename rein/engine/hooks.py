@@ -1,4 +1,6 @@
-"""Hooks every run has: what is trained, and what of it is saved."""
+"""Hooks every run has: what is logged, what is trained, and what of it is saved."""
+
+import logging
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -10,6 +12,24 @@ from rein.models.freezing import count_parameters, trained_state_dict
 def unwrap(model):
     """Return the model itself, without the wrapper of distributed training."""
     return model.module if is_model_wrapper(model) else model
+
+
+def set_terminal_level(logger: logging.Logger, level: int) -> None:
+    """Set from which level on a logger shows on the terminal; its file gets everything."""
+    for handler in logger.handlers:
+        if not isinstance(handler, logging.FileHandler):
+            handler.setLevel(level)
+
+
+@HOOKS.register_module()
+class TerminalHook(Hook):
+    """Ends the quiet of setting up, when the log file alone gets the environment and config."""
+
+    priority = "VERY_HIGH"
+
+    def before_run(self, runner) -> None:
+        """Show the log on the terminal from here on."""
+        set_terminal_level(runner.logger, logging.INFO)
 
 
 @HOOKS.register_module()

@@ -1,10 +1,12 @@
 """mmengine's Runner, made to resume exactly, to load strictly and safely, to save atomically."""
 
+import logging
 import os
 
 import torch
 from mmengine.config import Config
 from mmengine.dist import master_only
+from mmengine.logging import MMLogger
 from mmengine.model import MMDistributedDataParallel
 from mmengine.runner import Runner
 from torch import nn
@@ -12,7 +14,13 @@ from torch import nn
 from rein.checkpoint import load_file, load_strictly, state_dict_of
 from rein.datasets.urban import build_dataset
 from rein.engine.config import resolve_paths
-from rein.engine.hooks import TrainableParametersHook, TrainedWeightsHook, unwrap
+from rein.engine.hooks import (
+    TerminalHook,
+    TrainableParametersHook,
+    TrainedWeightsHook,
+    set_terminal_level,
+    unwrap,
+)
 from rein.engine.seeding import IterationSeedHook, SeededDataset, SeededSampler
 from rein.errors import UserError
 from rein.models.freezing import trained_state_dict
@@ -32,6 +40,12 @@ class ReinRunner(Runner):
         runner = super().from_cfg(resolve_paths(cfg))
         runner.cfg = cfg
         return runner
+
+    def build_logger(self, *args, **kwargs) -> MMLogger:
+        """Build the logger; the terminal is spared hundreds of lines until `TerminalHook`."""
+        logger = super().build_logger(*args, **kwargs)
+        set_terminal_level(logger, logging.WARNING)
+        return logger
 
     def setup_env(self, env_cfg: dict) -> None:
         """Set up processes; several on a machine without GPUs talk over gloo."""
@@ -63,8 +77,8 @@ class ReinRunner(Runner):
     def register_hooks(self, default_hooks=None, custom_hooks=None) -> None:
         """Register the config's hooks and those every run has."""
         super().register_hooks(default_hooks, custom_hooks)
-        for hook in (IterationSeedHook(), TrainableParametersHook(), TrainedWeightsHook()):
-            self.register_hook(hook)
+        for hook in (TerminalHook, IterationSeedHook, TrainableParametersHook, TrainedWeightsHook):
+            self.register_hook(hook())
 
     def load_checkpoint(self, filename: str, map_location="cpu", **kwargs) -> dict:
         """Load a checkpoint of ours or a published one, strictly and without running its code.

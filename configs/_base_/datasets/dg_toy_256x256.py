@@ -32,7 +32,8 @@ train_pipeline = [
     dict(type="PackSegInputs"),
 ]
 train_dataloader = dict(
-    batch_size=4,
+    batch_size=2,
+    num_workers=1,
     pin_memory=False,
     dataset=dict(**_base_.train_gta, pipeline=train_pipeline),
 )
