@@ -10,7 +10,7 @@ Importing this module mends two things, and does nothing where they are not brok
   attention then takes mmcv's own PyTorch path on every device; any other operator raises an
   ImportError that says what is missing.
 
-It also keeps mmseg and mmdet from printing, at every start, which optional datasets they lack.
+It also keeps mmseg from printing, at every start, which optional datasets it lacks.
 """
 
 import contextlib
@@ -109,6 +109,4 @@ declare_torchvision_ops()
 stand_in_for_mmcv_ops()
 with contextlib.redirect_stdout(io.StringIO()):
     importlib.import_module("mmseg.models")
-    importlib.import_module("mmdet.models")
     importlib.import_module("mmseg.datasets")
-    importlib.import_module("mmdet.datasets")

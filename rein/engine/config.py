@@ -5,7 +5,9 @@ types that are registered.
 """
 
 import ast
+import contextlib
 import copy
+import io
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +157,8 @@ def _registered_types() -> set[str]:
     pending = [r for r in vars(root_registries).values() if isinstance(r, Registry)]
     while pending:
         registry = pending.pop()
-        registry.import_from_location()
+        with contextlib.redirect_stdout(io.StringIO()):  # mmdet prints what it lacks
+            registry.import_from_location()
         names.update(registry.module_dict)
         names.update(f"{registry.scope}.{name}" for name in registry.module_dict)
         pending.extend(registry.children.values())

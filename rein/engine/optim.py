@@ -1,7 +1,13 @@
 """Optimizer constructors under their published names."""
 
-from mmengine.optim import DefaultOptimWrapperConstructor
+import logging
+
+from mmengine.logging import MMLogger
+from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
+from torch import nn
+
+from rein.engine.hooks import set_terminal_level
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -12,3 +18,12 @@ class PEFTOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     `paramwise_cfg` is as for `DefaultOptimWrapperConstructor`, matched against
     `model.named_parameters()`, where the backbone's own network is `backbone.model.*`.
     """
+
+    def __call__(self, model: nn.Module) -> OptimWrapper:
+        """Build the optimizer; what mmengine says of every frozen weight goes to the log file."""
+        logger = MMLogger.get_current_instance()
+        set_terminal_level(logger, logging.ERROR)
+        try:
+            return super().__call__(model)
+        finally:
+            set_terminal_level(logger, logging.WARNING)
