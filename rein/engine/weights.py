@@ -85,7 +85,8 @@ def fit_backbone(weights: StateDict, backbone: Mapping[str, Tensor]) -> StateDic
     """
     if not {"pos_embed", "cls_token", "patch_embed.proj.weight"} <= weights.keys():
         return weights
-    if backbone["pos_embed"].shape == weights["pos_embed"].shape:
+    if all(backbone[name].shape == weights[name].shape
+           for name in ("pos_embed", "patch_embed.proj.weight")):
         return weights
     patch_size = backbone["patch_embed.proj.weight"].shape[-1]
     side = round((backbone["pos_embed"].shape[1] - 1)**0.5)

@@ -13,9 +13,12 @@ from rein.models.freezing import trained_state_dict
 
 @pytest.fixture
 def files(tmp_path, tiny_model):
-    """A DINOv2 file as downloaded (patch 14) and what training of the tiny model saves."""
+    """A DINOv2 file as downloaded (patch 14) and what training of the tiny model saves.
+
+    The file's position grid is 4x4 like the model's: the patch size alone tells them apart.
+    """
     cfg = tiny_model_config().backbone
-    cfg.update(type="DinoVisionTransformer", img_size=70, patch_size=14)
+    cfg.update(type="DinoVisionTransformer", img_size=56, patch_size=14)
     cfg.pop("reins_config")
     backbone = {**build(cfg).state_dict(), "mask_token": torch.zeros(1, 32)}
     text = Config(dict(model=tiny_model_config())).pretty_text
