@@ -1,0 +1,27 @@
+"""The README's first command, on a world of a few images."""
+
+import json
+
+from conftest import ROOT, run_tool
+from PIL import Image
+
+
+def test_quickstart_runs_from_raw_data_to_table_and_sheet(tmp_path):
+    done = run_tool(
+        ROOT / "tools/quickstart.py", "--data", tmp_path / "toy", "--work-dir", tmp_path / "work",
+        "--iters", "2", "--streets", "gta=3", "cityscapes=1", "bdd=1", "mapillary=1",
+        "acdc-night=1", "acdc=0", cwd=tmp_path)
+    results = json.loads((tmp_path / "work/test/results.json").read_text())
+    assert list(results["domains"]) == ["citys", "bdd", "map", "acdc_night"]
+    assert results["mean"]["majority_mIoU"] > 0
+    with Image.open(tmp_path / "work/pictures/sheet.png") as sheet:
+        assert sheet.width > 1000
+    assert (tmp_path / "work/toy_segmentor.pth").is_file()
+    assert list((tmp_path / "work/train").glob("*/vis_data/events.out.tfevents*"))
+    assert "majority-class guess" in done.stdout
+
+
+def test_makefile_sets_itself_up_and_runs_what_the_readme_says():
+    makefile, readme = (ROOT / "Makefile").read_text(), (ROOT / "README.md").read_text()
+    assert readme.index("make quickstart") < readme.index("make test") < 200
+    assert "tools/quickstart.py" in makefile and "-m pytest tests" in makefile
