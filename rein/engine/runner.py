@@ -23,7 +23,7 @@ from rein.engine.hooks import (
 )
 from rein.engine.seeding import IterationSeedHook, SeededDataset, SeededSampler
 from rein.errors import UserError
-from rein.models.freezing import trained_state_dict
+from rein.models.freezing import frozen_names
 
 
 class ReinRunner(Runner):
@@ -98,8 +98,8 @@ class ReinRunner(Runner):
         checkpoint = load_file(filename, map_location=map_location)
         self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
         model = unwrap(self.model)
-        frozen = set(model.state_dict()) - set(trained_state_dict(model))
-        load_strictly(model, state_dict_of(checkpoint), filename, may_miss=frozen)
+        load_strictly(
+            model, state_dict_of(checkpoint), filename, may_miss=frozen_names(model))
         # mmengine would run this text as Python
         checkpoint.get("meta", {}).pop("config", None)
         self._has_loaded = True

@@ -14,7 +14,7 @@ from rein import checkpoint as ckpt
 from rein.checkpoint import StateDict
 from rein.engine.config import config_from_text, find_path
 from rein.errors import UserError
-from rein.models.freezing import trained_state_dict
+from rein.models.freezing import frozen_names
 
 
 def write_output(content: Mapping[str, Any], path: str | Path, overwrite: bool = False) -> Path:
@@ -162,7 +162,7 @@ def load_for_testing(
     weights = ckpt.state_dict_of(content)
     everything = model.state_dict()
     lacking = set(everything) - set(weights)
-    frozen = set(everything) - set(trained_state_dict(model))
+    frozen = frozen_names(model)
     if lacking and lacking <= frozen:
         backbone = backbone or (getattr(model.backbone, "init_cfg", None) or {}).get("checkpoint")
         if backbone is None:

@@ -29,6 +29,11 @@ def count_parameters(module: nn.Module) -> ParameterCount:
         total=sum(p.numel() for p in parameters))
 
 
+def frozen_names(model: nn.Module) -> set[str]:
+    """Return the names in `model.state_dict()` that training leaves as they are."""
+    return model.state_dict().keys() - trained_state_dict(model).keys()
+
+
 def trained_state_dict(model: nn.Module) -> dict[str, Tensor]:
     """Return the entries of `model.state_dict()` that training may change.
 

@@ -10,9 +10,9 @@ _base_ = [
 root = "data/toy/"
 
 
-def _toy(dataset, folder, scale):
+def _toy(dataset, folder):
     load, _, annotate, pack = dataset["pipeline"]
-    resize = dict(type="Resize", scale=scale, keep_ratio=True)
+    resize = dict(type="Resize", scale=(512, 256), keep_ratio=True)
     return dict(dataset, data_root=f"{root}{folder}/", pipeline=[load, resize, annotate, pack])
 
 
@@ -43,10 +43,10 @@ val_dataloader = dict(
     dataset=dict(
         type="ConcatDataset",
         datasets=[
-            _toy(_base_.val_cityscapes, "cityscapes", (512, 256)),
-            _toy(_base_.val_bdd, "bdd100k", (512, 256)),
-            _toy(_base_.val_mapillary, "mapillary", (512, 256)),
-            _toy(_base_.val_acdc_night, "acdc", (512, 256)),
+            _toy(_base_.val_cityscapes, "cityscapes"),
+            _toy(_base_.val_bdd, "bdd100k"),
+            _toy(_base_.val_mapillary, "mapillary"),
+            _toy(_base_.val_acdc_night, "acdc"),
         ],
     ),
 )

@@ -11,15 +11,14 @@ from collections.abc import MutableMapping
 import torch
 from torch import Tensor, nn
 
+from rein.checkpoint import EXTRA_BACKBONE_KEYS
+
 IN_MEMORY = "model."
 ADAPTER = "reins."
 
 # (timm's name, DINOv2's name), each a whole dotted part of a key
 _SWIGLU_RENAMES = (("mlp.fc1", "mlp.w12"), ("mlp.fc2", "mlp.w3"))
 _REGISTER_RENAMES = (("reg_token", "register_tokens"),)
-
-PRETRAINING_ONLY = ("mask_token",)
-"""Weights of DINOv2 files that no forward pass here reads."""
 
 
 def _renames(model: nn.Module) -> tuple[tuple[str, str], ...]:
@@ -61,7 +60,7 @@ def from_published(
         if short.startswith((ADAPTER, IN_MEMORY)):
             continue
         value = state_dict.pop(name)
-        if short in PRETRAINING_ONLY:
+        if short in EXTRA_BACKBONE_KEYS:
             continue
         for ours, published in renames:
             short = re.sub(rf"\b{re.escape(published)}\b", ours, short)
