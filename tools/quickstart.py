@@ -41,12 +41,12 @@ def steps(args: argparse.Namespace) -> list[tuple[str, list[str]]]:
     data, work = args.data, args.work_dir
     train, out = f"{work}/train", f"{work}/test"
     streets = [f"--{argument}" for argument in args.streets]
-    roots = [f"train_dataloader.dataset.data_root={data}/gta"] + [
-        f"test_dataloader.dataset.datasets.{i}.data_root={data}/{name}"
-        for i, name in enumerate(("cityscapes", "bdd100k", "mapillary", "acdc"))]
+    training = [f"train_dataloader.dataset.data_root={data}/gta", *target_roots("val", data)]
+    testing = target_roots("test", data)
     if data == DATA:  # where the config has it
-        roots = []
-    training = roots[:1] + ([f"train_cfg.max_iters={args.iters}"] if args.iters else [])
+        training, testing = [], []
+    if args.iters:
+        training.append(f"train_cfg.max_iters={args.iters}")
     convert, labels = "tools/convert_datasets", f"{data}/mapillary/cityscapes_trainIdLabel"
     return [
         ("make toy streets", ["tools/make_toy_streets.py", data, *streets]),
@@ -70,8 +70,14 @@ def steps(args: argparse.Namespace) -> list[tuple[str, list[str]]]:
         ("test", [
             "tools/test.py", f"{work}/toy_segmentor.pth", f"{work}/toy_segmentor.pth",
             "--work-dir", out, "--out", out, "--show-dir", f"{work}/pictures",
-            *cfg_options(roots[1:])]),
+            *cfg_options(testing)]),
     ]
+
+
+def target_roots(loader: str, data: str) -> list[str]:
+    """Return the overrides that let the `loader` ("val", "test") find the targets in `data`."""
+    return [f"{loader}_dataloader.dataset.datasets.{i}.data_root={data}/{name}"
+            for i, name in enumerate(("cityscapes", "bdd100k", "mapillary", "acdc"))]
 
 
 def cfg_options(options: list[str]) -> list[str]:
