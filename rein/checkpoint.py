@@ -9,6 +9,7 @@ Sources: DINOv2 (Oquab et al., arXiv:2304.07193) for the backbone's format, Rein
 arXiv:2312.04265) for the resampling and for the parts that are saved.
 """
 
+import hashlib
 import os
 import re
 import tempfile
@@ -324,6 +325,26 @@ def _cause(missing, shapes, state_dict) -> str:
             not name.startswith(("backbone.", "decode_head.")) for name in missing):
         return "This is a trained adapter and head, not a backbone."
     return "They belong to another architecture."
+
+
+# ----------------------------------------------------------------------------------- identifying
+def digest(state_dict: Mapping[str, Tensor]) -> str:
+    """Compute the SHA-256 of weights: of names, shapes and values as float32, in order of names.
+
+    The type a file keeps its numbers in does not matter, nor where they lie.
+
+    Args:
+        state_dict: Weights under published names.
+
+    Returns:
+        64 hexadecimal digits; reports show the first 12.
+    """
+    total = hashlib.sha256()
+    for name in sorted(state_dict):
+        value = state_dict[name].detach().cpu().float().contiguous()
+        total.update(f"{name}{tuple(value.shape)}".encode())
+        total.update(value.numpy())
+    return total.hexdigest()
 
 
 # ---------------------------------------------------------------------------------------- saving

@@ -1,0 +1,66 @@
+"""Measure this project against a reference on the present machine, pair by pair.
+
+    python tools/benchmark.py                       # every subject
+    python tools/benchmark.py metric converters     # some
+    python tools/benchmark.py --list
+
+Prints a Markdown table with medians and spread and, with --out, writes it as JSON too. Results of
+other machines are in benchmarks/README.md.
+"""
+
+import argparse
+import importlib
+import json
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # works without installation
+
+SUBJECTS = sorted(
+    path.stem for path in (ROOT / "benchmarks").glob("*.py")
+    if path.stem not in ("__init__", "paired"))
+
+
+def parse_args() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help="default: all")
+    parser.add_argument("--list", action="store_true", help="list the subjects and exit")
+    parser.add_argument(
+        "--repeats", type=int, default=5, help="pairs to time; default: %(default)s")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the rows as JSON")
+    args = parser.parse_args()
+    unknown = sorted(set(args.subjects) - set(SUBJECTS))
+    if unknown:
+        parser.error(f"no such subject: {', '.join(unknown)}; there are {', '.join(SUBJECTS)}")
+    return args
+
+
+def main(args: argparse.Namespace) -> None:
+    """Run the subjects and print their rows."""
+    if args.list:
+        for name in SUBJECTS:
+            text = (ROOT / "benchmarks" / f"{name}.py").read_text()
+            print(f"{name:<12} {text.removeprefix(chr(34) * 3).splitlines()[0]}")
+        return
+    from benchmarks import paired
+
+    device, rows = paired.device_name(), []
+    print(device)
+    for name in args.subjects or SUBJECTS:
+        rows += importlib.import_module(f"benchmarks.{name}").run(args.repeats)
+    print(f"\n{paired.text_table(rows)}")
+    if args.out:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        content = {"device": device, "rows": [row._asdict() for row in rows]}
+        args.out.write_text(json.dumps(content, indent=2) + "\n")
+        print(f"written to {args.out}")
+
+
+if __name__ == "__main__":
+    arguments = parse_args()
+    from rein.errors import run_cli  # after parsing: importing rein takes seconds
+
+    run_cli(lambda: main(arguments))
