@@ -101,3 +101,20 @@ def error_line(done: subprocess.CompletedProcess) -> str:
     lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert len(lines) == 1, done.stderr
     return lines[0]
+
+
+def dino(img_size=64, patch_size=16, embed_dim=32, **kwargs):
+    """Build a tiny DINOv2 with seeded weights."""
+    from rein.models import DinoVisionTransformer
+
+    torch.manual_seed(0)
+    return DinoVisionTransformer(
+        img_size=img_size, patch_size=patch_size, embed_dim=embed_dim, depth=4, num_heads=2,
+        **kwargs)
+
+
+def official(**kwargs):
+    """A file's content as DINOv2 is downloaded: patch 14, its own grid, mask_token."""
+    arguments = dict(img_size=70, patch_size=14) | kwargs
+    state = dino(**arguments).state_dict()
+    return {**state, "mask_token": torch.zeros(1, state["cls_token"].shape[-1])}

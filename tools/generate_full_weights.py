@@ -28,6 +28,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--config", default=DEFAULT_CONFIG,
         help="put in where the adapter file carries none; default: %(default)s")
+    parser.add_argument(
+        "--allow-other-backbone", action="store_true",
+        help="merge with another backbone than the adapter was trained with")
     parser.add_argument("--force", action="store_true", help="replace another file at OUT")
     return parser.parse_args()
 
@@ -39,7 +42,7 @@ def main(args: argparse.Namespace) -> None:
 
     out = merge_files(
         args.backbone, args.rein_head, args.dinov2_segmentor_path, load_config(args.config),
-        overwrite=args.force)
+        overwrite=args.force, allow_other_backbone=args.allow_other_backbone)
     print(f"full segmentor with its config: {out}")
 
 

@@ -24,6 +24,9 @@ def parse_args() -> argparse.Namespace:
         "--backbone", metavar="PATH",
         help="pretrained weights, converted or as downloaded, for a checkpoint of adapter and "
              "head; default: the file the config names")
+    parser.add_argument(
+        "--allow-other-backbone", action="store_true",
+        help="use another frozen backbone than the checkpoint was trained with")
     parser.add_argument("--work-dir", metavar="DIR", help="where the log goes")
     parser.add_argument(
         "--out", metavar="DIR", help="write results.json, results.md and the predicted trainIds")
@@ -50,7 +53,8 @@ def main(args: argparse.Namespace) -> None:
     merge_options(cfg, parse_options(args.cfg_options))
     metrics = test(
         cfg, args.checkpoint, backbone=args.backbone, work_dir=args.work_dir, out=args.out,
-        show_dir=args.show_dir, tta=args.tta, launcher=args.launcher)
+        show_dir=args.show_dir, tta=args.tta, launcher=args.launcher,
+        allow_other_backbone=args.allow_other_backbone)
     means = ", ".join(f"{k} {v:.2f}" for k, v in metrics.items() if k.endswith("mIoU"))
     written = "; ".join(f"{what} in {where}" for what, where in (
         ("results and predictions", args.out), ("pictures", args.show_dir)) if where)

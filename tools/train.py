@@ -22,6 +22,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--resume", nargs="?", const="auto", metavar="CHECKPOINT",
         help="continue a run: from CHECKPOINT, or from the latest in the work dir")
+    parser.add_argument(
+        "--allow-other-backbone", action="store_true",
+        help="resume on another frozen backbone than the checkpoint was trained with")
     parser.add_argument("--amp", action="store_true", help="mixed precision (needs a GPU)")
     parser.add_argument(
         "--cfg-options", nargs="+", default=[], metavar="KEY=VALUE",
@@ -43,7 +46,7 @@ def main(args: argparse.Namespace) -> None:
     merge_options(cfg, parse_options(args.cfg_options))
     checkpoint = train(
         cfg, name=Path(args.config).stem, work_dir=args.work_dir, resume=args.resume,
-        amp=args.amp, launcher=args.launcher)
+        amp=args.amp, launcher=args.launcher, allow_other_backbone=args.allow_other_backbone)
     print(f"trained weights (adapter and head): {checkpoint}")
 
 

@@ -6,6 +6,8 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 
+from rein.checkpoint import FINGERPRINT
+from rein.engine.weights import frozen_fingerprint
 from rein.models.freezing import count_parameters, trained_state_dict
 
 
@@ -51,13 +53,20 @@ class TrainedWeightsHook(Hook):
     """Keeps frozen weights out of checkpoints: they are in the pretrained file already.
 
     A checkpoint of Rein holds `backbone.reins.*` and `decode_head.*` under their published names;
-    one of full fine-tuning holds every weight.
+    one of full fine-tuning holds every weight. The frozen backbone's fingerprint goes along, so
+    that the adapter is never put onto another one unnoticed.
     """
 
     priority = "VERY_HIGH"
 
+    def before_train(self, runner) -> None:
+        """Take the fingerprint once: frozen weights stay as they are."""
+        self.fingerprint = frozen_fingerprint(unwrap(runner.model))
+
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Leave in `checkpoint['state_dict']` what training may have changed."""
+        """Leave in `checkpoint['state_dict']` what training may have changed; add to `meta`."""
+        if self.fingerprint is not None:
+            checkpoint["meta"][FINGERPRINT] = self.fingerprint
         kept = trained_state_dict(unwrap(runner.model))
         checkpoint["state_dict"] = {
             name: value for name, value in checkpoint["state_dict"].items() if name in kept

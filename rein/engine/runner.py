@@ -22,12 +22,21 @@ from rein.engine.hooks import (
     unwrap,
 )
 from rein.engine.seeding import IterationSeedHook, SeededDataset, SeededSampler
+from rein.engine.weights import check_trained_with, frozen_fingerprint
 from rein.errors import UserError
 from rein.models.freezing import frozen_names
 
 
 class ReinRunner(Runner):
-    """Runs training and testing from a config; see mmengine's `Runner` for its arguments."""
+    """Runs training and testing from a config; see mmengine's `Runner` for its arguments.
+
+    Attributes:
+        allow_other_backbone: Load checkpoints onto another frozen backbone than they were trained
+            with.
+    """
+
+    allow_other_backbone = False
+    _read: dict | None = None  # the checkpoint to resume from, read once
 
     @classmethod
     def from_cfg(cls, cfg: Config) -> "ReinRunner":
@@ -95,11 +104,15 @@ class ReinRunner(Runner):
         Raises:
             UserError: The file is missing, unsafe or does not fit.
         """
-        checkpoint = load_file(filename, map_location=map_location)
+        checkpoint, self._read = self._read or load_file(filename, map_location), None
         self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
-        model = unwrap(self.model)
+        model, weights = unwrap(self.model), state_dict_of(checkpoint)
+        frozen = frozen_names(model)
         load_strictly(
-            model, state_dict_of(checkpoint), filename, may_miss=frozen_names(model))
+            model, weights, filename, may_miss={"frozen weights": frozen})
+        if not frozen <= weights.keys():
+            check_trained_with(
+                checkpoint, frozen_fingerprint(model), filename, self.allow_other_backbone)
         # mmengine would run this text as Python
         checkpoint.get("meta", {}).pop("config", None)
         self._has_loaded = True
@@ -112,8 +125,8 @@ class ReinRunner(Runner):
         Raises:
             UserError: The file holds weights, but not the state of a training run.
         """
-        missing = {"meta", "optimizer", "param_schedulers", "message_hub"} - set(
-            load_file(filename))
+        self._read = load_file(filename)
+        missing = {"meta", "optimizer", "param_schedulers", "message_hub"} - self._read.keys()
         if missing:
             raise UserError(
                 f"{filename}: cannot be resumed from, because it holds no "

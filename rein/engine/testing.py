@@ -40,6 +40,7 @@ def test(
     show_dir: str | None = None,
     tta: bool = False,
     launcher: str = "none",
+    allow_other_backbone: bool = False,
 ) -> dict[str, float]:
     """Test a checkpoint on the config's test datasets.
 
@@ -52,6 +53,7 @@ def test(
         show_dir: Folder for pictures: image, truth and prediction side by side.
         tta: Average over scales and flips.
         launcher: none, pytorch, slurm or mpi.
+        allow_other_backbone: Test with another frozen backbone than the checkpoint's.
 
     Returns:
         IoU per domain and their mean, in percent.
@@ -76,7 +78,8 @@ def test(
         use_tta(cfg)
     runner = ReinRunner.from_cfg(cfg)
     model = unwrap(runner.model)
-    load_for_testing(model.module if tta else model, content, checkpoint, backbone)
+    load_for_testing(
+        model.module if tta else model, content, checkpoint, backbone, allow_other_backbone)
     return runner.test()
 
 

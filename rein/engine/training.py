@@ -17,6 +17,7 @@ def train(
     resume: str | None = None,
     amp: bool = False,
     launcher: str = "none",
+    allow_other_backbone: bool = False,
 ) -> str:
     """Train a model.
 
@@ -27,6 +28,7 @@ def train(
         resume: A checkpoint to continue from, or "auto" for the latest in the work dir.
         amp: Train in mixed precision.
         launcher: none, pytorch, slurm or mpi.
+        allow_other_backbone: Start from a checkpoint that was trained with another frozen backbone.
 
     Returns:
         The last checkpoint's path.
@@ -48,5 +50,6 @@ def train(
     if resume:
         cfg.resume, cfg.load_from = True, resume
     runner = ReinRunner.from_cfg(cfg)
+    runner.allow_other_backbone = allow_other_backbone
     runner.train()
     return find_latest_checkpoint(cfg.work_dir) or cfg.work_dir

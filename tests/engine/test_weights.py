@@ -6,7 +6,14 @@ from conftest import build, tiny_model_config
 from mmengine.config import Config
 
 from rein import checkpoint as ckpt
-from rein.engine.weights import convert_file, load_for_testing, merge_files, write_output
+from rein.engine.weights import (
+    _same,
+    convert_file,
+    load_for_testing,
+    merge_files,
+    split_file,
+    write_output,
+)
 from rein.errors import UserError
 from rein.models.freezing import trained_state_dict
 
@@ -62,6 +69,70 @@ def test_merged_file_carries_meta_and_splits_into_its_parts(files):
     assert all(torch.equal(parts.backbone[name], converted[name]) for name in parts.backbone)
 
 
+def test_split_is_the_inverse_of_merge(files):
+    names = [files / name for name in ("merged.pth", "backbone.pth", "parts.pth")]
+    merge_files(files / "original.pth", files / "adapter.pth", names[0], Config())
+    split_file(*names)
+    assert _same(ckpt.load_file(names[1]), ckpt.load_file(files / "converted.pth"))
+    assert _same(ckpt.load_file(names[2]), ckpt.load_file(files / "adapter.pth"))
+    with pytest.raises(UserError, match="expected a full segmentor, found: adapter and head"):
+        split_file(files / "adapter.pth", files / "a.pth", files / "b.pth")
+    assert not (files / "a.pth").exists()
+
+
+def test_every_tool_reads_and_writes_safetensors(files):
+    expected = loaded(merge_files(
+        files / "original.pth", files / "adapter.pth", files / "merged.pth", Config()))
+    for name in ("original", "adapter"):
+        ckpt.save_file(ckpt.load_file(files / f"{name}.pth"), files / f"{name}.safetensors")
+    converted = convert_file(
+        files / "original.safetensors", files / "converted.safetensors", (64, 64))
+    merged = merge_files(
+        converted, files / "adapter.safetensors", files / "merged.safetensors", Config())
+    assert torch.equal(loaded(merged), expected)
+    assert torch.equal(loaded(files / "adapter.safetensors", converted), expected)
+    split_file(merged, files / "b.safetensors", files / "p.safetensors")
+    assert torch.equal(loaded(files / "p.safetensors", files / "b.safetensors"), expected)
+    merge_files(  # the same again is success
+        converted, files / "adapter.safetensors", merged, Config())
+
+
+def test_an_adapter_is_kept_from_other_backbones(files, caplog):
+    content = ckpt.load_file(files / "adapter.pth")
+    right = ckpt.load_file(files / "converted.pth")
+    content["meta"][ckpt.FINGERPRINT] = ckpt.fingerprint(right)
+    ckpt.save_file(content, files / "marked.pth")
+    wrong = {k: v + 1 if k == "blocks.0.attn.qkv.bias" else v for k, v in right.items()}
+    ckpt.save_file(wrong, files / "wrong.pth")
+    for backbone in ("converted.pth", "original.pth"):
+        loaded(files / "marked.pth", files / backbone)
+    with pytest.raises(UserError, match="another frozen backbone.*--allow-other-backbone"):
+        loaded(files / "marked.pth", files / "wrong.pth")
+    parts = files / "wrong.pth", files / "marked.pth", files / "out.pth", Config()
+    with pytest.raises(UserError, match="another frozen backbone.*--allow-other-backbone"):
+        merge_files(*parts)
+    assert not (files / "out.pth").exists()
+    merge_files(*parts, allow_other_backbone=True)
+    model = build(tiny_model_config())
+    load_for_testing(model, content, "marked.pth", files / "wrong.pth", allow_other_backbone=True)
+
+
+def test_a_non_square_model_gets_a_non_square_grid(files):
+    cfg = tiny_model_config()
+    cfg.backbone.img_size = (64, 128)
+    model = build(cfg)
+    trained = dict(state_dict=trained_state_dict(model))
+    load_for_testing(model, trained, "adapter", files / "original.pth")
+    expected = ckpt.convert_dinov2(ckpt.load_file(files / "original.pth"), (64, 128), 16)
+    assert torch.equal(model.state_dict()["backbone.pos_embed"], expected["pos_embed"])
+
+
+def test_a_converted_backbone_of_another_size_is_not_resampled_again(files):
+    convert_file(files / "original.pth", files / "large.pth", (128, 128))
+    with pytest.raises(UserError, match="grid has 64 places, the config's 16"):
+        loaded(files / "adapter.pth", files / "large.pth")
+
+
 def test_parts_without_a_config_take_the_default(files):
     content = ckpt.load_file(files / "adapter.pth")
     ckpt.save_file(content["state_dict"], files / "flat.pth")
@@ -88,15 +159,32 @@ def test_default_output_is_where_the_configs_look(files):
 
 
 @pytest.mark.parametrize("backbone, checkpoint, message", [
-    ("adapter.pth", "adapter.pth", "complete already|do not fit"),
-    ("original.pth", "original.pth", "do not fit"),
+    ("adapter.pth", "adapter.pth", "adapter.pth: expected a backbone, found: adapter and head"),
+    ("original.pth", "original.pth", "expected an adapter and head, found: backbone as it is"),
+    ("merged.pth", "adapter.pth", "merged.pth: expected a backbone, found: full segmentor"),
+    ("converted.pth", "merged.pth", "expected an adapter and head, found: full segmentor"),
     ("missing.pth", "adapter.pth", "missing.pth: no such file"),
+    ("large.pth", "adapter.pth", "grid has 64 places.*--img-size"),
 ])
-def test_files_in_the_wrong_place_are_refused(files, backbone, checkpoint, message):
+def test_merging_the_wrong_files_is_refused(files, backbone, checkpoint, message):
+    merge_files(files / "original.pth", files / "adapter.pth", files / "merged.pth", Config())
+    convert_file(files / "original.pth", files / "large.pth", (128, 128))
     with pytest.raises(UserError, match=message):
         merge_files(files / backbone, files / checkpoint, files / "out.pth",
                     Config(dict(model=tiny_model_config())))
     assert not (files / "out.pth").exists()
+
+
+@pytest.mark.parametrize("checkpoint, backbone, message", [
+    ("original.pth", None, "backbone alone, not a trained segmentor"),
+    ("adapter.pth", "adapter.pth", "trained adapter and head, not a backbone"),
+    ("adapter.pth", "merged.pth", "full segmentor, not a backbone; tools/split_weights.py"),
+    ("merged.pth", "converted.pth", "holds the backbone already; leave --backbone out"),
+])
+def test_testing_the_wrong_files_is_refused(files, checkpoint, backbone, message):
+    merge_files(files / "original.pth", files / "adapter.pth", files / "merged.pth", Config())
+    with pytest.raises(UserError, match=message):
+        loaded(files / checkpoint, backbone and files / backbone)
 
 
 def test_an_adapter_without_a_backbone_is_refused(files):

@@ -12,19 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from rein.checkpoint import EXTRA_BACKBONE_KEYS
+from rein.checkpoint.names import GATED_NAMES, REGISTER_NAMES, rename
 
 IN_MEMORY = "model."
 ADAPTER = "reins."
-
-# (timm's name, DINOv2's name), each a whole dotted part of a key
-_SWIGLU_RENAMES = (("mlp.fc1", "mlp.w12"), ("mlp.fc2", "mlp.w3"))
-_REGISTER_RENAMES = (("reg_token", "register_tokens"),)
 
 
 def _renames(model: nn.Module) -> tuple[tuple[str, str], ...]:
     """Return the renames that apply to a network: SwiGLU layers and registers have their own."""
     swiglu = any(re.search(r"Glu|GLU", type(block.mlp).__name__) for block in model.blocks[:1])
-    return (_SWIGLU_RENAMES if swiglu else ()) + _REGISTER_RENAMES
+    return (GATED_NAMES if swiglu else ()) + REGISTER_NAMES
 
 
 def _has_separate_class_position(model: nn.Module) -> bool:
@@ -40,9 +37,7 @@ def to_published(
     renames = _renames(module.model)
     for name in [name for name in state_dict if name.startswith(inner)]:
         value = state_dict.pop(name)
-        name = name.removeprefix(inner)
-        for ours, published in renames:
-            name = re.sub(rf"\b{re.escape(ours)}\b", published, name)
+        name = rename(name.removeprefix(inner), renames)
         if name == "pos_embed" and _has_separate_class_position(module.model):
             # the class token holds its position already: a zero stands for it in the file
             padded = torch.cat((torch.zeros_like(value[:, :1]), value), dim=1)
@@ -54,7 +49,7 @@ def from_published(
     module: nn.Module, state_dict: MutableMapping[str, Tensor], prefix: str, *unused,
 ) -> None:
     """Rename a file's entries in place to those in memory (a load pre-hook)."""
-    renames = _renames(module.model)
+    renames = tuple((published, ours) for ours, published in _renames(module.model))
     for name in [name for name in state_dict if name.startswith(prefix)]:
         short = name.removeprefix(prefix)
         if short.startswith((ADAPTER, IN_MEMORY)):
@@ -62,9 +57,7 @@ def from_published(
         value = state_dict.pop(name)
         if short in EXTRA_BACKBONE_KEYS:
             continue
-        for ours, published in renames:
-            short = re.sub(rf"\b{re.escape(published)}\b", ours, short)
-        state_dict[prefix + IN_MEMORY + short] = value
+        state_dict[prefix + IN_MEMORY + rename(short, renames)] = value
     _move_class_position(module.model, state_dict, prefix + IN_MEMORY)
 
 

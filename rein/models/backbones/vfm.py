@@ -13,7 +13,7 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from rein.checkpoint import load_file, load_strictly, state_dict_of
+from rein.checkpoint import load_backbone, load_strictly
 from rein.models.backbones.published_keys import from_published, to_published
 from rein.models.freezing import freeze
 
@@ -121,7 +121,7 @@ class VisionFoundationModel(BaseModule):
         if self.init_cfg is None or self.is_init:
             return
         path = self.init_cfg["checkpoint"]
-        self.load_pretrained(state_dict_of(load_file(path)), path)
+        self.load_pretrained(load_backbone(path), path)
         self.is_init = True
 
     def load_pretrained(self, state_dict: dict[str, Tensor], source: str) -> None:
@@ -132,7 +132,7 @@ class VisionFoundationModel(BaseModule):
             source: The file, for messages.
         """
         adapter = {name for name in self.state_dict() if name.startswith("reins.")}
-        load_strictly(self, state_dict, source, may_miss=adapter)
+        load_strictly(self, state_dict, source, may_miss={"adapter": adapter})
 
 
 def _default_out_indices(depth: int) -> list[int]:

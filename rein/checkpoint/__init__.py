@@ -1,0 +1,45 @@
+"""Weights as dicts: pure functions on state dicts and files, free of models and configs.
+
+Keys are the published parameter names: `backbone.blocks.*`, `backbone.reins.*`, `decode_head.*`; a
+backbone's own file has no prefix.
+"""
+
+from rein.checkpoint.files import (
+    CONVERT_COMMAND,
+    StateDict,
+    how_to_get,
+    load_file,
+    save_file,
+    state_dict_of,
+)
+from rein.checkpoint.fitting import (
+    EXTRA_BACKBONE_KEYS,
+    MAY_MISS,
+    check_fits,
+    load_strictly,
+)
+from rein.checkpoint.identity import (
+    FINGERPRINT,
+    Identity,
+    Kind,
+    digest,
+    fingerprint,
+    fingerprint_difference,
+    identify,
+)
+from rein.checkpoint.names import load_backbone, naming, to_dinov2_names
+from rein.checkpoint.parts import Parts, merge, split
+from rein.checkpoint.resampling import (
+    RESAMPLED,
+    convert_dinov2,
+    resample,
+    resample_pos_embed,
+)
+
+__all__ = [
+    "CONVERT_COMMAND", "EXTRA_BACKBONE_KEYS", "FINGERPRINT", "Identity", "Kind", "MAY_MISS",
+    "Parts", "RESAMPLED", "StateDict", "check_fits", "convert_dinov2", "digest", "fingerprint",
+    "fingerprint_difference", "how_to_get", "identify", "load_backbone", "load_file",
+    "load_strictly", "merge", "naming", "resample", "resample_pos_embed", "save_file", "split",
+    "state_dict_of", "to_dinov2_names",
+]

@@ -1,0 +1,65 @@
+"""A weight file described for people: what it is and what to do with it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rein.checkpoint.files import CONVERT_COMMAND, state_dict_of
+from rein.checkpoint.identity import FINGERPRINT, Identity, Kind, digest, identify
+
+
+def describe(content: Mapping[str, Any], path: str | Path) -> dict[str, str]:
+    """Describe a file's content.
+
+    Args:
+        content: As `load_file` gave it.
+        path: The file, for the commands that use it next.
+
+    Returns:
+        What -> value, in the order to show it.
+    """
+    identity, weights = identify(content), state_dict_of(content)
+    rows = {"kind": identity.kind.value}
+    if identity.backbone:
+        rows["backbone"] = f"{identity.backbone} ({identity.naming}'s names)"
+    if identity.adapter:
+        rows["adapter"] = str(identity.adapter)
+    if identity.classes is not None:
+        rows["head"] = f"Mask2Former, {identity.classes} classes"
+    if weights:
+        parts = ", ".join(f"{part} {n:,}" for part, n in identity.parameters.items())
+        rows["parameters"] = f"{sum(identity.parameters.values()):,} ({parts})"
+        rows["types"] = ", ".join(identity.types)
+        rows["digest"] = digest(weights)[:12]
+    rows |= _training(content, identity)
+    rows["next"] = _next(identity.kind, path)
+    return rows
+
+
+def _training(content: Mapping[str, Any], identity: Identity) -> dict[str, str]:
+    """What a file says about its training, where that applies."""
+    if identity.kind in (Kind.ORIGINAL, Kind.CONVERTED, Kind.OTHER):
+        return {}
+    meta = content.get("meta") or {}
+    trained_on = (meta.get(FINGERPRINT) or {}).get("digest")
+    return {
+        "trained": "not said" if identity.iteration is None else (
+            f"{identity.iteration} iterations"),
+        "trained with": f"backbone {trained_on[:12]}" if trained_on else "backbone not said",
+        "config": "carried" if identity.config else "none",
+        "resumable": "yes" if identity.trains_on else "no",
+    }
+
+
+def _next(kind: Kind, path: str | Path) -> str:
+    """Say what the file is used for."""
+    return {
+        Kind.ORIGINAL: f"{CONVERT_COMMAND} {path} OUT",
+        Kind.CONVERTED: "the file that training configs name as backbone.init_cfg.checkpoint",
+        Kind.TRAINED: f"python tools/test.py CONFIG {path} --backbone BACKBONE, or merge it with "
+                      f"tools/generate_full_weights.py --rein_head {path}",
+        Kind.HEAD: f"python tools/test.py CONFIG {path} --backbone BACKBONE",
+        Kind.SEGMENTOR: f"python tools/test.py {path} {path}",
+        Kind.STATE: "nothing here reads it without its weights",
+        Kind.OTHER: "nothing here reads it",
+    }[kind]

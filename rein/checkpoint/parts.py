@@ -1,0 +1,54 @@
+"""The parts of a segmentor's weights under their published names: put together, taken apart.
+
+Source: Rein (Wei et al., arXiv:2312.04265), whose project saves the adapter and the head and
+merges them with the frozen backbone afterwards.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from torch import Tensor
+
+from rein.checkpoint.files import StateDict
+from rein.errors import UserError
+
+BACKBONE = "backbone."
+ADAPTER = "backbone.reins."
+HEAD = "decode_head."
+
+
+def merge(backbone: Mapping[str, Tensor], rein_and_head: Mapping[str, Tensor]) -> StateDict:
+    """Put a converted backbone and the trained parts together to a full segmentor.
+
+    Args:
+        backbone: Without prefix, as the converter writes it.
+        rein_and_head: `backbone.reins.*` and `decode_head.*`, as training saves them.
+
+    Returns:
+        Every weight of the segmentor under its published name.
+    """
+    frozen = {BACKBONE + name: value for name, value in backbone.items()}
+    both = sorted(set(frozen) & set(rein_and_head))
+    if both:
+        raise UserError(
+            f"{len(both)} weights are in the backbone and in the trained parts alike, such as "
+            f"{both[0]}: this checkpoint is complete already, or was trained with the backbone.")
+    return {**frozen, **rein_and_head}
+
+
+class Parts(NamedTuple):
+    """A full segmentor taken apart: what `merge` put together."""
+
+    backbone: StateDict
+    rein_and_head: StateDict
+
+
+def split(segmentor: Mapping[str, Tensor]) -> Parts:
+    """Take a full segmentor apart; the inverse of `merge`."""
+    backbone, rest = {}, {}
+    for name, value in segmentor.items():
+        if name.startswith(BACKBONE) and not name.startswith(ADAPTER):
+            backbone[name.removeprefix(BACKBONE)] = value
+        else:
+            rest[name] = value
+    return Parts(backbone, rest)

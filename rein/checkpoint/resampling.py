@@ -1,0 +1,92 @@
+"""Resampling a ViT's weights to other patch and image sizes.
+
+Sources: DINOv2 (Oquab et al., arXiv:2304.07193) for the format, Rein (Wei et al.,
+arXiv:2312.04265) for how published adapters' backbones were resampled.
+"""
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from rein.checkpoint.files import StateDict
+from rein.errors import UserError
+
+RESAMPLED = ("patch_embed.proj.weight", "pos_embed")
+"""What a conversion changes of a backbone."""
+
+ORIGINAL_PATCH = 14
+"""Patch size, in pixels, of every DINOv2 as it is released."""
+
+
+def resample(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resample (B, C, H, W) to `size` (H, W), bicubic without antialiasing.
+
+    Published adapters were trained on weights resampled so; antialiasing would change them.
+    """
+    if tuple(image.shape[-2:]) == tuple(size):
+        return image
+    resampled = F.interpolate(
+        image.float(), size=size, mode="bicubic", align_corners=False, antialias=False)
+    return resampled.to(image.dtype)
+
+
+def resample_pos_embed(pos_embed: Tensor, grid: tuple[int, int], num_prefix: int = 1) -> Tensor:
+    """Resample a square grid of position embeddings.
+
+    Args:
+        pos_embed: (1, prefix + n * n, C).
+        grid: Rows and columns wanted.
+        num_prefix: Embeddings at the front that belong to no patch.
+
+    Returns:
+        (1, prefix + rows * columns, C).
+    """
+    prefix, patches = pos_embed[:, :num_prefix], pos_embed[:, num_prefix:]
+    side = round(patches.shape[1]**0.5)
+    if side * side != patches.shape[1]:
+        raise ValueError(f"{patches.shape[1]} position embeddings are no square grid")
+    image = patches.reshape(1, side, side, -1).permute(0, 3, 1, 2)
+    image = resample(image, grid)
+    return torch.cat((prefix, image.flatten(2).transpose(1, 2)), dim=1)
+
+
+def convert_dinov2(
+    state_dict: Mapping[str, Tensor],
+    img_size: tuple[int, int] = (512, 512),
+    patch_size: int = 16,
+) -> StateDict:
+    """Resample a DINOv2 backbone to another patch size and image size.
+
+    Args:
+        state_dict: A backbone as it is released, under DINOv2's names; shapes are read from it.
+        img_size: Height and width in pixels, multiples of `patch_size`.
+        patch_size: Side of a patch in pixels.
+
+    Returns:
+        A new state dict, the same but for `patch_embed.proj.weight` and `pos_embed`.
+
+    Raises:
+        UserError: The weights are no DINOv2 backbone or converted already, or the size is no
+            multiple of the patch.
+    """
+    missing = {"pos_embed", "cls_token", "patch_embed.proj.weight"} - set(state_dict)
+    if missing:
+        raise UserError(
+            f"not a DINOv2 backbone: {', '.join(sorted(missing))} missing among its "
+            f"{len(state_dict)} entries.")
+    found = state_dict["patch_embed.proj.weight"].shape[-1]
+    if found != ORIGINAL_PATCH:
+        raise UserError(
+            f"converted already, to patch size {found}; resampling twice would blur it. Convert "
+            "the file as it was downloaded.")
+    height, width = img_size
+    if height % patch_size or width % patch_size:
+        raise UserError(f"image size {height}x{width} is no multiple of patch size {patch_size}.")
+    converted = dict(state_dict)
+    converted["patch_embed.proj.weight"] = resample(
+        state_dict["patch_embed.proj.weight"], (patch_size, patch_size))
+    converted["pos_embed"] = resample_pos_embed(
+        state_dict["pos_embed"], (height // patch_size, width // patch_size))
+    return converted

@@ -1,0 +1,58 @@
+"""Weights fit exactly or are refused with the cause; parts and whole are the same weights."""
+
+import pytest
+import torch
+from conftest import build, dino, official
+
+from rein import checkpoint as ckpt
+from rein.errors import UserError
+from rein.models.freezing import trained_state_dict
+
+
+@pytest.mark.parametrize("content, message", [
+    (lambda: official(), "patch size 14.*16.*--patch-size 16"),
+    (lambda: official(img_size=80, patch_size=16), "grid has 25 places.*16.*--img-size"),
+    (lambda: official(img_size=64, patch_size=16, embed_dim=48), "width 48.*width 32"),
+    (lambda: {"decode_head.a": torch.zeros(1), "backbone.reins.b": torch.zeros(1)},
+     "trained adapter and head, not a backbone"),
+])
+def test_wrong_backbones_are_refused_with_the_cause(content, message):
+    model, before = dino(), dino().state_dict()
+    with pytest.raises(UserError, match=message):
+        model.load_pretrained(content(), "file.pth")
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name])
+
+
+def test_merge_and_split_are_inverse_and_load_strictly(tiny_model, tiny_config):
+    full = tiny_model.state_dict()
+    parts = ckpt.split(full)
+    assert parts.rein_and_head.keys() == trained_state_dict(tiny_model).keys()
+    assert ckpt.merge(*parts).keys() == full.keys()
+    twin = build(tiny_config)
+    ckpt.load_strictly(twin, ckpt.merge(*parts), "merged")
+    assert all(torch.equal(value, full[name]) for name, value in twin.state_dict().items())
+    with pytest.raises(UserError, match="complete already"):
+        ckpt.merge(parts.backbone, full)
+
+
+def test_trained_parts_alone_do_not_pass_for_a_whole_model(tiny_model):
+    with pytest.raises(UserError, match="backbone is not in this file.*--backbone"):
+        ckpt.load_strictly(tiny_model, trained_state_dict(tiny_model), "adapter.pth")
+
+
+def test_what_a_file_may_lack_is_declared():
+    with pytest.raises(ValueError, match="MAY_MISS"):
+        ckpt.load_strictly(dino(), official(), "file", may_miss={"because": ["norm.weight"]})
+
+
+@pytest.mark.parametrize("change, message", [
+    (lambda cfg: cfg.backbone.reins_config.update(lora_dim=2), "adapter is LoRAReins of rank 4"),
+    (lambda cfg: cfg.decode_head.update(
+        num_classes=2, loss_cls=dict(cfg.decode_head.loss_cls, class_weight=[1.0, 1.0, 0.1])),
+     "tells 19 classes apart, the config's 2"),
+])
+def test_another_adapter_or_head_is_named(tiny_model, tiny_config, change, message):
+    change(tiny_config)
+    with pytest.raises(UserError, match=message):
+        ckpt.load_strictly(build(tiny_config), tiny_model.state_dict(), "file.pth")

@@ -1,0 +1,59 @@
+"""Conversion resamples as published adapters were trained, once, and for every released network."""
+
+import pytest
+import torch
+from conftest import dino, official
+
+from rein import checkpoint as ckpt
+from rein.errors import UserError
+from rein.models import DinoVisionTransformer
+
+
+def test_conversion_resamples_bicubic_without_antialiasing():
+    source = official()
+    converted = ckpt.convert_dinov2(source, (64, 96), 16)
+    kernel = torch.nn.functional.interpolate(
+        source["patch_embed.proj.weight"], size=(16, 16), mode="bicubic", align_corners=False)
+    assert torch.equal(converted["patch_embed.proj.weight"], kernel)
+    grid = source["pos_embed"][:, 1:].reshape(1, 5, 5, 32).permute(0, 3, 1, 2)
+    grid = torch.nn.functional.interpolate(
+        grid, size=(4, 6), mode="bicubic", align_corners=False)
+    assert torch.equal(converted["pos_embed"][:, 1:], grid.flatten(2).transpose(1, 2))
+    assert torch.equal(converted["pos_embed"][:, :1], source["pos_embed"][:, :1])
+    unchanged = source.keys() - {"patch_embed.proj.weight", "pos_embed"}
+    assert all(converted[name] is source[name] for name in unchanged)
+    dino(img_size=(64, 96)).load_pretrained(converted, "converted")
+
+
+def test_conversion_to_the_same_size_changes_nothing():
+    source = official()
+    for name, value in ckpt.convert_dinov2(source, (70, 70), 14).items():
+        assert torch.equal(value, source[name])
+
+
+def test_a_converted_file_is_not_converted_again():
+    converted = ckpt.convert_dinov2(official(), (64, 64), 16)
+    with pytest.raises(UserError, match="converted already, to patch size 16"):
+        ckpt.convert_dinov2(converted, (128, 128), 16)
+
+
+@pytest.mark.parametrize("width, depth, heads, feed_forward", [
+    (384, 12, 6, "mlp"), (768, 12, 12, "mlp"), (1024, 24, 16, "mlp"), (1536, 40, 24, "swiglufused"),
+])
+@pytest.mark.parametrize("registers", [0, 4])
+def test_every_released_network_converts_to_non_square_sizes(
+        width, depth, heads, feed_forward, registers):
+    arguments = dict(embed_dim=width, depth=depth, num_heads=heads, ffn_layer=feed_forward,
+                     num_register_tokens=registers)
+    with torch.device("meta"):
+        released = DinoVisionTransformer(img_size=518, patch_size=14, **arguments).state_dict()
+        model = DinoVisionTransformer(img_size=(512, 1024), patch_size=16, **arguments)
+    assert released["pos_embed"].shape == (1, 1 + 37 * 37, width)
+    found = ckpt.identify(released)
+    assert found.kind is ckpt.Kind.ORIGINAL
+    assert (found.backbone.width, found.backbone.depth, found.backbone.registers) == (
+        width, depth, registers)
+    assert found.backbone.gated == (feed_forward == "swiglufused")
+    converted = ckpt.convert_dinov2(released, (512, 1024), 16)
+    assert ckpt.identify(converted).kind is ckpt.Kind.CONVERTED
+    ckpt.check_fits(model.state_dict(), converted, "converted")

@@ -1,0 +1,59 @@
+"""Say what weight files are: kind, architecture, sizes, config carried, fingerprint, next step.
+
+    python tools/inspect_checkpoint.py checkpoints/dinov2_vitl14_pretrain.pth
+    python tools/inspect_checkpoint.py checkpoints/*.pth --json
+
+Nothing in a file is executed.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works without installation
+
+
+def parse_args() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", nargs="+", metavar="FILE", help=".pth or .safetensors")
+    parser.add_argument("--keys", action="store_true", help="list every weight and its shape too")
+    parser.add_argument("--json", action="store_true", help="print JSON, one object per file")
+    return parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
+    """Print what each file is; go on after one that cannot be read, and fail in the end."""
+    from rein.checkpoint import load_file, state_dict_of
+    from rein.checkpoint.description import describe
+    from rein.engine.config import find_path
+    from rein.errors import UserError
+
+    unreadable = []
+    for path in args.files:
+        try:
+            content = load_file(find_path(path))
+        except UserError as error:
+            unreadable.append(str(error))
+            continue
+        rows = describe(content, path)
+        shapes = {k: tuple(v.shape) for k, v in sorted(state_dict_of(content).items())}
+        if args.json:
+            print(json.dumps(dict(file=path, **rows, **(dict(keys=shapes) if args.keys else {}))))
+            continue
+        print(path)
+        for what, value in rows.items():
+            print(f"  {what:<13} {value}")
+        for name, shape in shapes.items() if args.keys else ():
+            print(f"    {name} {shape}")
+    if unreadable:
+        raise UserError("; ".join(unreadable))
+
+
+if __name__ == "__main__":
+    arguments = parse_args()
+    from rein.errors import run_cli  # after parsing: importing rein takes seconds
+
+    run_cli(lambda: main(arguments))

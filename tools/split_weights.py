@@ -1,0 +1,40 @@
+r"""Take a full segmentor apart: the inverse of tools/generate_full_weights.py.
+
+    python tools/split_weights.py checkpoints/dinov2_segmentor.pth \
+        --backbone checkpoints/dinov2_converted.pth \
+        --rein_head checkpoints/dinov2_rein_and_head.pth
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works without installation
+
+
+def parse_args() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("segmentor", help="full segmentor")
+    parser.add_argument(
+        "--backbone", required=True, metavar="OUT", help="where the converted backbone goes")
+    parser.add_argument(
+        "--rein_head", required=True, metavar="OUT", help="where adapter and head go")
+    parser.add_argument("--force", action="store_true", help="replace other files there")
+    return parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> None:
+    """Split, and print what was written where."""
+    from rein.engine.weights import split_file
+
+    split_file(args.segmentor, args.backbone, args.rein_head, overwrite=args.force)
+    print(f"converted backbone: {args.backbone}; adapter and head: {args.rein_head}")
+
+
+if __name__ == "__main__":
+    arguments = parse_args()
+    from rein.errors import run_cli  # after parsing: importing rein takes seconds
+
+    run_cli(lambda: main(arguments))
