@@ -24,6 +24,7 @@ def init_segmentor(
     checkpoint: str | Path,
     backbone: str | Path | None = None,
     device: str | torch.device | None = None,
+    allow_other_backbone: bool = False,
 ) -> nn.Module:
     """Build a segmentor and load all its weights.
 
@@ -32,6 +33,7 @@ def init_segmentor(
         checkpoint: A merged segmentor, or the adapter and head that training saved.
         backbone: Pretrained weights, for a checkpoint without; default: what the config names.
         device: Where the model runs; default: the GPU if there is one.
+        allow_other_backbone: Use another frozen backbone than the checkpoint was trained with.
 
     Returns:
         The model in evaluation mode, with `cfg`, the config, and `dataset_meta`, a dict with
@@ -44,7 +46,7 @@ def init_segmentor(
     content = load_file(find_path(checkpoint))
     with DefaultScope.overwrite_default_scope("mmseg"):
         model = MODELS.build(cfg.model)
-    load_for_testing(model, content, checkpoint, backbone)
+    load_for_testing(model, content, checkpoint, backbone, allow_other_backbone)
     meta = content.get("meta", {}).get("dataset_meta") or {}
     model.cfg = cfg
     model.dataset_meta = dict(

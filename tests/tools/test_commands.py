@@ -1,5 +1,6 @@
 """The published commands as a user runs them: from another folder, without installation."""
 
+import json
 import re
 import shutil
 
@@ -110,6 +111,25 @@ def test_merged_file_and_adapter_with_either_backbone_test_alike(trained):
         assert (maps[0] == maps[1]).all() and (maps[0] == maps[2]).all()
     assert (trained / "shown/bdd/0.png").is_file() and (trained / "shown/sheet.png").is_file()
     assert "| road" in (trained / "out/results.md").read_text()
+
+
+def test_inspecting_tells_the_files_apart_and_splitting_undoes_merging(trained):
+    files = ["checkpoints/tiny_pretrain.pth", "checkpoints/tiny_converted.pth",
+             "work_dirs/tiny/iter_2.pth", "checkpoints/dinov2_segmentor.pth"]
+    inspect = ROOT / "tools/inspect_checkpoint.py"
+    done = run_tool(inspect, *files, "--json", cwd=trained)
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["kind"] for row in rows] == [
+        "backbone as it is downloaded", "converted backbone", "adapter and head", "full segmentor"]
+    assert rows[2]["resumable"] == "yes" and rows[3]["config"] == "carried"
+    assert rows[2]["trained with"] == rows[3]["trained with"] != "backbone not said"
+    run_tool(ROOT / "tools/split_weights.py", files[3], "--backbone", "split/b.pth",
+             "--rein_head", "split/r.safetensors", cwd=trained)
+    done = run_tool(inspect, "split/b.pth", "split/r.safetensors", "--json", cwd=trained)
+    parts = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [part["digest"] for part in parts] == [rows[1]["digest"], rows[2]["digest"]]
+    done = run_tool(inspect, files[0], "nowhere.pth", cwd=trained, check=False)
+    assert "nowhere.pth: no such file" in error_line(done) and "ViT/14, width 32" in done.stdout
 
 
 def test_test_time_augmentation_and_options_work(trained):
