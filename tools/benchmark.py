@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT))  # works without installation
 
 SUBJECTS = sorted(
     path.stem for path in (ROOT / "benchmarks").glob("*.py")
-    if path.stem not in ("__init__", "paired"))
+    if path.stem not in ("__init__", "paired", "stock"))
 
 
 def parse_args() -> argparse.Namespace:

@@ -11,6 +11,10 @@ from mmseg.models.decode_heads import Mask2FormerHead
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from rein.models.decode_heads.attention import decode_layer
+from rein.models.decode_heads.deformable_attention import CPUDeformableAttention
+from rein.models.decode_heads.mask_losses import Decoded, mask2former_losses
+
 FINEST_STRIDE = 4
 """Stride of the mask logits, in pixels of the padded image."""
 
@@ -38,6 +42,8 @@ class ReinMask2FormerHead(Mask2FormerHead):
         super().__init__(**ConfigDict(kwargs))
         if replace_query_feat and not linked_queries:
             raise ValueError("replace_query_feat=True needs linked_queries=True")
+        for layer in self.pixel_decoder.encoder.layers:
+            layer.self_attn = CPUDeformableAttention(**layer.self_attn_cfg)
         self.replace_query_feat = replace_query_feat
         self.linked_queries = linked_queries
         # what the linked queries replace is no parameter, so that checkpoints do not hold it
@@ -60,25 +66,53 @@ class ReinMask2FormerHead(Mask2FormerHead):
             Two lists with an entry per layer: class logits (B, m, classes + 1), the last class
             being "no object", and mask logits (B, m, H/4, W/4).
         """
+        decoded = self.decode(x)
+        layers = range(len(decoded.cls_preds))
+        return list(decoded.cls_preds), [decoded.mask_preds(layer) for layer in layers]
+
+    def decode(self, x) -> Decoded:
+        """Run the pixel decoder and the transformer decoder; `x` as for `forward`."""
         maps, query_feat, query_embed = self._initial_queries(x)
         mask_features, memories = self.pixel_decoder(maps)
-        sizes = [memory.shape[-2:] for memory in memories]
-        keys, positions = self._flatten_memories(memories)
-
-        cls_pred, mask_pred, attn_mask = self._forward_head(query_feat, mask_features, sizes[0])
-        cls_preds, mask_preds = [cls_pred], [mask_pred]
+        values, keys = self._flatten_memories(memories)
+        # resizing and products with embeddings commute: masks are made at the size they are used
+        small = [
+            F.interpolate(mask_features.detach(), memory.shape[-2:], mode="bilinear").flatten(2)
+            for memory in memories]
+        outputs = [self._predict_queries(query_feat)]
         for i, layer in enumerate(self.transformer_decoder.layers):
             level = i % len(memories)
+            blocked = outputs[-1][1].detach() @ small[level] < 0
             # a query whose mask is empty looks everywhere instead of nowhere
-            attn_mask = attn_mask & ~attn_mask.all(dim=-1, keepdim=True)
-            query_feat = layer(
-                query=query_feat, key=keys[level], value=keys[level], query_pos=query_embed,
-                key_pos=positions[level], cross_attn_mask=attn_mask)
-            cls_pred, mask_pred, attn_mask = self._forward_head(
-                query_feat, mask_features, sizes[(i + 1) % len(memories)])
-            cls_preds.append(cls_pred)
-            mask_preds.append(mask_pred)
-        return cls_preds, mask_preds
+            blocked = blocked & ~blocked.all(dim=-1, keepdim=True)
+            query_feat = decode_layer(
+                layer, query_feat, query_embed, keys[level], values[level], blocked)
+            outputs.append(self._predict_queries(query_feat))
+        cls_preds, mask_embeds = map(torch.stack, zip(*outputs, strict=True))
+        return Decoded(cls_preds, mask_embeds, mask_features)
+
+    def _predict_queries(self, query_feat: Tensor) -> tuple[Tensor, Tensor]:
+        """Class logits (B, m, classes + 1) and mask embeddings (B, m, C) of queries."""
+        query_feat = self.transformer_decoder.post_norm(query_feat)
+        return self.cls_embed(query_feat), self.mask_embed(query_feat)
+
+    def loss(self, x, batch_data_samples, train_cfg=None) -> dict[str, Tensor]:
+        """Compute the losses of all decoder layers.
+
+        Args:
+            x: As for `forward`.
+            batch_data_samples: Of each image, `gt_sem_seg` (1, H, W).
+            train_cfg: Not used; mmseg's interface.
+
+        Returns:
+            `loss_cls`, `loss_mask`, `loss_dice`, and those of earlier layers as `d0.loss_cls`, ...
+        """
+        instances, img_metas = self._seg_data_to_instance_data(batch_data_samples)
+        decoded = self.decode(x)
+        if max(len(gt.labels) for gt in instances) <= self.num_queries:
+            return mask2former_losses(self, decoded, instances)
+        masks = [decoded.mask_preds(layer) for layer in range(len(decoded.cls_preds))]
+        return self.loss_by_feat(list(decoded.cls_preds), masks, instances, img_metas)
 
     def _initial_queries(self, x) -> tuple[tuple[Tensor, ...], Tensor, Tensor]:
         """Separate the maps; return them with query contents and positions, each (B, m, q)."""
@@ -101,15 +135,15 @@ class ReinMask2FormerHead(Mask2FormerHead):
             maps, query_feat.expand(batch_size, -1, -1), query_embed.expand(batch_size, -1, -1))
 
     def _flatten_memories(self, memories: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """Turn memories (B, C, h, w) into decoder keys and their positions, each (B, h * w, C)."""
-        keys, positions = [], []
+        """Turn memories (B, C, h, w) into decoder values and keys, each (B, h * w, C)."""
+        values, keys = [], []
         for level, memory in enumerate(memories):
-            key = self.decoder_input_projs[level](memory).flatten(2).transpose(1, 2)
-            keys.append(key + self.level_embed.weight[level])
-            no_padding = memory.new_zeros((len(memory), *memory.shape[-2:]), dtype=torch.bool)
+            value = self.decoder_input_projs[level](memory).flatten(2).transpose(1, 2)
+            values.append(value + self.level_embed.weight[level])
+            no_padding = memory.new_zeros((1, *memory.shape[-2:]), dtype=torch.bool)
             position = self.decoder_positional_encoding(no_padding)
-            positions.append(position.flatten(2).transpose(1, 2))
-        return keys, positions
+            keys.append(values[-1] + position.flatten(2).transpose(1, 2))
+        return values, keys
 
     def predict(self, x, batch_img_metas: list[dict], test_cfg) -> Tensor:
         """Predict class scores of every pixel.
@@ -123,14 +157,14 @@ class ReinMask2FormerHead(Mask2FormerHead):
             (B, classes, H, W): for each class the sum over the queries of class probability
             times mask probability.
         """
-        cls_preds, mask_preds = self(x)
-        masks = mask_preds[-1]
+        decoded = self.decode(x)
+        masks = decoded.mask_preds(-1)
         # masks cover the image as the backbone padded it: undo that, do not squeeze it
         padded = tuple(FINEST_STRIDE * side for side in masks.shape[-2:])
         height, width = _input_size(batch_img_metas[0], padded)
         masks = F.interpolate(masks, size=padded, mode="bilinear", align_corners=False)
         masks = masks[..., :height, :width].sigmoid()
-        classes = cls_preds[-1].softmax(dim=-1)[..., :-1]
+        classes = decoded.cls_preds[-1].softmax(dim=-1)[..., :-1]
         return torch.einsum("bqc,bqhw->bchw", classes, masks)
 
 

@@ -1,0 +1,51 @@
+"""The reference: the published model put together from stock mmseg, mmdet and mmcv modules."""
+
+import torch
+from mmcv.ops import MultiScaleDeformableAttention
+from mmseg.models.decode_heads import Mask2FormerHead
+from mmseg.registry import MODELS
+
+from rein.models.decode_heads import ReinMask2FormerHead
+
+
+@MODELS.register_module()
+class StockHead(ReinMask2FormerHead):
+    """mmdet's own decoder loop, matching and losses, with the linked queries put in.
+
+    Args:
+        **kwargs: As for `ReinMask2FormerHead`; the weights are interchangeable.
+    """
+
+    def __init__(self, **kwargs) -> None:
+        super().__init__(**kwargs)
+        for layer in self.pixel_decoder.encoder.layers:
+            layer.self_attn = MultiScaleDeformableAttention(**layer.self_attn_cfg)
+
+    def forward(self, x, batch_data_samples=None):
+        """Decode layer by layer, with full masks after each, as mmdet's head does."""
+        maps, query_feat, query_embed = self._initial_queries(x)
+        mask_features, memories = self.pixel_decoder(maps)
+        keys, positions = [], []
+        for level, memory in enumerate(memories):
+            key = self.decoder_input_projs[level](memory).flatten(2).transpose(1, 2)
+            keys.append(key + self.level_embed.weight[level])
+            mask = memory.new_zeros((len(memory), *memory.shape[-2:]), dtype=torch.bool)
+            position = self.decoder_positional_encoding(mask)
+            positions.append(position.flatten(2).transpose(1, 2))
+        sizes = [memory.shape[-2:] for memory in memories]
+        cls_pred, mask_pred, attn_mask = self._forward_head(query_feat, mask_features, sizes[0])
+        cls_preds, mask_preds = [cls_pred], [mask_pred]
+        for i, layer in enumerate(self.transformer_decoder.layers):
+            level = i % len(memories)
+            attn_mask = attn_mask & (attn_mask.sum(-1) != attn_mask.shape[-1])[..., None]
+            query_feat = layer(
+                query=query_feat, key=keys[level], value=keys[level], query_pos=query_embed,
+                key_pos=positions[level], cross_attn_mask=attn_mask)
+            cls_pred, mask_pred, attn_mask = self._forward_head(
+                query_feat, mask_features, sizes[(i + 1) % len(memories)])
+            cls_preds.append(cls_pred)
+            mask_preds.append(mask_pred)
+        return cls_preds, mask_preds
+
+    loss = Mask2FormerHead.loss
+    predict = Mask2FormerHead.predict

@@ -1,0 +1,142 @@
+"""Each fast path of the head computes what mmdet's and mmcv's own modules compute."""
+
+import copy
+
+import pytest
+import torch
+from conftest import build, tiny_model_config
+from mmcv.ops import MultiScaleDeformableAttention
+from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch
+from mmengine.structures import InstanceData, PixelData
+from mmseg.models.decode_heads import Mask2FormerHead
+from mmseg.structures import SegDataSample
+
+from rein.models.decode_heads import mask_losses
+from rein.models.decode_heads.attention import decode_layer
+from rein.models.decode_heads.deformable_attention import sample_and_sum
+
+SHAPES = torch.tensor([(3, 5), (6, 10), (12, 20)])
+
+
+@pytest.fixture
+def head():
+    torch.manual_seed(0)
+    return build(tiny_model_config()).decode_head
+
+
+def inputs(batch=2, size=64):
+    generator = torch.Generator().manual_seed(1)
+    maps = tuple(torch.randn(batch, 32, size // s, size // s, generator=generator)
+                 for s in (4, 8, 16, 32))
+    return maps, torch.randn(8, 16, generator=generator)
+
+
+def samples(batch=2, size=64, classes=4):
+    coarse = torch.randint(0, classes, (batch, 4, 4), generator=torch.Generator().manual_seed(2))
+    labels = coarse.repeat_interleave(size // 4, 1).repeat_interleave(size // 4, 2)
+    labels[:, :5] = 255
+    return [SegDataSample(gt_sem_seg=PixelData(data=label[None])) for label in labels]
+
+
+def gradients(output, leaves):
+    weight = torch.linspace(-1, 1, output.numel()).view_as(output)
+    return torch.autograd.grad((output * weight).sum(), leaves)
+
+
+def test_deformable_attention_equals_mmcvs_forward_and_backward():
+    """Also for places on and beyond the border, and several images."""
+    torch.manual_seed(0)
+    value = torch.randn(2, int(SHAPES.prod(1).sum()), 2, 8, requires_grad=True)
+    places = (torch.rand(2, 30, 2, 3, 4, 2) * 2 - 0.5).requires_grad_()  # of the level's size
+    weights = torch.rand(2, 30, 2, 3, 4, requires_grad=True)
+    expected = multi_scale_deformable_attn_pytorch(value, SHAPES, places, weights)
+    found = sample_and_sum(value, SHAPES, places * SHAPES.flip(-1)[:, None], weights)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    leaves = value, places, weights
+    for one, other in zip(gradients(found, leaves), gradients(expected, leaves), strict=True):
+        torch.testing.assert_close(one, other, atol=2e-4, rtol=1e-4)
+
+
+def test_the_pixel_decoder_equals_mmdets(head):
+    stock = copy.deepcopy(head.pixel_decoder)
+    for layer in stock.encoder.layers:
+        attention = MultiScaleDeformableAttention(**layer.self_attn_cfg)
+        attention.load_state_dict(layer.self_attn.state_dict())
+        layer.self_attn = attention
+    for parameter in (*head.pixel_decoder.parameters(), *stock.parameters()):
+        parameter.data.copy_(torch.randn(
+            parameter.shape, generator=torch.Generator().manual_seed(parameter.numel())) * 0.2)
+    maps, _ = inputs()
+    found, expected = head.pixel_decoder(maps), stock(maps)
+    torch.testing.assert_close(found[0], expected[0], atol=1e-4, rtol=1e-4)
+    for one, other in zip(found[1], expected[1], strict=True):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+
+
+def test_a_decoder_layer_equals_mmdets_forward_and_backward(head):
+    layer = head.transformer_decoder.layers[0]
+    torch.manual_seed(0)
+    query, query_pos = torch.randn(2, 2, 8, 16, requires_grad=True)
+    key, position = torch.randn(2, 2, 30, 16, requires_grad=True)
+    blocked = torch.rand(2, 8, 30) < 0.5
+    expected = layer(
+        query=query, key=key, value=key, query_pos=query_pos, key_pos=position,
+        cross_attn_mask=blocked.repeat_interleave(layer.cross_attn.num_heads, 0))
+    found = decode_layer(layer, query, query_pos, key + position, key, blocked)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    leaves = [query, query_pos, key, position, *layer.parameters()]
+    for one, other in zip(gradients(found, leaves), gradients(expected, leaves), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+
+
+def test_losses_and_gradients_are_mmdets_in_the_mean(head):
+    """Both draw their points at random: means over many draws are compared."""
+    x = inputs()
+    draws = {"ours": [], "mmdet": []}
+    for kind, compute in (("ours", head.loss),
+                          ("mmdet", lambda *args: Mask2FormerHead.loss(head, *args))):
+        for seed in range(60):
+            torch.manual_seed(seed)
+            losses = compute(x, samples(), None)
+            total = sum(losses.values())
+            grad, = torch.autograd.grad(total, head.mask_embed[0].weight)
+            draws[kind].append(torch.stack(
+                [*(loss.sum() for loss in losses.values()), grad.norm()]).detach())
+    assert list(losses) == list(head.loss(x, samples(), None))
+    ours, mmdet = (torch.stack(draws[kind]) for kind in ("ours", "mmdet"))
+    error = (ours.var(0) / 60 + mmdet.var(0) / 60).sqrt()
+    difference = (ours.mean(0) - mmdet.mean(0)).abs()
+    assert (difference <= 3.5 * error + 0.002 * mmdet.mean(0)).all(), difference / error
+
+
+def test_matching_finds_the_least_cost(head):
+    """With masks that say plainly which query is which segment, in any order."""
+    head.num_points = 400
+    masks = torch.zeros(3, 16, 16)
+    for i in range(3):
+        masks[i, :, 5 * i:5 * i + 5] = 1
+    features = 20 * masks[None] - 10  # (1, 3, h, w): channel i is the mask of segment i
+    embeds = torch.zeros(2, 1, 8, 3)
+    order = torch.tensor([[6, 0, 3], [1, 7, 2]])  # the query of each segment in two layers
+    for layer, queries in enumerate(order):
+        embeds[layer, 0, queries] = torch.eye(3)
+    decoded = mask_losses.Decoded(torch.zeros(2, 1, 8, 20), embeds, features)
+    gt = InstanceData(labels=torch.tensor([4, 9, 1]), masks=masks.long())
+    assert torch.equal(mask_losses.match(head, decoded, [gt]), order)
+
+
+def test_images_without_any_label_give_finite_losses(head):
+    for batch in (samples(classes=1), samples()):
+        batch[0].gt_sem_seg.data[:] = 255
+        losses = head.loss(inputs(), batch, None)
+        assert all(torch.isfinite(loss) for loss in losses.values())
+        sum(losses.values()).backward()
+    both = samples()
+    for sample in both:
+        sample.gt_sem_seg.data[:] = 255
+    assert all(torch.isfinite(loss) for loss in head.loss(inputs(), both, None).values())
+
+
+def test_more_segments_than_queries_are_left_to_mmdet(head):
+    losses = head.loss(inputs(), samples(classes=19), None)
+    assert all(torch.isfinite(loss) for loss in losses.values())
