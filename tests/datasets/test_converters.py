@@ -21,7 +21,14 @@ from rein.datasets.converters.engine import (
 from rein.datasets.converters.gta import convert_gta
 from rein.datasets.converters.label_images import encode_label_image, map_labels, read_label_ids
 from rein.datasets.converters.mapillary import convert_mapillary, halve_mapillary
-from rein.datasets.label_maps import CITYSCAPES_ID_TO_TRAIN_ID, MAPILLARY_LABELS, lookup_table
+from rein.datasets.converters.synthia import convert_synthia
+from rein.datasets.converters.urbansyn import convert_urbansyn
+from rein.datasets.label_maps import (
+    CITYSCAPES_ID_TO_TRAIN_ID,
+    MAPILLARY_LABELS,
+    SYNTHIA_ID_TO_TRAIN_ID,
+    lookup_table,
+)
 from rein.errors import UserError
 
 MAPILLARY_NAMES = [name for name, _ in MAPILLARY_LABELS]
@@ -117,6 +124,70 @@ def test_cityscapes_broken_annotation_is_named(tmp_path, content):
     assert report.converted == 1
     (source, reason), = report.failed
     assert source.name == "a_gtFine_polygons.json" and "Error:" not in reason
+
+
+def make_synthia(root: Path, ids: np.ndarray, image_size: tuple[int, int] | None = None) -> Path:
+    """Write a label as SYNTHIA does: 16-bit PNG, ids in red, instances up to 65535 in green."""
+    (root / "GT/LABELS").mkdir(parents=True)
+    instances = np.random.default_rng(0).integers(0, 65536, ids.shape, np.uint16)
+    label = np.stack([np.zeros_like(instances), instances, ids.astype(np.uint16)], -1)  # BGR
+    assert cv2.imwrite(str(root / "GT/LABELS/0000000.png"), label)
+    if image_size:
+        (root / "RGB").mkdir()
+        Image.new("RGB", image_size).save(root / "RGB/0000000.png")
+    return root / "GT/LABELS/0000000.png"
+
+
+def test_synthia_ids_are_the_red_channel_of_16_bit_labels(tmp_path):
+    make_synthia(tmp_path, np.arange(256).reshape(8, 32), image_size=(32, 8))
+    assert convert_synthia(tmp_path, workers=1) == Report(1, 0, ())
+    result = read(tmp_path / "GT/LABELS/0000000_labelTrainIds.png").reshape(-1).tolist()
+    assert result == [SYNTHIA_ID_TO_TRAIN_ID.get(i, 255) for i in range(256)]
+
+
+def test_synthia_map_is_the_datasets(reference):
+    facts = json.loads((reference / "label_maps.json").read_text())["synthia_id_to_trainid"]
+    assert {str(i): t for i, t in SYNTHIA_ID_TO_TRAIN_ID.items()} == {
+        key: value for key, value in facts.items() if key != "_about"}
+
+
+def test_synthia_label_of_8_bits_or_another_size_is_named(tmp_path):
+    label = make_synthia(tmp_path, np.zeros((8, 32)), image_size=(32, 9))
+    (_, reason), = convert_synthia(tmp_path, workers=1).failed
+    assert "32x8" in reason and "32x9" in reason
+    Image.new("RGB", (32, 9)).save(label)
+    (_, reason), = convert_synthia(tmp_path, workers=1).failed
+    assert "expected a PNG of 16-bit RGB" in reason
+
+
+def test_urbansyn_labels_take_their_images_names_and_19_is_ignored(tmp_path):
+    ids = np.array([[*range(20), 255]], np.uint8)
+    save_palette(tmp_path / "ss/ss_0001.png", ids)
+    (tmp_path / "rgb").mkdir()
+    Image.new("RGB", (21, 1)).save(tmp_path / "rgb/rgb_0001.png")
+    assert convert_urbansyn(tmp_path, workers=1) == Report(1, 0, ())
+    result = read(tmp_path / "labels/rgb_0001_labelTrainIds.png")
+    assert result.tolist() == [[*range(19), 255, 255]]
+    save_palette(tmp_path / "ss/ss_0001.png", ids + 13)  # 255 wraps around to 12
+    (_, reason), = convert_urbansyn(tmp_path, workers=1, overwrite=True).failed
+    assert reason.startswith("label values 20, 21, 22")
+
+
+def test_class_pixels_are_counted_in_what_was_converted_and_what_was_there(tmp_path):
+    make_mapillary(tmp_path, MAPILLARY_NAMES, nested=False)
+    out = tmp_path / "out"
+    report = convert_mapillary(tmp_path, out, workers=1)
+    assert report.statistics == (out / "train/label/class_pixels.json",
+                                 out / "val/label/class_pixels.json")
+    found = json.loads(report.statistics[0].read_text())
+    counts = np.bincount(MAPILLARY_TRAIN_IDS, minlength=256)
+    assert list(found["classes"].values()) == counts[:19].tolist()
+    assert (found["ignored"], found["images"]) == (counts[255], 1)
+    assert found["files"]["a.png"]["255"] == counts[255]
+    report.statistics[0].unlink()
+    again = convert_mapillary(tmp_path, out, workers=1)
+    assert again == Report(0, 2, ())
+    assert json.loads(again.statistics[0].read_text()) == found
 
 
 @pytest.mark.parametrize("nested", [False, True])
@@ -226,6 +297,8 @@ def test_halving_never_overwrites_its_input(tmp_path):
 
 @pytest.mark.parametrize(("convert", "url"), [
     (convert_gta, "download.visinf.tu-darmstadt.de"),
+    (convert_synthia, "synthia-dataset.net"),
+    (convert_urbansyn, "urbansyn.org"),
     (convert_cityscapes, "cityscapes-dataset.com"),
     (lambda root: convert_mapillary(root, root / "out"), "mapillary.com"),
     (lambda root: halve_mapillary(root, root / "l", root / "i", root / "o"), "no .jpg"),
@@ -357,9 +430,12 @@ def test_broken_files_are_named_and_the_rest_is_converted(tmp_path, capfd, worke
     printed = capfd.readouterr()
     assert all(f"failed: {label}: " in printed.err for label in labels[3:7])
     assert "Converting" in printed.err and "file/s" in printed.err
-    assert printed.out.startswith(f"16 converted, 0 skipped, 4 failed ({labels[3]}")
+    assert "2 x not an image" in printed.err
+    assert "16 labels; road 0.39 %" in printed.out and "ignored: 93 %" in printed.out
+    assert f"\n16 converted, 0 skipped, 4 failed ({labels[3]}" in printed.out
     names = {path.name for path in (tmp_path / "labels").iterdir()}
-    assert len(names) == 20 + 16 and not any(name.endswith(".tmp") for name in names)
+    assert len(names) == 20 + 16 + 1  # the statistics
+    assert not any(name.endswith(".tmp") for name in names)
 
 
 def test_summary_of_many_failures_stays_short(capsys):
