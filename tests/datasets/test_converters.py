@@ -21,6 +21,7 @@ from rein.datasets.converters.engine import (
 from rein.datasets.converters.gta import convert_gta
 from rein.datasets.converters.label_images import encode_label_image, map_labels, read_label_ids
 from rein.datasets.converters.mapillary import convert_mapillary, halve_mapillary
+from rein.datasets.converters.statistics import count_pixels
 from rein.datasets.converters.synthia import convert_synthia
 from rein.datasets.converters.urbansyn import convert_urbansyn
 from rein.datasets.label_maps import (
@@ -171,6 +172,15 @@ def test_urbansyn_labels_take_their_images_names_and_19_is_ignored(tmp_path):
     save_palette(tmp_path / "ss/ss_0001.png", ids + 13)  # 255 wraps around to 12
     (_, reason), = convert_urbansyn(tmp_path, workers=1, overwrite=True).failed
     assert reason.startswith("label values 20, 21, 22")
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (40, 30)])
+def test_counting_by_runs_equals_counting_by_pixels(shape):
+    rng = np.random.default_rng(0)
+    for highest in (1, 3, 256):
+        labels = rng.integers(0, highest, shape, np.uint8)
+        values, counts = np.unique(labels, return_counts=True)
+        assert count_pixels(labels) == dict(zip(values.tolist(), counts.tolist(), strict=True))
 
 
 def test_class_pixels_are_counted_in_what_was_converted_and_what_was_there(tmp_path):

@@ -210,7 +210,7 @@ def _run_job(encode: Encode, overwrite: bool, job: Job) -> _Outcome:
             write_atomically(target, content)
     except Exception as error:  # one broken file of thousands must not end the run
         return _Outcome(source, "failed", _reason(error))
-    pixels = None if job.labels_in is None else count_pixels(Image.fromarray(contents[-1]))
+    pixels = None if job.labels_in is None else count_pixels(contents[-1])
     return _Outcome(source, "converted", pixels=pixels)
 
 
@@ -219,7 +219,7 @@ def _pixels_of_target(job: Job) -> ClassPixels | None:
     if job.labels_in is None:
         return None
     with Image.open(job.targets[-1]) as image:
-        return count_pixels(image)
+        return count_pixels(np.asarray(image))
 
 
 def _reason(error: Exception) -> str:
