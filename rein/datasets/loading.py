@@ -26,6 +26,20 @@ class SampleError(UserError):
         super().__init__(message.rpartition(f"{type(self).__name__}: ")[2].strip())
 
 
+class CorruptFile(SampleError):
+    """A file that is missing, does not decode or cannot be resized; its sample can be passed over.
+
+    Args:
+        message: What happened, and what to do.
+        domain: Of its sample.
+        path: The image of its sample.
+    """
+
+    def __init__(self, message: str, domain: str = "", path: str = ""):
+        super().__init__(message)
+        self.domain, self.path = domain, path
+
+
 class CheckedLoading:
     """A loading transform whose failures name the file and the way out.
 
@@ -52,18 +66,21 @@ class CheckedLoading:
         """Load, and check the labels.
 
         Raises:
-            SampleError: The file is missing or does not decode, or its labels are no trainIds.
+            CorruptFile: The file is missing or does not decode.
+            SampleError: Its labels are no trainIds.
         """
         is_label = isinstance(self.load, LoadAnnotations)
         path = results["seg_map_path" if is_label else "img_path"]
         retry = self.origin.how_to_convert() if is_label else "Copy or download it again."
+        sample = self.origin.domain, results["img_path"]
         try:
             results = self.load(results)
         except FileNotFoundError as error:
-            raise SampleError(f"{path}: no such file. {retry}") from error
+            raise CorruptFile(f"{path}: no such file. {retry}", *sample) from error
         except Exception as error:  # each decoder has its own kinds
             kind = "label" if is_label else "image"
-            raise SampleError(f"{path}: the {kind} does not decode. {retry}") from error
+            raise CorruptFile(
+                f"{path}: the {kind} does not decode. {retry}", *sample) from error
         if is_label and results.get("gt_seg_map") is not None:
             results["gt_seg_map"] = self._classes_of(path, results["gt_seg_map"])
         return results
@@ -106,24 +123,28 @@ class CheckedResize:
 
     Args:
         resize (Callable): The transform.
+        origin (Origin): Where the files come from.
     """
 
-    def __init__(self, resize: Callable):
+    def __init__(self, resize: Callable, origin: Origin):
         self.resize = resize
+        self.origin = origin
 
     def __call__(self, results: dict) -> dict | None:
         """Resize.
 
         Raises:
-            SampleError: The image would have no pixels left, being very thin.
+            CorruptFile: The image would have no pixels left, being very thin.
         """
         try:
             return self.resize(results)
         except (cv2.error, ZeroDivisionError) as error:
             height, width = results["ori_shape"][:2]
-            raise SampleError(
-                f"{results['img_path']}: the image is {width}x{height}, too thin to be resized by "
-                f"{self.resize!r}. Move it and its label elsewhere.") from error
+            path = results["img_path"]
+            raise CorruptFile(
+                f"{path}: the image is {width}x{height}, too thin to be resized by "
+                f"{self.resize!r}. Move it and its label elsewhere.",
+                self.origin.domain, path) from error
 
     def __repr__(self):
         return f"{type(self).__name__}({self.resize!r})"
@@ -140,7 +161,7 @@ def checked(transform: Callable, origin: Origin, **labels) -> Callable:
     if isinstance(transform, LoadImageFromFile | LoadAnnotations):
         return CheckedLoading(transform, origin, **labels)
     if isinstance(transform, Resize | RandomChoiceResize):
-        return CheckedResize(transform)
+        return CheckedResize(transform, origin)
     if isinstance(transform, TestTimeAug):
         for routine in transform.subroutines:
             routine.transforms = [checked(step, origin, **labels) for step in routine.transforms]

@@ -25,7 +25,12 @@ from rein.datasets.domains import (  # noqa: F401  some are imported from here e
     require_folder,
 )
 from rein.datasets.label_maps import CLASSES, PALETTE
-from rein.datasets.loading import SampleError, StampDomain, checked  # noqa: F401
+from rein.datasets.loading import (  # noqa: F401
+    CorruptFile,
+    SampleError,
+    StampDomain,
+    checked,
+)
 from rein.errors import UserError
 
 LISTS = Path(__file__).parent / "lists"
