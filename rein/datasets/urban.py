@@ -222,7 +222,7 @@ class UrbanSceneDataset(BaseSegDataset):
             folder, list_dir=False, suffix=self.seg_map_suffix, recursive=True)
         there = {os.path.join(folder, name) for name in names}
         missing = [sample for sample in samples if sample["seg_map_path"] not in there]
-        if len(missing) > self.max_unlabelled:
+        if len(missing) > self.max_unlabelled or len(missing) == len(samples):
             raise UserError(
                 f"{missing[0]['img_path']}: its label {missing[0]['seg_map_path']} is missing "
                 f"({len(missing)} of {len(samples)} images have none). {origin.how_to_convert()}")

@@ -108,7 +108,8 @@ def check_classes(cfg: Config) -> None:
         UserError: They differ; training would fail with an index out of range, or worse would not.
     """
     model = cfg.model.get("module", cfg.model)  # a model for test-time augmentation wraps another
-    expected = (model.get("decode_head") or {}).get("num_classes")
+    head = model.get("decode_head")
+    expected = head.get("num_classes") if isinstance(head, Mapping) else None
     for name in ("train_dataloader", "val_dataloader", "test_dataloader"):
         for dataset in leaf_datasets((cfg.get(name) or {}).get("dataset") or {}):
             classes = (dataset.get("metainfo") or {}).get("classes")

@@ -116,6 +116,9 @@ def test_a_few_images_without_label_are_left_out_where_the_config_allows_it(tmp_
         scenes(tmp_path, max_unlabelled=1).get_data_info, range(1))] == ["a"]
     with pytest.raises(UserError, match="b.png.*1 of 2 images"):
         scenes(tmp_path)
+    (tmp_path / "labels/a.png").unlink()
+    with pytest.raises(UserError, match="2 of 2 images"):  # a few, but all there are
+        scenes(tmp_path, max_unlabelled=10)
 
 
 def test_labels_are_not_asked_for_without_a_label_folder(tmp_path):

@@ -18,8 +18,8 @@ train_cityscapes = dict(
     img_suffix="_leftImg8bit.png",
     seg_map_suffix="_gtFine_labelTrainIds.png",
 )
-# 186 images, the list common in semi-supervised work; it comes with Rein (rein/datasets/lists),
-# but a file of its name in data/cityscapes goes first
+# 186 images, the split that UniMatch publishes (https://github.com/LiheYoung/UniMatch); the list
+# comes with Rein (rein/datasets/lists), but a file of its name in data/cityscapes goes first
 train_cityscapes_1of16 = dict(train_cityscapes, ann_file="cityscapes_1of16.txt")
 val_cityscapes = dict(
     train_cityscapes,
