@@ -60,11 +60,11 @@ def convert_mapillary(
     note = out / ENCODING_FILE
     jobs = []
     for split, short in SPLITS.items():
-        for label in _labels(root / split):
-            folder = out / short / "label"
-            # a label made before the config or the encoding changed is out of date
-            jobs.append(Job((label, config, note), (folder / label.name,),
-                            folder if train_ids else None))
+        folder = out / short / "label"
+        counted_in = folder if train_ids else None
+        # a label made before the config or the encoding changed is out of date
+        jobs += [Job((label, config, note), (folder / label.name,), counted_in)
+                 for label in _labels(root / split)]
     if not jobs:
         raise _missing_dataset(root, "no labels found")
     _claim(note, "trainIds" if train_ids else "ids", overwrite)
