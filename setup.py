@@ -16,6 +16,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["rein", "rein.*"]),
+    package_data={"rein.datasets": ["lists/*.txt"]},
     python_requires=">=3.10,<3.14",  # 3.10: X | Y types; 3.14: no wheels of the pinned stack yet
     install_requires=[
         "torch>=2.6",  # torch.load(weights_only=True) with an allow-list of our own
@@ -35,6 +36,8 @@ setup(
     ],
     extras_require={
         "xformers": ["xformers"],  # optional: timm uses PyTorch's own attention without it
+        # Cityscapes-C; the library itself is installed with --no-deps, see README
+        "corruptions": ["numba>=0.61", "scikit-image>=0.24"],  # the first for NumPy 2.2 and 2
         "test": ["pytest>=8", "ruff>=0.6"],
         "demo": ["ipykernel>=6", "nbclient>=0.10", "nbformat>=5", "matplotlib>=3.8"],
     },

@@ -1,7 +1,8 @@
 """Make the toy street world: small data sets in the raw formats of the real ones.
 
 Writes OUT/{gta,cityscapes,bdd100k,mapillary,acdc}/ as the real data lie on disk after extraction,
-and with --unlabelled also OUT/unlabelled/ for pretraining. What exists is skipped.
+where asked for also OUT/{synthia,urbansyn}/ and, for pretraining, OUT/unlabelled/. What exists is
+skipped.
 
     python tools/make_toy_streets.py data/toy
 """
@@ -21,6 +22,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="another seed, other streets")
     for name, count, what in (
             ("gta", 160, "GTA images"),
+            ("synthia", 0, "SYNTHIA images"),
+            ("urbansyn", 0, "UrbanSyn images"),
             ("cityscapes", 24, "Cityscapes val images (and a few to train)"),
             ("bdd", 24, "BDD100K val images (and a few to train)"),
             ("mapillary", 24, "Mapillary validation images (and a few to train)"),
@@ -38,9 +41,11 @@ def main(args: argparse.Namespace) -> None:
     """Make the data, and print what was written where."""
     from rein.datasets.toy_streets.make import make_toy_streets
 
-    counts = {"gta": args.gta, "cityscapes": args.cityscapes, "bdd100k": args.bdd,
-              "mapillary": args.mapillary, "acdc_night": args.acdc_night, "acdc_fog": args.acdc,
-              "acdc_rain": args.acdc, "acdc_snow": args.acdc, "unlabelled": args.unlabelled}
+    counts = {
+        "gta": args.gta, "synthia": args.synthia, "urbansyn": args.urbansyn,
+        "cityscapes": args.cityscapes, "bdd100k": args.bdd, "mapillary": args.mapillary,
+        "acdc_night": args.acdc_night, "acdc_fog": args.acdc, "acdc_rain": args.acdc,
+        "acdc_snow": args.acdc, "unlabelled": args.unlabelled}
     summary = make_toy_streets(args.out, counts, args.seed, args.workers)
     print(f"{summary.made} street scenes made, {summary.skipped} there already: {args.out}")
 

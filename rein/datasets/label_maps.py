@@ -1,7 +1,8 @@
 """Label ids of each dataset and the Cityscapes trainIds they become (the only copy).
 
 Sources: Cityscapes label definitions (https://www.cityscapes-dataset.com), Playing for Data
-(GTA V, Richter et al., ECCV 2016), Mapillary Vistas v1.2 (Neuhold et al., ICCV 2017).
+(GTA V, Richter et al., ECCV 2016), SYNTHIA-RAND-CITYSCAPES (Ros et al., CVPR 2016), UrbanSyn
+(Gomez et al., 2023), Mapillary Vistas v1.2 (Neuhold et al., ICCV 2017).
 """
 
 from collections.abc import Mapping
@@ -72,6 +73,16 @@ CITYSCAPES_ID_TO_TRAIN_ID = {label.id: label.train_id for label in _EVALUATED}
 
 GTA_ID_TO_TRAIN_ID = CITYSCAPES_ID_TO_TRAIN_ID
 """GTA label PNGs (palette mode) hold Cityscapes ids."""
+
+SYNTHIA_ID_TO_TRAIN_ID = {
+    3: 0, 4: 1, 2: 2, 21: 3, 5: 4, 7: 5, 15: 6, 9: 7, 6: 8, 16: 9, 1: 10, 10: 11, 17: 12, 8: 13,
+    18: 14, 19: 15, 20: 16, 12: 17, 11: 18,
+}
+"""SYNTHIA label PNGs hold these ids in the first (red) of three 16-bit channels."""
+
+URBANSYN_UNLABELLED = 19
+URBANSYN_ID_TO_TRAIN_ID = {train_id: train_id for train_id in range(len(CLASSES))}
+"""UrbanSyn label PNGs hold trainIds already, but for `URBANSYN_UNLABELLED`."""
 
 MAPILLARY_LABELS = (
     ("Bird", 255), ("Ground Animal", 255), ("Curb", 1), ("Fence", 4), ("Guard Rail", 255),

@@ -8,6 +8,7 @@ import ast
 import contextlib
 import copy
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ from mmengine.config import Config
 from mmengine.registry import Registry
 from mmengine.registry import root as root_registries
 
+from rein.datasets.label_maps import CLASSES
 from rein.errors import UserError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 _PATH_KEYS = ("data_root", "checkpoint", "load_from")
+_CITYSCAPES_CLASSES_BY_DEFAULT = ("UrbanSceneDataset", "CityscapesDataset")
 
 
 def load_config(path: str | Path) -> Config:
@@ -98,6 +101,33 @@ def resolve_paths(cfg: Config) -> Config:
     return cfg
 
 
+def check_classes(cfg: Config) -> None:
+    """Compare the head's number of classes with the class list of each dataset.
+
+    Raises:
+        UserError: They differ; training would fail with an index out of range, or worse would not.
+    """
+    model = cfg.model.get("module", cfg.model)  # a model for test-time augmentation wraps another
+    head = model.get("decode_head")
+    expected = head.get("num_classes") if isinstance(head, Mapping) else None
+    for name in ("train_dataloader", "val_dataloader", "test_dataloader"):
+        for dataset in leaf_datasets((cfg.get(name) or {}).get("dataset") or {}):
+            classes = (dataset.get("metainfo") or {}).get("classes")
+            if classes is None and dataset.get("type") in _CITYSCAPES_CLASSES_BY_DEFAULT:
+                classes = CLASSES
+            if expected and classes is not None and len(classes) != expected:
+                raise UserError(
+                    f"{name}: the dataset {dataset.get('data_root')} has {len(classes)} classes, "
+                    f"but model.decode_head.num_classes is {expected}. Give both the same list, as "
+                    "configs/own_data does.")
+
+
+def leaf_datasets(dataset: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """List the dataset configs inside wrappers such as ConcatDataset."""
+    parts = [*dataset.get("datasets", ()), *([dataset["dataset"]] if "dataset" in dataset else ())]
+    return [leaf for part in parts for leaf in leaf_datasets(part)] or [dataset]
+
+
 def config_from_text(text: str, source: str) -> Config:
     """Read the config that a checkpoint carries, as data.
 
@@ -163,5 +193,3 @@ def _registered_types() -> set[str]:
         names.update(f"{registry.scope}.{name}" for name in registry.module_dict)
         pending.extend(registry.children.values())
     return names
-
-

@@ -13,7 +13,7 @@ from torch import nn
 
 from rein.checkpoint import load_file, load_strictly, state_dict_of
 from rein.datasets.urban import build_dataset
-from rein.engine.config import resolve_paths
+from rein.engine.config import check_classes, resolve_paths
 from rein.engine.hooks import (
     TerminalHook,
     TrainableParametersHook,
@@ -45,7 +45,11 @@ class ReinRunner(Runner):
         Args:
             cfg: The whole config. Relative paths that are not found in the working directory are
                 looked for in the repository; the config that checkpoints carry keeps them.
+
+        Raises:
+            UserError: The head and a dataset differ in the number of classes.
         """
+        check_classes(cfg)
         runner = super().from_cfg(resolve_paths(cfg))
         runner.cfg = cfg
         return runner

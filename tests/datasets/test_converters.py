@@ -2,52 +2,33 @@
 
 import json
 import os
-import zlib
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from label_files import make_gta, read, save_palette
 from PIL import Image, JpegImagePlugin
 
 from rein.datasets.converters.cityscapes import convert_cityscapes
 from rein.datasets.converters.engine import (
-    Job,
     Report,
-    run_jobs,
-    summarize,
-    write_atomically,
 )
 from rein.datasets.converters.gta import convert_gta
-from rein.datasets.converters.label_images import encode_label_image, map_labels, read_label_ids
 from rein.datasets.converters.mapillary import convert_mapillary, halve_mapillary
-from rein.datasets.label_maps import CITYSCAPES_ID_TO_TRAIN_ID, MAPILLARY_LABELS, lookup_table
+from rein.datasets.converters.statistics import count_pixels
+from rein.datasets.converters.synthia import convert_synthia
+from rein.datasets.converters.urbansyn import convert_urbansyn
+from rein.datasets.label_maps import (
+    CITYSCAPES_ID_TO_TRAIN_ID,
+    MAPILLARY_LABELS,
+    SYNTHIA_ID_TO_TRAIN_ID,
+    lookup_table,
+)
 from rein.errors import UserError
 
 MAPILLARY_NAMES = [name for name, _ in MAPILLARY_LABELS]
 MAPILLARY_TRAIN_IDS = np.array([train_id for _, train_id in MAPILLARY_LABELS], np.uint8)
-
-
-def save_palette(path: Path, ids: np.ndarray) -> Path:
-    """Write ids as GTA and Mapillary do: a palette PNG whose colours mean nothing here."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image = Image.fromarray(ids).convert("P")
-    image.putdata(ids.reshape(-1).tolist())
-    image.putpalette([(value * 7) % 256 for value in range(768)])
-    image.save(path)
-    return path
-
-
-def read(path: Path) -> np.ndarray:
-    with Image.open(path) as image:
-        assert image.mode == "L"
-        return np.asarray(image)
-
-
-def make_gta(root: Path, count: int = 3) -> list[Path]:
-    """Write labels that hold every id once."""
-    ids = np.arange(256, dtype=np.uint8).reshape(8, 32)
-    return [save_palette(root / f"labels/{i:05}.png", ids) for i in range(count)]
 
 
 def make_mapillary(root: Path, names: list[str], *, nested: bool) -> None:
@@ -117,6 +98,79 @@ def test_cityscapes_broken_annotation_is_named(tmp_path, content):
     assert report.converted == 1
     (source, reason), = report.failed
     assert source.name == "a_gtFine_polygons.json" and "Error:" not in reason
+
+
+def make_synthia(root: Path, ids: np.ndarray, image_size: tuple[int, int] | None = None) -> Path:
+    """Write a label as SYNTHIA does: 16-bit PNG, ids in red, instances up to 65535 in green."""
+    (root / "GT/LABELS").mkdir(parents=True)
+    instances = np.random.default_rng(0).integers(0, 65536, ids.shape, np.uint16)
+    label = np.stack([np.zeros_like(instances), instances, ids.astype(np.uint16)], -1)  # BGR
+    assert cv2.imwrite(str(root / "GT/LABELS/0000000.png"), label)
+    if image_size:
+        (root / "RGB").mkdir()
+        Image.new("RGB", image_size).save(root / "RGB/0000000.png")
+    return root / "GT/LABELS/0000000.png"
+
+
+def test_synthia_ids_are_the_red_channel_of_16_bit_labels(tmp_path):
+    make_synthia(tmp_path, np.arange(256).reshape(8, 32), image_size=(32, 8))
+    assert convert_synthia(tmp_path, workers=1) == Report(1, 0, ())
+    result = read(tmp_path / "GT/LABELS/0000000_labelTrainIds.png").reshape(-1).tolist()
+    assert result == [SYNTHIA_ID_TO_TRAIN_ID.get(i, 255) for i in range(256)]
+
+
+def test_synthia_map_is_the_datasets(reference):
+    facts = json.loads((reference / "label_maps.json").read_text())["synthia_id_to_trainid"]
+    assert {str(i): t for i, t in SYNTHIA_ID_TO_TRAIN_ID.items()} == {
+        key: value for key, value in facts.items() if key != "_about"}
+
+
+def test_synthia_label_of_8_bits_or_another_size_is_named(tmp_path):
+    label = make_synthia(tmp_path, np.zeros((8, 32)), image_size=(32, 9))
+    (_, reason), = convert_synthia(tmp_path, workers=1).failed
+    assert "32x8" in reason and "32x9" in reason
+    Image.new("RGB", (32, 9)).save(label)
+    (_, reason), = convert_synthia(tmp_path, workers=1).failed
+    assert "expected a PNG of 16-bit RGB" in reason
+
+
+def test_urbansyn_labels_take_their_images_names_and_19_is_ignored(tmp_path):
+    ids = np.array([[*range(20), 255]], np.uint8)
+    save_palette(tmp_path / "ss/ss_0001.png", ids)
+    (tmp_path / "rgb").mkdir()
+    Image.new("RGB", (21, 1)).save(tmp_path / "rgb/rgb_0001.png")
+    assert convert_urbansyn(tmp_path, workers=1) == Report(1, 0, ())
+    result = read(tmp_path / "labels/rgb_0001_labelTrainIds.png")
+    assert result.tolist() == [[*range(19), 255, 255]]
+    save_palette(tmp_path / "ss/ss_0001.png", ids + 13)  # 255 wraps around to 12
+    (_, reason), = convert_urbansyn(tmp_path, workers=1, overwrite=True).failed
+    assert reason.startswith("label values 20, 21, 22")
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (40, 30)])
+def test_counting_by_runs_equals_counting_by_pixels(shape):
+    rng = np.random.default_rng(0)
+    for highest in (1, 3, 256):
+        labels = rng.integers(0, highest, shape, np.uint8)
+        values, counts = np.unique(labels, return_counts=True)
+        assert count_pixels(labels) == dict(zip(values.tolist(), counts.tolist(), strict=True))
+
+
+def test_class_pixels_are_counted_in_what_was_converted_and_what_was_there(tmp_path):
+    make_mapillary(tmp_path, MAPILLARY_NAMES, nested=False)
+    out = tmp_path / "out"
+    report = convert_mapillary(tmp_path, out, workers=1)
+    assert report.statistics == (out / "train/label/class_pixels.json",
+                                 out / "val/label/class_pixels.json")
+    found = json.loads(report.statistics[0].read_text())
+    counts = np.bincount(MAPILLARY_TRAIN_IDS, minlength=256)
+    assert list(found["classes"].values()) == counts[:19].tolist()
+    assert (found["ignored"], found["images"]) == (counts[255], 1)
+    assert found["files"]["a.png"]["255"] == counts[255]
+    report.statistics[0].unlink()
+    again = convert_mapillary(tmp_path, out, workers=1)
+    assert again == Report(0, 2, ())
+    assert json.loads(again.statistics[0].read_text()) == found
 
 
 @pytest.mark.parametrize("nested", [False, True])
@@ -226,6 +280,8 @@ def test_halving_never_overwrites_its_input(tmp_path):
 
 @pytest.mark.parametrize(("convert", "url"), [
     (convert_gta, "download.visinf.tu-darmstadt.de"),
+    (convert_synthia, "synthia-dataset.net"),
+    (convert_urbansyn, "urbansyn.org"),
     (convert_cityscapes, "cityscapes-dataset.com"),
     (lambda root: convert_mapillary(root, root / "out"), "mapillary.com"),
     (lambda root: halve_mapillary(root, root / "l", root / "i", root / "o"), "no .jpg"),
@@ -236,163 +292,3 @@ def test_missing_dataset_tells_path_layout_and_source(tmp_path, convert, url):
     message = str(error.value)
     assert message.startswith(str(tmp_path / "nowhere")) and "Expected" in message
     assert url in message and "\n" not in message
-
-
-# label images
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (5, 7), (64, 33)])
-def test_label_images_read_the_same_everywhere(tmp_path, shape):
-    labels = np.random.default_rng(1).integers(0, 256, shape, np.uint8)
-    path = tmp_path / "label.png"
-    path.write_bytes(encode_label_image(labels))
-    assert (read(path) == labels).all() and (read_label_ids(path) == labels).all()
-    assert (cv2.imread(str(path), cv2.IMREAD_UNCHANGED) == labels).all()
-
-
-def test_mapping_equals_indexing():
-    rng = np.random.default_rng(2)
-    table, ids = rng.integers(0, 256, 256, np.uint8), rng.integers(0, 256, (9, 14), np.uint8)
-    assert (map_labels(ids[:, ::2], table) == table[ids[:, ::2]]).all()
-
-
-def test_images_that_hold_no_ids_are_refused(tmp_path):
-    Image.new("RGB", (4, 4)).save(tmp_path / "rgb.png")
-    Image.new("L", (4, 4)).save(tmp_path / "lossy.png", "JPEG")
-    Image.new("1", (4, 4)).save(tmp_path / "bits.png")
-    for name in ("rgb", "lossy", "bits"):
-        with pytest.raises(ValueError, match="expected a PNG of label ids"):
-            read_label_ids(tmp_path / f"{name}.png")
-
-
-def test_four_bit_gray_is_refused_rather_than_stretched(tmp_path):
-    path = tmp_path / "gray4.png"
-    ok, content = cv2.imencode(".png", np.zeros((2, 2), np.uint8))
-    data = bytearray(content.tobytes())
-    data[24] = 4  # bit depth in the header
-    data[29:33] = zlib.crc32(bytes(data[12:29])).to_bytes(4, "big")
-    path.write_bytes(data)
-    with pytest.raises(ValueError, match="8-bit gray"):
-        read_label_ids(path)
-
-
-# engine
-
-
-def test_second_run_skips_what_is_done(tmp_path):
-    make_gta(tmp_path)
-    convert_gta(tmp_path, workers=1)
-    target = tmp_path / "labels/00001_labelTrainIds.png"
-    written = target.stat().st_mtime_ns
-    assert convert_gta(tmp_path, workers=1) == Report(0, 3, ())
-    assert target.stat().st_mtime_ns == written
-    assert convert_gta(tmp_path, workers=1, overwrite=True) == Report(3, 0, ())
-
-
-@pytest.mark.parametrize("keep", [0, 30, -1, -12])
-def test_truncated_output_is_redone(tmp_path, keep):
-    make_gta(tmp_path)
-    convert_gta(tmp_path, workers=1)
-    target = tmp_path / "labels/00001_labelTrainIds.png"
-    whole = target.read_bytes()
-    target.write_bytes(whole[:keep])
-    assert convert_gta(tmp_path, workers=1) == Report(1, 2, ())
-    assert target.read_bytes() == whole
-
-
-def test_corrupt_output_is_redone(tmp_path):
-    make_gta(tmp_path, count=1)
-    convert_gta(tmp_path, workers=1)
-    target = tmp_path / "labels/00000_labelTrainIds.png"
-    whole = target.read_bytes()
-    target.write_bytes(whole[:50] + bytes([whole[50] ^ 1]) + whole[51:])
-    assert convert_gta(tmp_path, workers=1) == Report(1, 0, ())
-    assert target.read_bytes() == whole
-
-
-def test_truncated_jpeg_is_redone(tmp_path):
-    (tmp_path / "images").mkdir()
-    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-    Image.fromarray(noise).save(tmp_path / "images/a.jpg")
-    save_palette(tmp_path / "labels/a.png", np.zeros((64, 64), np.uint8))
-    folders = [tmp_path / name for name in ("images", "labels", "i", "l")]
-    halve_mapillary(*folders, workers=1)
-    whole = (folders[2] / "a.jpg").read_bytes()
-    (folders[2] / "a.jpg").write_bytes(whole[: len(whole) // 2])
-    assert halve_mapillary(*folders, workers=1) == Report(1, 0, ())
-    assert (folders[2] / "a.jpg").read_bytes() == whole
-
-
-def test_output_older_than_its_source_is_redone(tmp_path):
-    labels = make_gta(tmp_path)
-    convert_gta(tmp_path, workers=1)
-    later = labels[2].stat().st_mtime + 60
-    os.utime(labels[2], (later, later))
-    assert convert_gta(tmp_path, workers=1) == Report(1, 2, ())
-
-
-def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
-    def full_disk(source, target):
-        raise OSError("No space left on device")
-
-    (tmp_path / "label.png").write_bytes(b"old")
-    monkeypatch.setattr(os, "replace", full_disk)
-    with pytest.raises(OSError, match="No space"):
-        write_atomically(tmp_path / "label.png", b"new")
-    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_broken_files_are_named_and_the_rest_is_converted(tmp_path, capfd, workers):
-    labels = make_gta(tmp_path, count=20)
-    labels[3].write_bytes(labels[3].read_bytes()[:-40])
-    labels[4].write_bytes(b"")
-    labels[5].write_text("not an image")
-    Image.new("RGB", (4, 4)).save(labels[6])
-    report = convert_gta(tmp_path, workers=workers)
-    assert report.converted == 16
-    assert [source for source, _ in report.failed] == labels[3:7]
-    assert all(reason for _, reason in report.failed)
-    assert summarize(report, "labels") == 1
-    printed = capfd.readouterr()
-    assert all(f"failed: {label}: " in printed.err for label in labels[3:7])
-    assert "Converting" in printed.err and "file/s" in printed.err
-    assert printed.out.startswith(f"16 converted, 0 skipped, 4 failed ({labels[3]}")
-    names = {path.name for path in (tmp_path / "labels").iterdir()}
-    assert len(names) == 20 + 16 and not any(name.endswith(".tmp") for name in names)
-
-
-def test_summary_of_many_failures_stays_short(capsys):
-    failed = tuple((Path(f"{i}.png"), "broken") for i in range(1000))
-    assert summarize(Report(1, 2, failed), "data/labels") == 1
-    line = capsys.readouterr().out
-    assert line.startswith("1 converted, 2 skipped, 1000 failed (0.png") and len(line) < 200
-    assert summarize(Report(3, 0, ()), "data/labels") == 0
-    assert capsys.readouterr().out == "3 converted, 0 skipped, 0 failed: data/labels\n"
-
-
-def _interrupt(sources):
-    raise KeyboardInterrupt
-
-
-def _die(sources):
-    os._exit(1)
-
-
-def test_interrupt_ends_the_run(tmp_path):
-    jobs = [Job((tmp_path,), (tmp_path / "out.png",))]
-    with pytest.raises(KeyboardInterrupt):
-        run_jobs(jobs, _interrupt, workers=1)
-    assert not list(tmp_path.iterdir())
-
-
-def test_death_of_a_worker_is_told(tmp_path):
-    jobs = [Job((tmp_path,), (tmp_path / f"{i}.png",)) for i in range(4)]
-    with pytest.raises(UserError, match="worker process died"):
-        run_jobs(jobs, _die, workers=2)
-
-
-def test_no_workers_is_refused(tmp_path):
-    make_gta(tmp_path)
-    with pytest.raises(UserError, match="0 workers"):
-        convert_gta(tmp_path, workers=0)

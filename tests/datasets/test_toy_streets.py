@@ -9,6 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rein.datasets.check import check_datasets
+from rein.datasets.converters.gta import convert_gta
+from rein.datasets.converters.synthia import convert_synthia
+from rein.datasets.converters.urbansyn import convert_urbansyn
 from rein.datasets.label_maps import (
     CITYSCAPES_ID_TO_TRAIN_ID,
     CITYSCAPES_LABELS,
@@ -21,13 +25,13 @@ from rein.datasets.label_maps import (
 from rein.datasets.polygons import rasterize
 from rein.datasets.toy_streets.layout import sample_scene
 from rein.datasets.toy_streets.looks import LOOKS, sample_look
-from rein.datasets.toy_streets.make import DOMAINS, make_sample, make_toy_streets
+from rein.datasets.toy_streets.make import DOMAINS, TRAIN_ONLY, make_sample, make_toy_streets
 from rein.datasets.toy_streets.weather import render
 from rein.errors import UserError
 
 TOOL = Path(__file__).resolve().parents[2] / "tools/make_toy_streets.py"
-COUNTS = {"gta": 2, "cityscapes": 1, "bdd100k": 1, "mapillary": 1, "acdc_night": 1,
-          "unlabelled": 1}
+COUNTS = {"gta": 2, "synthia": 1, "urbansyn": 1, "cityscapes": 1, "bdd100k": 1, "mapillary": 1,
+          "acdc_night": 1, "unlabelled": 1}
 TRAIN_IDS = lookup_table(CITYSCAPES_ID_TO_TRAIN_ID)
 
 
@@ -172,7 +176,7 @@ def test_nonsense_is_refused_in_one_line(tmp_path):
 
 def test_domains_name_files_for_every_sample():
     names = [tuple(DOMAINS[domain].files(Path(), "val", index, 0))
-             for domain in DOMAINS if domain not in ("gta", "unlabelled") for index in range(30)]
+             for domain in DOMAINS if domain not in TRAIN_ONLY for index in range(30)]
     assert len(set(names)) == len(names)
 
 
@@ -183,3 +187,17 @@ def test_tool_says_what_it_made(tmp_path):
     last = result.stdout.strip().splitlines()[-1]
     assert last.startswith("1 street scenes made") and str(tmp_path / "out") in last
     assert (tmp_path / "out/gta/images/00001.png").exists()
+
+
+@pytest.mark.parametrize("domain, convert, label", [
+    ("gta", convert_gta, "gta/labels/00001_labelTrainIds.png"),
+    ("synthia", convert_synthia, "synthia/GT/LABELS/0000000_labelTrainIds.png"),
+    ("urbansyn", convert_urbansyn, "urbansyn/labels/rgb_0001_labelTrainIds.png")])
+def test_sources_convert_to_the_train_ids_of_their_scene(tmp_path, domain, convert, label):
+    make_toy_streets(tmp_path, {domain: 1}, workers=1)
+    assert convert(tmp_path / domain, workers=1).converted == 1
+    expected = TRAIN_IDS[make_sample(domain, "train", 0, 0).scene.labels]
+    assert (np.asarray(Image.open(tmp_path / label)) == expected).all()
+    assert len(np.unique(expected)) > 5
+    assert [report.problems for report in check_datasets(tmp_path, any_count=True, workers=1)] == [
+        ()]

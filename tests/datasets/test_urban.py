@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 import rein  # noqa: F401  fills the registries
 from rein.datasets.label_maps import CLASSES
 from rein.datasets.urban import (
+    CorruptFile,
     SampleError,
     UrbanSceneDataset,
     build_dataset,
@@ -115,6 +116,9 @@ def test_a_few_images_without_label_are_left_out_where_the_config_allows_it(tmp_
         scenes(tmp_path, max_unlabelled=1).get_data_info, range(1))] == ["a"]
     with pytest.raises(UserError, match="b.png.*1 of 2 images"):
         scenes(tmp_path)
+    (tmp_path / "labels/a.png").unlink()
+    with pytest.raises(UserError, match="2 of 2 images"):  # a few, but all there are
+        scenes(tmp_path, max_unlabelled=10)
 
 
 def test_labels_are_not_asked_for_without_a_label_folder(tmp_path):
@@ -141,6 +145,48 @@ def test_file_that_does_not_decode_is_named(tmp_path, content, ours, folder):
     stamp_domains(data)
     with pytest.raises(SampleError, match=rf"{folder}/broken\.png: the .* does not decode"):
         data[0]
+
+
+def test_label_inside_test_time_augmentation_is_checked_as_well(tmp_path):
+    write_pair(tmp_path, "broken")
+    path = tmp_path / "labels/broken.png"
+    path.write_bytes(path.read_bytes()[:-30])
+    augmented = dict(type="TestTimeAug", transforms=[
+        [dict(type="RandomFlip", prob=0.0), dict(type="RandomFlip", prob=1.0)],
+        [dict(type="LoadAnnotations")], [dict(type="PackSegInputs")]])
+    data = scenes(tmp_path, pipeline=[dict(type="LoadImageFromFile"), augmented])
+    with pytest.raises(SampleError, match=r"labels/broken\.png: the label does not decode"):
+        data[0]
+
+
+def test_image_too_thin_to_be_resized_is_named(tmp_path):
+    write_pair(tmp_path, "thin", size=(1, 2000))
+    with pytest.raises(CorruptFile, match=r"images/thin\.png: the image is 2000x1") as error:
+        scenes(tmp_path)[0]
+    assert error.value.domain == "citys" and error.value.path.endswith("thin.png")
+
+
+def test_label_values_stand_for_the_classes_they_are_given_to(tmp_path):
+    write_pair(tmp_path, "a", label=255)
+    mask = dict(metainfo=dict(classes=("wall", "crack")), label_values=[0, 255])
+    assert scenes(tmp_path, **mask)[0]["data_samples"].gt_sem_seg.data.unique().tolist() == [1]
+    write_pair(tmp_path, "a", label=7)
+    with pytest.raises(SampleError, match="label values 7, but 0, 255"):
+        scenes(tmp_path, **mask)[0]
+    with pytest.raises(UserError, match="one value for each"):
+        scenes(tmp_path, metainfo=mask["metainfo"], label_values=[1, 2, 3])
+
+
+def test_one_sixteenth_of_cityscapes_is_the_same_186_images_everywhere(tmp_path):
+    cfg = Config.fromfile(BASES / "cityscapes.py").train_cityscapes_1of16
+    names = (ROOT / "rein/datasets/lists" / cfg.ann_file).read_text().split()
+    assert len(names) == len(set(names)) == 186 and names == sorted(names)
+    suffixes = cfg.img_suffix, cfg.seg_map_suffix
+    for name in [*names, "aachen/aachen_000000_000019"]:  # the last is not on the list
+        write_pair(tmp_path, name, 0, suffixes, cfg.data_prefix, (1, 1))
+    data = DATASETS.build(dict(cfg, data_root=str(tmp_path), pipeline=[]))
+    found = [Path(data.get_data_info(i)["img_path"]).name for i in range(len(data))]
+    assert found == [f"{Path(name).name}{cfg.img_suffix}" for name in names]
 
 
 @pytest.mark.parametrize("ours", [True, False])
@@ -215,6 +261,8 @@ def fill(cfg, root):
         for part in cfg.datasets:
             fill(part, root)
         return
+    if cfg.pop("ann_file", None):
+        cfg.data_root += "part/"
     cfg.data_root = str(root / cfg.data_root)
     suffixes = (cfg.img_suffix, cfg.seg_map_suffix)
     for i in range(2):
@@ -224,6 +272,7 @@ def fill(cfg, root):
 @pytest.mark.parametrize("name, source, targets", [
     ("dg_gta_512x512", "gta", ["citys", "bdd", "map"]),
     ("dg_gta_1024x1024", "gta", ["citys", "bdd", "map"]),
+    ("dg_citys_512x512", "citys", ["bdd", "map"]),
     ("dg_citys2acdc_512x512", "citys", ["acdc_night", "acdc_fog", "acdc_rain", "acdc_snow"]),
     ("dg_citys2acdc_1024x1024", "citys", ["acdc_night", "acdc_fog", "acdc_rain", "acdc_snow"])])
 def test_dataset_configs_build_and_load(tmp_path, name, source, targets):
@@ -239,6 +288,26 @@ def test_dataset_configs_build_and_load(tmp_path, name, source, targets):
     assert [sample.domain for sample in tests] == [name for name in targets for _ in range(2)]
     assert {tuple(sample.gt_sem_seg.data.shape) for sample in tests} == {(1, 36, 64)}
     assert set(cfg.val_evaluator.dataset_keys) == set(targets)
+
+
+@pytest.mark.parametrize("name, sources", [
+    ("dg_gta_synthia_512x512", ["gta", "synthia"]),
+    ("dg_gta_synthia_urbansyn_512x512", ["gta", "synthia", "urbansyn"]),
+    ("dg_gta_synthia_urbansyn_citys16_512x512", ["gta", "synthia", "urbansyn", "citys"])])
+def test_unions_load_every_source(tmp_path, name, sources):
+    cfg = Config.fromfile(BASES / f"{name}.py")
+    assert len(cfg.train_dataloader.sampler.get("weights", sources)) == len(sources)
+    fill(cfg.train_dataloader.dataset, tmp_path)
+    samples = [sample["data_samples"] for sample in DATASETS.build(cfg.train_dataloader.dataset)]
+    assert [sample.domain for sample in samples] == [name for name in sources for _ in range(2)]
+
+
+def test_toy_pipeline_differs_from_the_others_in_its_sizes_alone():
+    cfg = Config.fromfile(BASES / "train_pipelines.py")
+    toy, real = cfg.train_pipeline_toy, cfg.train_pipeline_512x512
+    assert toy[2].scales == [256, 307, 358, 409] and toy[2].max_size == 1024
+    assert [step for i, step in enumerate(toy) if i not in (2, 3)] == [
+        step for i, step in enumerate(real) if i not in (2, 3)]
 
 
 @pytest.mark.parametrize("path", sorted(BASES.glob("*.py")), ids=lambda path: path.stem)

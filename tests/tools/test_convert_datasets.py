@@ -14,7 +14,7 @@ from PIL import Image
 from rein.datasets.label_maps import MAPILLARY_LABELS
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools/convert_datasets"
-NAMES = ("gta", "cityscapes", "mapillary2cityscape", "mapillary_resize")
+NAMES = ("gta", "synthia", "urbansyn", "cityscapes", "mapillary2cityscape", "mapillary_resize")
 
 
 def save(path: Path, pixels: np.ndarray) -> None:

@@ -16,26 +16,11 @@ def _toy(dataset, folder):
     return dict(dataset, data_root=f"{root}{folder}/", pipeline=[load, resize, annotate, pack])
 
 
-_crop = 256
-train_pipeline = [
-    dict(type="LoadImageFromFile"),
-    dict(type="LoadAnnotations"),
-    dict(
-        type="RandomChoiceResize",
-        scales=[int(_crop * x * 0.1) for x in range(10, 17, 2)],  # toy frames are small already
-        resize_type="ResizeShortestEdge",
-        max_size=4 * _crop,
-    ),
-    dict(type="RandomCrop", crop_size=(_crop, _crop), cat_max_ratio=0.75),
-    dict(type="RandomFlip", prob=0.5),
-    dict(type="PhotoMetricDistortion"),
-    dict(type="PackSegInputs"),
-]
 train_dataloader = dict(
     batch_size=2,
     num_workers=1,
     pin_memory=False,
-    dataset=dict(**_base_.train_gta, pipeline=train_pipeline),
+    dataset=dict(**_base_.train_gta, pipeline=_base_.train_pipeline_toy),
 )
 train_dataloader["dataset"]["data_root"] = f"{root}gta/"
 val_dataloader = dict(

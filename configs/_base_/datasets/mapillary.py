@@ -1,7 +1,17 @@
 """Mapillary Vistas v1.2: labels from mapillary2cityscape.py, halved to test by mapillary_resize.py.
 
-Both lie in tools/convert_datasets/.
+Both lie in tools/convert_datasets/. Protocol `full` tests on the images as they come.
 """
+
+
+def _test_pipeline(width, height):
+    return [
+        dict(type="LoadImageFromFile"),
+        dict(type="Resize", scale=(width, height), keep_ratio=True),
+        dict(type="LoadAnnotations"),  # after Resize: labels keep their own size
+        dict(type="PackSegInputs"),
+    ]
+
 
 train_mapillary = dict(
     type="UrbanSceneDataset",
@@ -15,10 +25,11 @@ train_mapillary = dict(
 val_mapillary = dict(
     train_mapillary,
     data_prefix=dict(img_path="half/val_img", seg_map_path="half/val_label"),
-    pipeline=[
-        dict(type="LoadImageFromFile"),
-        dict(type="Resize", scale=(1024, 512), keep_ratio=True),
-        dict(type="LoadAnnotations"),  # after Resize: labels keep their own size
-        dict(type="PackSegInputs"),
-    ],
+    pipeline=_test_pipeline(1024, 512),
+)
+val_mapillary_full = dict(
+    train_mapillary,
+    data_prefix=dict(
+        img_path="validation/images", seg_map_path="cityscapes_trainIdLabel/val/label"),
+    pipeline=_test_pipeline(2048, 1024),
 )

@@ -1,13 +1,13 @@
-"""What training does to each image: short side 0.5 to 2 times the crop, crop, flip, colours."""
+"""What training does to each image: resize, crop, flip, colours."""
 
 
-def _train_pipeline(crop):
+def _train_pipeline(crop, scales):
     return [
         dict(type="LoadImageFromFile"),
         dict(type="LoadAnnotations"),
         dict(
             type="RandomChoiceResize",
-            scales=[int(crop * x * 0.1) for x in range(5, 21)],
+            scales=[int(crop * x * 0.1) for x in scales],  # of the short side
             resize_type="ResizeShortestEdge",
             max_size=4 * crop,
         ),
@@ -18,5 +18,6 @@ def _train_pipeline(crop):
     ]
 
 
-train_pipeline_512x512 = _train_pipeline(512)
-train_pipeline_1024x1024 = _train_pipeline(1024)
+train_pipeline_512x512 = _train_pipeline(512, range(5, 21))
+train_pipeline_1024x1024 = _train_pipeline(1024, range(5, 21))
+train_pipeline_toy = _train_pipeline(256, range(10, 17, 2))  # toy frames are small already

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from rein.datasets.converters.engine import Job, Report, run_jobs
-from rein.datasets.converters.label_images import encode_label_image, map_labels
+from rein.datasets.converters.label_images import map_labels
 from rein.datasets.label_maps import CITYSCAPES_ID_TO_TRAIN_ID, lookup_table
 from rein.datasets.polygons import rasterize
 from rein.errors import UserError
@@ -51,7 +51,8 @@ def convert_cityscapes(
             )
         for path in annotations:
             target = path.name.replace("_polygons.json", "_labelTrainIds.png")
-            jobs.append(Job((path,), (path.with_name(target),)))
+            split = path.parents[1]
+            jobs.append(Job((path,), (path.with_name(target),), split))
     encode = partial(_encode, table=lookup_table(CITYSCAPES_ID_TO_TRAIN_ID))
     return run_jobs(jobs, encode, workers=workers, overwrite=overwrite)
 
@@ -62,11 +63,11 @@ def _annotations(root: Path, kind: str) -> list[Path]:
             for path in sorted((root / kind / split).glob(f"*/*_{kind}_polygons.json"))]
 
 
-def _encode(sources: tuple[Path, ...], table: np.ndarray) -> tuple[bytes, ...]:
+def _encode(sources: tuple[Path, ...], table: np.ndarray) -> tuple[np.ndarray, ...]:
     """Draw one annotation."""
     annotation = json.loads(sources[0].read_bytes())
     try:
         ids = rasterize(annotation)
     except (KeyError, TypeError) as error:
         raise ValueError(f"no Cityscapes polygon annotation ({error!r})") from error
-    return (encode_label_image(map_labels(ids, table)),)
+    return (map_labels(ids, table),)

@@ -5,41 +5,66 @@ already used OpenCV's threads.
 """
 
 import os
+import re
 import signal
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
+from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
+from rein.datasets.converters.label_images import encode_label_image
+from rein.datasets.converters.statistics import (
+    ClassPixels,
+    count_pixels,
+    describe_statistics,
+    write_statistics,
+)
 from rein.errors import UserError
+from rein.files import write_atomically
 
 NAMES_IN_SUMMARY = 5
 PNG_END = b"IEND\xaeB`\x82"  # the last chunk's kind and checksum
 
 
 class Job(NamedTuple):
-    """Files to read, the first of which names the job, and the files to make of them."""
+    """Files to read, the first of which names the job, and the files to make of them.
+
+    `labels_in` is the folder whose class statistics count the last target, a label of trainIds.
+    """
 
     sources: tuple[Path, ...]
     targets: tuple[Path, ...]
+    labels_in: Path | None = None
 
 
-class Report(NamedTuple):
-    """How many jobs were converted and skipped, and which failed: (first source, reason)."""
+Encode = Callable[[tuple[Path, ...]], tuple["bytes | np.ndarray", ...]]
+"""Turns a job's sources into the contents of its targets; an array is written as a label image."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """How many jobs were converted and skipped, and which failed: (first source, reason).
+
+    `statistics` are the files with the classes' pixels, one for each folder of labels.
+    """
 
     converted: int
     skipped: int
     failed: tuple[tuple[Path, str], ...]
+    statistics: tuple[Path, ...] = field(default=(), compare=False)
 
 
 class _Outcome(NamedTuple):
@@ -48,21 +73,18 @@ class _Outcome(NamedTuple):
     source: Path
     status: str
     reason: str = ""
+    pixels: ClassPixels | None = None
 
 
 def run_jobs(
-    jobs: Sequence[Job],
-    encode: Callable[[tuple[Path, ...]], tuple[bytes, ...]],
-    *,
-    workers: int | None = None,
-    overwrite: bool = False,
+    jobs: Sequence[Job], encode: Encode, *, workers: int | None = None, overwrite: bool = False
 ) -> Report:
     """Convert each job whose targets are missing, older than its sources or damaged.
 
     Args:
         jobs: What to convert; no two jobs share a target.
-        encode: Turns a job's sources into the contents of its targets. It has to be picklable;
-            whatever it raises counts as that one job's failure.
+        encode: Makes the contents of a job's targets. It has to be picklable; whatever it raises
+            counts as that one job's failure.
         workers: Processes; None means one per available core.
         overwrite: Convert what is done, too.
 
@@ -72,24 +94,26 @@ def run_jobs(
     Raises:
         UserError: `workers` is below 1, or a worker died.
     """
-    workers = available_cores() if workers is None else workers
-    if workers < 1:
-        raise UserError(f"{workers} workers: expected at least 1.")
-    counts = {"converted": 0, "skipped": 0}
+    counts = Counter()
     failed = []
+    pixels: dict[Path, dict[str, ClassPixels]] = {}
     run = partial(_run_job, encode, overwrite)
-    with closing(_outcomes(jobs, run, min(workers, len(jobs)))) as outcomes:
-        for outcome in tqdm(outcomes, total=len(jobs), unit="file", desc="Converting"):
+    with closing(in_processes(run, jobs, workers)) as outcomes:
+        progress = tqdm(outcomes, total=len(jobs), unit="file", desc="Converting")
+        for job, outcome in zip(jobs, progress, strict=True):
+            counts[outcome.status] += 1
             if outcome.status == "failed":
                 failed.append((outcome.source, outcome.reason))
                 tqdm.write(f"failed: {outcome.source}: {outcome.reason}", file=sys.stderr)
-            else:
-                counts[outcome.status] += 1
-    return Report(counts["converted"], counts["skipped"], tuple(failed))
+            elif job.labels_in is not None:
+                name = job.targets[-1].relative_to(job.labels_in).as_posix()
+                pixels.setdefault(job.labels_in, {})[name] = outcome.pixels
+    statistics = tuple(write_statistics(folder, files) for folder, files in pixels.items())
+    return Report(counts["converted"], counts["skipped"], tuple(failed), statistics)
 
 
 def summarize(report: Report, where: str) -> int:
-    """Print a report's counts, the names of broken files, and where the results lie.
+    """Print the kinds of failures, the classes' shares, the counts, and where the results lie.
 
     Args:
         report: What `run_jobs` returned.
@@ -98,6 +122,12 @@ def summarize(report: Report, where: str) -> int:
     Returns:
         Exit code: 0, or 1 if a job failed.
     """
+    # what differs from file to file (numbers, sizes, paths) does not make another kind
+    kinds = Counter(re.sub(r"\S*[/\d]\S*", "*", reason) for _, reason in report.failed)
+    for kind, count in kinds.most_common(NAMES_IN_SUMMARY):
+        print(f"{count} x {kind}", file=sys.stderr)
+    for path in report.statistics:
+        print(describe_statistics(path))
     names = [str(source) for source, _ in report.failed[:NAMES_IN_SUMMARY]]
     if len(report.failed) > NAMES_IN_SUMMARY:
         names.append("... (all named above)")
@@ -116,30 +146,36 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file, and its folder, so that it is either whole or not there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # the process id keeps two runs at once from writing into the same file
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def in_processes(
+    function: Callable[[Any], Any], items: Sequence, workers: int | None = None
+) -> Iterator:
+    """Apply a function to each item in several processes.
 
+    Args:
+        function: Picklable; what it uses must not be OpenCV.
+        items: Its arguments.
+        workers: Processes; None means one per available core.
 
-def _outcomes(jobs: Sequence[Job], run: Callable[[Job], _Outcome], workers: int) -> Iterator:
-    """Run all jobs, yielding their outcomes in order; nothing goes on once this is closed."""
+    Yields:
+        The results in order. Nothing goes on once this is closed.
+
+    Raises:
+        UserError: `workers` is below 1, or a worker died.
+    """
+    workers = available_cores() if workers is None else workers
+    if workers < 1:
+        raise UserError(f"{workers} workers: expected at least 1.")
+    workers = min(workers, len(items))
     if workers <= 1:
-        yield from map(run, jobs)
+        yield from map(function, items)
         return
     # forked workers need not import everything again; elsewhere the platform's own way is safer
     context = get_context("fork" if sys.platform == "linux" else None)
     pool = ProcessPoolExecutor(workers, context, initializer=_start_worker)
     # few hand-overs between processes, yet soon done after Ctrl-C
-    chunk = max(1, min(4, len(jobs) // (workers * 8)))
+    chunk = max(1, min(4, len(items) // (workers * 8)))
     try:
-        yield from pool.map(run, jobs, chunksize=chunk)
+        yield from pool.map(function, items, chunksize=chunk)
     except BrokenProcessPool:
         raise UserError(
             "a worker process died, perhaps for lack of memory. Run the command again with fewer "
@@ -161,19 +197,29 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _run_job(
-    encode: Callable[[tuple[Path, ...]], tuple[bytes, ...]], overwrite: bool, job: Job
-) -> _Outcome:
+def _run_job(encode: Encode, overwrite: bool, job: Job) -> _Outcome:
     """Convert one job unless it is done."""
     source = job.sources[0]
     try:
         if not overwrite and _is_done(job):
-            return _Outcome(source, "skipped")
-        for target, content in zip(job.targets, encode(job.sources), strict=True):
+            return _Outcome(source, "skipped", pixels=_pixels_of_target(job))
+        contents = encode(job.sources)
+        for target, content in zip(job.targets, contents, strict=True):
+            if isinstance(content, np.ndarray):
+                content = encode_label_image(content)
             write_atomically(target, content)
     except Exception as error:  # one broken file of thousands must not end the run
         return _Outcome(source, "failed", _reason(error))
-    return _Outcome(source, "converted")
+    pixels = None if job.labels_in is None else count_pixels(contents[-1])
+    return _Outcome(source, "converted", pixels=pixels)
+
+
+def _pixels_of_target(job: Job) -> ClassPixels | None:
+    """Count the pixels of a label that is there already."""
+    if job.labels_in is None:
+        return None
+    with Image.open(job.targets[-1]) as image:
+        return count_pixels(np.asarray(image))
 
 
 def _reason(error: Exception) -> str:

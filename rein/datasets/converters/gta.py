@@ -8,10 +8,9 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from rein.datasets.converters.engine import Job, Report, run_jobs
-from rein.datasets.converters.label_images import encode_label_image, map_labels, read_label_ids
+from rein.datasets.converters.label_images import map_labels, read_label_ids, require_size_of
 from rein.datasets.label_maps import GTA_ID_TO_TRAIN_ID, lookup_table
 from rein.errors import UserError
 
@@ -47,20 +46,14 @@ def convert_gta(root: Path, *, workers: int | None = None, overwrite: bool = Fal
     jobs = []
     for label in labels:
         image = (images[label.name],) if label.name in images else ()
-        jobs.append(Job((label, *image), (label.with_name(label.stem + SUFFIX),)))
+        jobs.append(Job((label, *image), (label.with_name(label.stem + SUFFIX),), label.parent))
     encode = partial(_encode, table=lookup_table(GTA_ID_TO_TRAIN_ID))
     return run_jobs(jobs, encode, workers=workers, overwrite=overwrite)
 
 
-def _encode(sources: tuple[Path, ...], table: np.ndarray) -> tuple[bytes, ...]:
+def _encode(sources: tuple[Path, ...], table: np.ndarray) -> tuple[np.ndarray, ...]:
     """Convert a label, after comparing its size with its image's, if there is one."""
     ids = read_label_ids(sources[0])
-    for path in sources[1:]:
-        with Image.open(path) as image:  # reads the header only
-            width, height = image.size
-        if ids.shape != (height, width):
-            raise ValueError(
-                f"label is {ids.shape[1]}x{ids.shape[0]}, but its image {path} is "
-                f"{width}x{height}; nobody can train on such a pair, so move both files elsewhere"
-            )
-    return (encode_label_image(map_labels(ids, table)),)
+    for image in sources[1:]:
+        require_size_of(image, ids)
+    return (map_labels(ids, table),)

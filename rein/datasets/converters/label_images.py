@@ -40,6 +40,50 @@ def read_label_ids(path: Path) -> np.ndarray:
         return np.asarray(image)
 
 
+def read_first_channel_of_16_bit(path: Path) -> np.ndarray:
+    """Read the ids stored in the first channel of a 16-bit RGB PNG, as SYNTHIA has them.
+
+    Args:
+        path: PNG of three channels of 16 bits, whose first holds ids up to 255.
+
+    Returns:
+        uint8 array (H, W).
+
+    Raises:
+        OSError: The file does not decode.
+        ValueError: The file is no such PNG.
+    """
+    with Image.open(path) as image:
+        layout = image.tile[0][3] if image.tile else None
+        if image.format != "PNG" or layout != "RGB;16B":
+            raise ValueError(
+                f"{image.format} image of mode {image.mode}, expected a PNG of 16-bit RGB")
+        # Pillow keeps the first byte of each number, which is 0 here; read as if the last byte
+        # came first, it keeps the other one
+        image.tile = [(*image.tile[0][:3], "RGB;16L")]
+        return np.asarray(image.getchannel(0))
+
+
+def require_size_of(image_path: Path, labels: np.ndarray) -> None:
+    """Compare a label's size with its image's, of which only the header is read.
+
+    Args:
+        image_path: Image file.
+        labels: Array (H, W).
+
+    Raises:
+        OSError: The image is missing or none.
+        ValueError: The sizes differ.
+    """
+    with Image.open(image_path) as image:
+        width, height = image.size
+    if labels.shape != (height, width):
+        raise ValueError(
+            f"label is {labels.shape[1]}x{labels.shape[0]}, but its image {image_path} is "
+            f"{width}x{height}; nobody can train on such a pair, so move both files elsewhere"
+        )
+
+
 def map_labels(ids: np.ndarray, table: np.ndarray) -> np.ndarray:
     """Replace every id by its table entry.
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from rein.datasets.converters.engine import Job, Report, run_jobs, write_atomically
-from rein.datasets.converters.label_images import encode_label_image, map_labels, read_label_ids
+from rein.datasets.converters.engine import Job, Report, run_jobs
+from rein.datasets.converters.label_images import map_labels, read_label_ids
 from rein.datasets.label_maps import (
     CITYSCAPES_LABELS,
     IGNORE_INDEX,
@@ -20,6 +20,7 @@ from rein.datasets.label_maps import (
     lookup_table,
 )
 from rein.errors import UserError
+from rein.files import write_atomically
 
 SPLITS = {"training": "train", "validation": "val"}
 ENCODING_FILE = "encoding.txt"
@@ -59,9 +60,11 @@ def convert_mapillary(
     note = out / ENCODING_FILE
     jobs = []
     for split, short in SPLITS.items():
-        for label in _labels(root / split):
-            # a label made before the config or the encoding changed is out of date
-            jobs.append(Job((label, config, note), (out / short / "label" / label.name,)))
+        folder = out / short / "label"
+        counted_in = folder if train_ids else None
+        # a label made before the config or the encoding changed is out of date
+        jobs += [Job((label, config, note), (folder / label.name,), counted_in)
+                 for label in _labels(root / split)]
     if not jobs:
         raise _missing_dataset(root, "no labels found")
     _claim(note, "trainIds" if train_ids else "ids", overwrite)
@@ -195,12 +198,12 @@ def _files_by_stem(folder: Path, suffixes: tuple[str, ...], expected: str) -> di
     return files
 
 
-def _encode_label(sources: tuple[Path, ...], table: np.ndarray) -> tuple[bytes, ...]:
+def _encode_label(sources: tuple[Path, ...], table: np.ndarray) -> tuple[np.ndarray, ...]:
     """Convert one label."""
-    return (encode_label_image(map_labels(read_label_ids(sources[0]), table)),)
+    return (map_labels(read_label_ids(sources[0]), table),)
 
 
-def _encode_halves(sources: tuple[Path, ...]) -> tuple[bytes, bytes]:
+def _encode_halves(sources: tuple[Path, ...]) -> tuple[bytes, np.ndarray]:
     """Halve an image and its label."""
     image_path, label_path = sources
     labels = read_label_ids(label_path)
@@ -214,4 +217,4 @@ def _encode_halves(sources: tuple[Path, ...]) -> tuple[bytes, bytes]:
             )
         half = image.reduce(2, box=(0, 0, width, height))
         half.save(content, "PNG" if image.format == "PNG" else "JPEG", quality=95, subsampling=0)
-    return content.getvalue(), encode_label_image(labels[:height:2, :width:2])
+    return content.getvalue(), labels[:height:2, :width:2]

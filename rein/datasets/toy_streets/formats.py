@@ -1,7 +1,7 @@
 """Writers of the raw formats: files exactly as the real datasets lie on disk after extraction.
 
-Sources: the folder layouts of GTA V (Playing for Data), Cityscapes, Mapillary Vistas v1.2,
-BDD100K and ACDC.
+Sources: the folder layouts of GTA V (Playing for Data), SYNTHIA-RAND-CITYSCAPES, UrbanSyn,
+Cityscapes, Mapillary Vistas v1.2, BDD100K and ACDC.
 """
 
 import base64
@@ -12,6 +12,7 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -20,6 +21,8 @@ from rein.datasets.label_maps import (
     CITYSCAPES_ID_TO_TRAIN_ID,
     CITYSCAPES_LABELS,
     MAPILLARY_LABELS,
+    SYNTHIA_ID_TO_TRAIN_ID,
+    URBANSYN_UNLABELLED,
     lookup_table,
 )
 from rein.datasets.toy_streets.scene import Scene
@@ -65,6 +68,18 @@ def gta_files(root: Path, split: str, index: int, seed: int) -> list[Path]:
     """Image and label path of a GTA sample; the same for every split and seed."""
     name = f"{index + 1:05d}.png"
     return [root / "gta/images" / name, root / "gta/labels" / name]
+
+
+def synthia_files(root: Path, split: str, index: int, seed: int) -> list[Path]:
+    """Image and label path of a SYNTHIA sample; the same for every split and seed."""
+    name = f"{index:07d}.png"
+    return [root / "synthia/RGB" / name, root / "synthia/GT/LABELS" / name]
+
+
+def urbansyn_files(root: Path, split: str, index: int, seed: int) -> list[Path]:
+    """Image and label path of an UrbanSyn sample; the same for every split and seed."""
+    return [root / f"urbansyn/rgb/rgb_{index + 1:04d}.png",
+            root / f"urbansyn/ss/ss_{index + 1:04d}.png"]
 
 
 CITIES = {"train": ("toyburg", "brickheim"), "val": ("pixelstadt", "polyhausen", "maskfurt")}
@@ -176,6 +191,22 @@ def _encode_gta(scene: Scene) -> list[bytes]:
     return [encode(scene.labels, "PNG", CITYSCAPES_PALETTE)]
 
 
+def _encode_synthia(scene: Scene) -> list[bytes]:
+    """A 16-bit label: ids in the red channel, something that looks like instances in the green."""
+    table = np.zeros(256, np.uint16)
+    for synthia_id, train_id in SYNTHIA_ID_TO_TRAIN_ID.items():
+        table[train_id] = synthia_id
+    ids = table[_TRAIN_IDS[scene.labels]]
+    done, content = cv2.imencode(".png", np.stack([0 * ids, 999 * ids, ids], -1))  # BGR
+    assert done
+    return [content.tobytes()]
+
+
+def _encode_urbansyn(scene: Scene) -> list[bytes]:
+    labels = _TRAIN_IDS[scene.labels]
+    return [encode(np.where(labels == 255, np.uint8(URBANSYN_UNLABELLED), labels), "PNG")]
+
+
 def _encode_cityscapes(scene: Scene) -> list[bytes]:
     return [json.dumps(scene.annotation).encode(), encode(scene.labels, "PNG")]
 
@@ -189,6 +220,6 @@ def _encode_train_ids(scene: Scene) -> list[bytes]:
 
 
 LABEL_ENCODERS: dict[str, Callable[[Scene], list[bytes]]] = dict(
-    gta=_encode_gta, cityscapes=_encode_cityscapes, mapillary=_encode_mapillary,
-    train_ids=_encode_train_ids)
+    gta=_encode_gta, synthia=_encode_synthia, urbansyn=_encode_urbansyn,
+    cityscapes=_encode_cityscapes, mapillary=_encode_mapillary, train_ids=_encode_train_ids)
 """Label files of each format: scene -> bytes of each file."""

@@ -58,6 +58,8 @@ def _acdc(condition: str) -> Domain:
 CONDITIONS = ("night", "fog", "rain", "snow")
 DOMAINS = {
     "gta": Domain(("game",), ("game",), ((480, 264),), formats.gta_files, "gta"),
+    "synthia": Domain(("us",), ("game",), ((480, 285),), formats.synthia_files, "synthia"),
+    "urbansyn": Domain(("europe",), ("game",), ((512, 256),), formats.urbansyn_files, "urbansyn"),
     "cityscapes": Domain(("europe",), ("city",), ((512, 256),), formats.cityscapes_files,
                          "cityscapes"),
     "bdd100k": Domain(("us",), ("drive",), ((448, 252),), formats.bdd_files, "train_ids"),
@@ -67,6 +69,9 @@ DOMAINS = {
     "unlabelled": Domain(("game", "europe", "us", "mixed"), tuple(LOOKS), ((480, 270),),
                          formats.unlabelled_files, None, (70, 92)),
 }
+
+
+TRAIN_ONLY = ("gta", "synthia", "urbansyn", "unlabelled")
 
 
 class Sample(NamedTuple):
@@ -114,7 +119,7 @@ def make_toy_streets(root: Path, counts: Mapping[str, int], seed: int = 0,
     Args:
         root: Folder that receives gta/, cityscapes/, ...
         counts: Samples of each domain: of `val` where there is one, with some more to train and
-            test; of `train` for gta and unlabelled.
+            test; of `train` for the domains in `TRAIN_ONLY`.
         seed: Another seed, other streets.
         workers: Processes; all cores by default.
 
@@ -144,7 +149,7 @@ def make_toy_streets(root: Path, counts: Mapping[str, int], seed: int = 0,
 
 def split_sizes(domain: str, count: int) -> dict[str, int]:
     """Samples in each split of a domain when `count` are asked for."""
-    if domain in ("gta", "unlabelled") or not count:
+    if domain in TRAIN_ONLY or not count:
         return {"train": count} if count else {}
     few = max(2, count // 6)
     return {"train": few, "val": count, **({"test": few} if domain.startswith("acdc") else {})}

@@ -1,0 +1,132 @@
+"""Common image corruptions, as Cityscapes-C applies them, generated while loading.
+
+Sources: Benchmarking Neural Network Robustness (Hendrycks and Dietterich, ICLR 2019); Benchmarking
+the Robustness of Semantic Segmentation Models (Kamann and Rother, CVPR 2020), whose 16 kinds these
+are. The pictures come from the library imagecorruptions (its maintained fork
+imagecorruptions-imaug), which needs numba and scikit-image.
+"""
+
+import hashlib
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmseg.registry import TRANSFORMS
+from PIL import Image
+
+from rein.errors import UserError
+from rein.files import write_atomically
+
+CORRUPTIONS = (
+    "gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise",
+    "motion_blur", "defocus_blur", "glass_blur", "gaussian_blur",
+    "brightness", "contrast", "saturate", "jpeg_compression",
+    "snow", "spatter", "fog", "frost",
+)
+SEVERITIES = (1, 2, 3, 4, 5)
+
+CACHE_VARIABLE = "REIN_CORRUPTION_CACHE"
+
+TAKE_A_SEED = ("impulse_noise", "glass_blur")  # the others draw from NumPy's global generator
+
+_INSTALL = (
+    "Run `pip install numba scikit-image` and `pip install --no-deps imagecorruptions-imaug` "
+    "(without its dependencies, since opencv-python would replace opencv-python-headless)."
+)
+
+
+def corrupt(image: np.ndarray, corruption: str, severity: int, seed: int) -> np.ndarray:
+    """Corrupt an image; the result depends on the arguments alone.
+
+    Args:
+        image: uint8 (H, W, 3), RGB.
+        corruption: One of `CORRUPTIONS`.
+        severity: 1 to 5.
+        seed: Of what is random, in [0, 2**32).
+
+    Returns:
+        uint8 (H, W, 3), RGB.
+
+    Raises:
+        UserError: The library is not installed.
+    """
+    library = _library()
+    own_seed = {"seed": seed} if corruption in TAKE_A_SEED else {}
+    state = np.random.get_state()
+    try:
+        np.random.seed(seed)
+        return library.corrupt(image, severity, corruption, **own_seed)
+    finally:
+        np.random.set_state(state)
+
+
+def _library():
+    """Import the library.
+
+    Raises:
+        UserError: It is not installed.
+    """
+    try:
+        import imagecorruptions
+    except ImportError as error:
+        raise UserError(f"corrupted images need a library: {error}. {_INSTALL}") from None
+    return imagecorruptions
+
+
+@TRANSFORMS.register_module()
+class Corrupt(BaseTransform):
+    """Corrupt the image; stands between loading and resizing.
+
+    What is random depends on the image's name, the corruption and the severity alone, so every
+    run, machine and order of images has the same pictures.
+
+    Args:
+        corruption (str): One of `CORRUPTIONS`.
+        severity (int): 1 to 5.
+        cache_dir (str, optional): Keep corrupted images there, <corruption>/<severity>/*.png, and
+            read them back. Default: what the environment variable REIN_CORRUPTION_CACHE names; if
+            it is not set, nothing is kept.
+
+    Raises:
+        UserError: There is no such corruption or severity, or the library is missing.
+    """
+
+    def __init__(self, corruption: str, severity: int, cache_dir: str | None = None):
+        if corruption not in CORRUPTIONS or severity not in SEVERITIES:
+            raise UserError(
+                f"Corrupt: {corruption} of severity {severity}, but there are severities 1 to 5 "
+                f"of {', '.join(CORRUPTIONS)}.")
+        self.corruption, self.severity = corruption, severity
+        self.cache_dir = cache_dir or os.environ.get(CACHE_VARIABLE)
+
+    def transform(self, results: dict) -> dict:
+        """Corrupt `results["img"]`, uint8 (H, W, 3), BGR."""
+        name = os.path.basename(results["img_path"])
+        cached = self._cached(results["img_path"])
+        if cached is not None and cached.is_file():
+            with Image.open(cached) as picture:
+                corrupted = np.asarray(picture)
+        else:
+            digest = hashlib.sha256(f"{name}/{self.corruption}/{self.severity}".encode()).digest()
+            image = np.ascontiguousarray(results["img"][..., ::-1])
+            corrupted = corrupt(
+                image, self.corruption, self.severity, int.from_bytes(digest[:4], "little"))
+            if cached is not None:
+                content = io.BytesIO()
+                Image.fromarray(corrupted).save(content, "PNG", compress_level=1)
+                write_atomically(cached, content.getvalue())
+        results["img"] = np.ascontiguousarray(corrupted[..., ::-1])
+        return results
+
+    def _cached(self, img_path: str) -> Path | None:
+        if self.cache_dir is None:
+            return None
+        # the folder keeps images of one name apart
+        folder = hashlib.sha256(os.path.abspath(os.path.dirname(img_path)).encode()).hexdigest()
+        name = f"{Path(img_path).stem}_{folder[:8]}.png"
+        return Path(self.cache_dir, self.corruption, str(self.severity), name)
+
+    def __repr__(self):
+        return f"{type(self).__name__}({self.corruption!r}, {self.severity}, {self.cache_dir!r})"

@@ -1,0 +1,190 @@
+"""Loading and resizing whose failures name the file; samples that know their domain."""
+
+from collections.abc import Callable, Sequence
+
+import cv2
+import numpy as np
+from mmcv.transforms import (
+    BaseTransform,
+    LoadAnnotations,
+    LoadImageFromFile,
+    RandomChoiceResize,
+    Resize,
+    TestTimeAug,
+)
+from mmseg.registry import TRANSFORMS
+
+from rein.datasets.domains import Origin
+from rein.errors import UserError
+
+
+class SampleError(UserError):
+    """A sample that cannot be used; its message stays one line across data loader workers."""
+
+    def __init__(self, message: str):
+        # a worker process hands its whole traceback over as the message; ours is its last line
+        super().__init__(message.rpartition(f"{type(self).__name__}: ")[2].strip())
+
+
+class CorruptFile(SampleError):
+    """A file that is missing, does not decode or cannot be resized; its sample can be passed over.
+
+    Args:
+        message: What happened, and what to do.
+        domain: Of its sample.
+        path: The image of its sample.
+    """
+
+    def __init__(self, message: str, domain: str = "", path: str = ""):
+        super().__init__(message)
+        self.domain, self.path = domain, path
+
+
+class CheckedLoading:
+    """A loading transform whose failures name the file and the way out.
+
+    Args:
+        load (Callable): The transform, an mmcv `LoadImageFromFile` or `LoadAnnotations`.
+        origin (Origin): Where the files come from.
+        num_classes (int): Labels are 0..num_classes - 1; 0 where unknown, for no check.
+        ignore_index (int): The one other label allowed.
+        label_values (Sequence[int], optional): The value in the files that stands for each class,
+            0 to 255; None: 0, 1, 2, ...
+    """
+
+    def __init__(
+        self, load: Callable, origin: Origin, num_classes: int = 0, ignore_index: int = 255,
+        label_values: Sequence[int] | None = None,
+    ):
+        self.load = load
+        self.origin = origin
+        self.num_classes = num_classes
+        self.ignore_index = ignore_index
+        self.label_values = label_values
+
+    def __call__(self, results: dict) -> dict | None:
+        """Load, and check the labels.
+
+        Raises:
+            CorruptFile: The file is missing or does not decode.
+            SampleError: Its labels are no trainIds.
+        """
+        is_label = isinstance(self.load, LoadAnnotations)
+        path = results["seg_map_path" if is_label else "img_path"]
+        retry = self.origin.how_to_convert() if is_label else "Copy or download it again."
+        sample = self.origin.domain, results["img_path"]
+        try:
+            results = self.load(results)
+        except FileNotFoundError as error:
+            raise CorruptFile(f"{path}: no such file. {retry}", *sample) from error
+        except Exception as error:  # each decoder has its own kinds
+            kind = "label" if is_label else "image"
+            raise CorruptFile(
+                f"{path}: the {kind} does not decode. {retry}", *sample) from error
+        if is_label and results.get("gt_seg_map") is not None:
+            results["gt_seg_map"] = self._classes_of(path, results["gt_seg_map"])
+        return results
+
+    def _classes_of(self, path: str, seg_map: np.ndarray) -> np.ndarray:
+        """Turn label values (H, W) into classes, if they are the values expected."""
+        if seg_map.ndim != 2:
+            raise SampleError(
+                f"{path}: the label has {seg_map.shape[-1]} colour channels, but one class per "
+                f"pixel is expected. {self.origin.how_to_convert()}")
+        if self.label_values is not None:
+            return self._mapped(path, seg_map)
+        wrong = (seg_map >= self.num_classes) & (seg_map != self.ignore_index)
+        if self.num_classes and wrong.any():
+            self._refuse(path, seg_map[wrong], f"0-{self.num_classes - 1}")
+        return seg_map
+
+    def _mapped(self, path: str, seg_map: np.ndarray) -> np.ndarray:
+        table = np.full(256, -1, np.int16)
+        table[self.ignore_index] = self.ignore_index
+        table[list(self.label_values)] = range(len(self.label_values))
+        classes = table[seg_map]
+        if classes.min() < 0:
+            self._refuse(path, seg_map[classes < 0], ", ".join(map(str, self.label_values)))
+        return classes.astype(np.uint8)
+
+    def _refuse(self, path: str, wrong: np.ndarray, expected: str) -> None:
+        values = np.unique(wrong)
+        shown = ", ".join(map(str, values[:8])) + (", ..." if len(values) > 8 else "")
+        raise SampleError(
+            f"{path}: label values {shown}, but {expected} and {self.ignore_index} (ignored) are "
+            f"expected. {self.origin.how_to_convert()}")
+
+    def __repr__(self):
+        return f"{type(self).__name__}({self.load!r})"
+
+
+class CheckedResize:
+    """A resizing transform that names the image it cannot resize.
+
+    Args:
+        resize (Callable): The transform.
+        origin (Origin): Where the files come from.
+    """
+
+    def __init__(self, resize: Callable, origin: Origin):
+        self.resize = resize
+        self.origin = origin
+
+    def __call__(self, results: dict) -> dict | None:
+        """Resize.
+
+        Raises:
+            CorruptFile: The image would have no pixels left, being very thin.
+        """
+        try:
+            return self.resize(results)
+        except (cv2.error, ZeroDivisionError) as error:
+            height, width = results["ori_shape"][:2]
+            path = results["img_path"]
+            raise CorruptFile(
+                f"{path}: the image is {width}x{height}, too thin to be resized by "
+                f"{self.resize!r}. Move it and its label elsewhere.",
+                self.origin.domain, path) from error
+
+    def __repr__(self):
+        return f"{type(self).__name__}({self.resize!r})"
+
+
+def checked(transform: Callable, origin: Origin, **labels) -> Callable:
+    """Wrap a transform, or those inside test-time augmentation, so that failures name the file.
+
+    Args:
+        transform: Any transform.
+        origin: Where the files come from.
+        **labels: As `CheckedLoading`: num_classes, ignore_index, label_values.
+    """
+    if isinstance(transform, LoadImageFromFile | LoadAnnotations):
+        return CheckedLoading(transform, origin, **labels)
+    if isinstance(transform, Resize | RandomChoiceResize):
+        return CheckedResize(transform, origin)
+    if isinstance(transform, TestTimeAug):
+        for routine in transform.subroutines:
+            routine.transforms = [checked(step, origin, **labels) for step in routine.transforms]
+    return transform
+
+
+@TRANSFORMS.register_module()
+class StampDomain(BaseTransform):
+    """Put the domain into each sample's metainfo; stands last, after the packing.
+
+    Args:
+        domain (str): For example "citys".
+    """
+
+    def __init__(self, domain: str):
+        self.domain = domain
+
+    def transform(self, results: dict) -> dict:
+        """Stamp `results["data_samples"]`, one sample or one for each test-time augmentation."""
+        samples = results.get("data_samples", [])  # absent where a wrapper packs later
+        for sample in samples if isinstance(samples, list) else [samples]:
+            sample.set_metainfo(dict(domain=self.domain))
+        return results
+
+    def __repr__(self):
+        return f"{type(self).__name__}(domain={self.domain!r})"

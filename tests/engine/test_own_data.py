@@ -1,0 +1,92 @@
+"""A user's own classes: the worked examples train, test and refuse what does not fit."""
+
+import itertools
+
+import numpy as np
+import pytest
+from conftest import ROOT, build, tiny_model_config
+from mmengine.config import Config
+from PIL import Image
+
+from rein import checkpoint as ckpt
+from rein.engine.runner import ReinRunner
+from rein.engine.training import train
+from rein.errors import UserError
+
+RUNS = itertools.count()
+FOLDER = ROOT / "configs/own_data"
+EXAMPLES = {"field": [0, 1, 2, 255], "cracks": [0, 255]}
+"""Worked example -> values in its label files."""
+
+
+def make_data(root, values):
+    rng = np.random.default_rng(0)
+    for split in ("train", "val"):
+        for folder, suffix in (("images", "jpg"), ("labels", "png")):
+            (root / folder / split).mkdir(parents=True)
+            for i in range(2):
+                pixels = np.kron(rng.choice(values, (4, 5)), np.ones((24, 24))).astype(np.uint8)
+                Image.fromarray(pixels).save(root / folder / split / f"{i}.{suffix}")
+
+
+def small(name, tmp_path):
+    """A worked example on tiny data with the tiny model; its classes as they are."""
+    cfg = Config.fromfile(FOLDER / f"rein_dinov2_mask2former_{name}_512x512.py")
+    head = cfg.model.decode_head
+    make_data(tmp_path / "data", EXAMPLES[name])
+    model = tiny_model_config()
+    model.decode_head.num_classes = head.num_classes
+    model.decode_head.loss_cls.class_weight = head.loss_cls.class_weight
+    frozen = ckpt.split(build(model).state_dict()).backbone
+    ckpt.save_file(frozen, tmp_path / "backbone.pth")
+    model.backbone.init_cfg = dict(
+        type="Pretrained", checkpoint=str(tmp_path / "backbone.pth"))
+    cfg.model = model
+    cfg.train_dataloader.update(batch_size=2, num_workers=0, pin_memory=False)
+    cfg.test_dataloader.num_workers = 0
+    for loader in (cfg.train_dataloader, cfg.test_dataloader):
+        loader.dataset.data_root = str(tmp_path / "data")
+    for step in cfg.train_dataloader.dataset.pipeline:
+        if step.type == "RandomChoiceResize":
+            step.scales = [72, 96]
+        if step.type == "RandomCrop":
+            step.crop_size = (64, 64)
+    cfg.test_dataloader.dataset.pipeline[1].scale = (96, 64)
+    for key in ("val_dataloader", "val_cfg", "val_evaluator"):
+        cfg.pop(key)
+    cfg.train_cfg = dict(type="IterBasedTrainLoop", max_iters=1)
+    cfg.visualizer.name = f"own data {next(RUNS)}"  # mmengine keeps one visualizer per name
+    return cfg
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_worked_example_trains_and_tests_on_its_own_classes(name, tmp_path):
+    cfg = small(name, tmp_path)
+    num_classes = len(cfg.classes)
+    checkpoint = train(cfg, name, str(tmp_path / "work"))
+    weights = ckpt.load_file(checkpoint)["state_dict"]
+    assert weights["decode_head.cls_embed.weight"].shape[0] == num_classes + 1  # and no object
+    for key in ("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler"):
+        cfg.pop(key)
+    runner = ReinRunner.from_cfg(cfg)
+    runner.load_checkpoint(checkpoint)
+    metrics = runner.test()
+    assert 0 <= metrics[f"{name}_mIoU"] <= 100
+
+
+def test_head_follows_the_class_list(tmp_path):
+    text = (FOLDER / "rein_dinov2_mask2former_field_512x512.py").read_text()
+    text = text.replace('["soil", "crop", "weed"]', '["a", "b", "c", "d", "e"]')
+    (tmp_path / "own.py").write_text(text.replace('"../_base_', f'"{ROOT}/configs/_base_'))
+    cfg = Config.fromfile(tmp_path / "own.py")
+    head = cfg.model.decode_head
+    assert head.num_classes == 5 and head.loss_cls.class_weight == [1.0] * 5 + [0.1]
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        assert loader.dataset.metainfo.classes == ["a", "b", "c", "d", "e"]
+
+
+def test_a_head_of_another_number_of_classes_is_refused_before_anything_is_built(tmp_path):
+    cfg = small("field", tmp_path)
+    cfg.train_dataloader.dataset.metainfo.classes = ["soil", "crop"]
+    with pytest.raises(UserError, match="has 2 classes, but model.decode_head.num_classes is 3"):
+        train(cfg, "own", str(tmp_path / "work"))
