@@ -84,6 +84,20 @@ class SampleError(UserError):
         super().__init__(message.rpartition(f"{type(self).__name__}: ")[2].strip())
 
 
+class CorruptFile(SampleError):
+    """A file that is missing or does not decode; a test goes on without its sample.
+
+    Args:
+        message: What happened, and what to do.
+        domain: Of its sample.
+        path: The image of its sample.
+    """
+
+    def __init__(self, message: str, domain: str = "", path: str = ""):
+        super().__init__(message)
+        self.domain, self.path = domain, path
+
+
 class _Origin:
     """Where a dataset's files come from, for its error messages."""
 
@@ -159,18 +173,21 @@ class CheckedLoading:
         """Load, and check the labels.
 
         Raises:
-            SampleError: The file is missing or does not decode, or its labels are no trainIds.
+            CorruptFile: The file is missing or does not decode.
+            SampleError: Its labels are no trainIds.
         """
         is_label = isinstance(self.load, LoadAnnotations)
         path = results["seg_map_path" if is_label else "img_path"]
         retry = self.origin.how_to_convert() if is_label else "Copy or download it again."
+        sample = self.origin.domain, results["img_path"]
         try:
             results = self.load(results)
         except FileNotFoundError as error:
-            raise SampleError(f"{path}: no such file. {retry}") from error
+            raise CorruptFile(f"{path}: no such file. {retry}", *sample) from error
         except Exception as error:  # each decoder has its own kinds
             kind = "label" if is_label else "image"
-            raise SampleError(f"{path}: the {kind} does not decode. {retry}") from error
+            raise CorruptFile(
+                f"{path}: the {kind} does not decode. {retry}", *sample) from error
         if is_label:
             self._check_labels(path, results.get("gt_seg_map"))
         return results
