@@ -2,13 +2,14 @@
 
     python tools/test.py CONFIG CHECKPOINT
     python tools/test.py CONFIG CHECKPOINT --protocol rein full
+    python tools/test.py CONFIG CHECKPOINT --submission acdc
     python tools/test.py checkpoints/dinov2_segmentor.pth checkpoints/dinov2_segmentor.pth
 
 In the last form the config is the one that the merged checkpoint carries, read as data.
 
 Leaves results.html, .md, .json and .npz in the work dir, or below it in a folder named after
 --protocol, --mode and --tta where these are given. Exit code: 3 if an image could not be read; it
-is named, and the others count.
+is named, and the others count; 1 if something else is wrong.
 """
 
 import argparse
@@ -44,7 +45,11 @@ def parse_args() -> argparse.Namespace:
         "--out", metavar="DIR", help="write the reports here, and the predicted trainIds")
     parser.add_argument(
         "--show-dir", metavar="DIR", help="write image, truth and prediction side by side")
-    parser.add_argument("--force", action="store_true", help="replace results of another test")
+    parser.add_argument(
+        "--submission", choices=["acdc", "cityscapes"],
+        help="predict this server's test images instead, and write and check the zip to submit")
+    parser.add_argument(
+        "--force", action="store_true", help="replace results of another test, or the zip")
     parser.add_argument(
         "--cfg-options", nargs="+", default=[], metavar="KEY=VALUE",
         help="override config values, e.g. test_dataloader.num_workers=8")
@@ -52,7 +57,10 @@ def parse_args() -> argparse.Namespace:
         "--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none",
         help="how processes are started")
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.submission and (len(args.protocol) > 1 or args.show_dir):
+        parser.error("--submission goes with one --protocol at most and without --show-dir")
+    return args
 
 
 def main(args: argparse.Namespace) -> int:
@@ -63,6 +71,8 @@ def main(args: argparse.Namespace) -> int:
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     cfg = read_config(args.config)
     merge_options(cfg, parse_options(args.cfg_options))
+    if args.submission:
+        return submit_predictions(cfg, args)
     tested = test(
         cfg, args.checkpoint, backbone=args.backbone, work_dir=args.work_dir, out=args.out,
         show_dir=args.show_dir, tta=args.tta, protocols=args.protocol, mode=args.mode,
@@ -75,6 +85,21 @@ def main(args: argparse.Namespace) -> int:
         number = f"{len(failed)} images" if len(failed) > 1 else "1 image"
         print(f"error: {number} could not be read; the first: {failed[0].error}", file=sys.stderr)
     return 3 if failed else 0
+
+
+def submit_predictions(cfg, args: argparse.Namespace) -> int:
+    """Predict a server's images, and print whether it would take the zip."""
+    from rein.engine.submitting import submit
+    from rein.evaluation.submission import submission_text
+
+    submitted = submit(
+        cfg, args.checkpoint, args.submission, backbone=args.backbone, work_dir=args.work_dir,
+        out=args.out, tta=args.tta, protocol="".join(args.protocol), mode=args.mode,
+        force=args.force, launcher=args.launcher)
+    if submitted is None:  # the main process tells
+        return 0
+    print(submission_text(submitted.path, args.submission, submitted.problems))
+    return 1 if submitted.problems else 0
 
 
 if __name__ == "__main__":

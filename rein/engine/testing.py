@@ -2,12 +2,13 @@
 
 import copy
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mmengine.config import Config
 from mmengine.logging import print_log
+from torch import nn
 
 from rein.checkpoint import load_file
 from rein.engine.config import find_path, load_config
@@ -109,15 +110,12 @@ def test(
             in the way.
     """
     content = load_file(find_path(checkpoint))
-    _prepare(cfg, checkpoint, work_dir, launcher)
+    prepare(cfg, checkpoint, work_dir, launcher)
     if mode or protocols:
         set_mode(cfg, mode or "slide")
     variants = {name: apply_protocol(cfg, name) for name in protocols} or {"": cfg}
     tested = [_for_testing(variant, tta) for variant in variants.values()]
-    runner = ReinRunner.from_cfg(tested[0])
-    model = unwrap(runner.model)
-    model = model.module if tta else model
-    load_for_testing(model, content, checkpoint, backbone)
+    runner, model = load_runner(tested[0], content, checkpoint, backbone, tta)
     weights = describe_weights(model, content, checkpoint, cfg)
     reports, flags = Path(out or cfg.work_dir), [mode, "tta" if tta else None]
     runs = []
@@ -137,13 +135,28 @@ def test(
 test.__test__ = False  # not a test of pytest's
 
 
-def _prepare(cfg: Config, checkpoint: str, work_dir: str | None, launcher: str) -> None:
+def prepare(cfg: Config, checkpoint: str, work_dir: str | None, launcher: str) -> None:
     """Set where a test runs, and leave out what it has no use for."""
     cfg.work_dir = work_dir or str(Path("work_dirs") / Path(checkpoint).stem)
     cfg.launcher, cfg.load_from, cfg.resume = launcher, None, False
     for key in ("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler",
                 "val_dataloader", "val_cfg", "val_evaluator"):
         cfg.pop(key, None)
+
+
+def load_runner(
+    cfg: Config, content: Mapping[str, Any], checkpoint: str, backbone: str | None, tta: bool,
+) -> tuple[ReinRunner, nn.Module]:
+    """Build the runner of a config and load its model's weights.
+
+    Returns:
+        The runner, and the segmentor, without wrappers of several processes or of `tta`.
+    """
+    runner = ReinRunner.from_cfg(cfg)
+    model = unwrap(runner.model)
+    model = model.module if tta else model
+    load_for_testing(model, content, checkpoint, backbone)
+    return runner, model
 
 
 def _for_testing(cfg: Config, tta: bool) -> Config:

@@ -49,9 +49,10 @@ def confusion_matrix(
     if prediction.max() >= num_classes:
         raise ValueError(f"class {prediction.max()} predicted, but there are {num_classes}")
     # One count over all labels and no mask: what is ignored or wrong gets rows of its own.
-    rows = max(num_classes, ignore_index + 1, int(truth.max()) + 1)
-    counts = torch.bincount(
-        (truth * num_classes + prediction).flatten(), minlength=rows * num_classes)
+    index = torch.add(prediction, truth, alpha=num_classes)  # one pass, no product in between
+    rows = max(num_classes, ignore_index + 1)
+    counts = torch.bincount(index.flatten(), minlength=rows * num_classes)
+    counts = torch.nn.functional.pad(counts, (0, -len(counts) % num_classes))
     counts = counts.reshape(-1, num_classes).cpu().numpy()
     if ignore_index >= 0:
         counts[ignore_index] = 0
