@@ -93,7 +93,7 @@ def _heat(value: float, text: str, kind: str = "", hint: str = "") -> str:
     hint = f' title="{escape(hint)}"' if hint else ""
     if np.isnan(value):
         return f'<td class="none heat {kind}" style="--v:0"{hint}>{text}</td>'
-    dark = "dark" if value > 0.6 else ""
+    dark = "dark" if value > 0.72 else ""
     return f'<td class="heat {dark} {kind}" style="--v:{value:.3f}"{hint}>{text}</td>'
 
 
@@ -123,7 +123,7 @@ def _confusions(results: DomainResults, palette: Palette) -> str:
         for i, name in enumerate(results.domains))
     return (
         "<h2>Confusion</h2>\n<p class=note>Row: true class; column: predicted class; colour: share "
-        "of the true class's pixels. Off the framed diagonal is wrong. Point at a cell for its "
+        "of the true class's pixels (its root, so that little shows too). Off the framed diagonal is wrong. Point at a cell for its "
         f'numbers.</p>\n<div class="grid">{cards}</div>')
 
 
@@ -136,7 +136,7 @@ def _matrix(counts: np.ndarray, classes: Sequence[str], palette: Palette) -> str
         for j, other in enumerate(classes):
             share = counts[i, j] / totals[i] if totals[i] else float("nan")
             hint = f"{name} as {other}: {percent(100 * share)} %, {counts[i, j]} pixels"
-            cells.append(_heat(share, "", "right" if i == j else "", hint))
+            cells.append(_heat(share**0.5, "", "right" if i == j else "", hint))
         rows.append(f"<tr><th>{_chip(palette, i)}{escape(name)}</th>{''.join(cells)}</tr>")
     return (f'<table class="matrix"><thead><tr><th></th>{titles}</tr></thead>'
             f"<tbody>{''.join(rows)}</tbody></table>")
