@@ -1,6 +1,7 @@
 """A test that goes on where a file is broken: what fails is named, and the others count."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -22,7 +23,7 @@ class FailedSample(NamedTuple):
 
 
 class SurvivingDataset(Dataset):
-    """A dataset that gives a `FailedSample` instead of raising `CorruptFile`.
+    """A dataset that gives a `FailedSample` where a file is corrupt, instead of raising.
 
     Args:
         cfg: Config of the dataset.
@@ -41,9 +42,29 @@ class SurvivingDataset(Dataset):
 
     def __getitem__(self, index: int):
         try:
-            return self.dataset[index]
+            sample = self.dataset[index]
         except CorruptFile as error:
             return FailedSample(error.domain, error.path, str(error))
+        packed = sample["data_samples"]
+        meta = (packed[0] if isinstance(packed, list) else packed).metainfo  # a list: with TTA
+        for key in ("img_path", "seg_map_path"):
+            if meta.get(key) and is_cut_short(meta[key]):
+                error = f"{meta[key]}: the file is cut short. Copy or download it again."
+                return FailedSample(meta["domain"], meta["img_path"], error)
+        return sample
+
+
+def is_cut_short(path: str | Path) -> bool:
+    """Tell whether a PNG or JPEG lacks its end, where decoders fill in grey without a word.
+
+    What follows the end mark, as some cameras append it, does not matter.
+    """
+    content = Path(path).read_bytes() if Path(path).is_file() else b""
+    if content.startswith(b"\x89PNG"):
+        return b"IEND" not in content[-1024:]
+    if content.startswith(b"\xff\xd8"):
+        return b"\xff\xd9" not in content[len(content) // 2:]  # a thumbnail's end comes early
+    return False
 
 
 def collate_surviving(samples: Sequence) -> dict:

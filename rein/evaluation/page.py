@@ -123,7 +123,8 @@ def _confusions(results: DomainResults, palette: Palette) -> str:
         for i, name in enumerate(results.domains))
     return (
         "<h2>Confusion</h2>\n<p class=note>Row: true class; column: predicted class; colour: share "
-        "of the true class's pixels (its root, so that little shows too). Off the framed diagonal is wrong. Point at a cell for its "
+        "of the true class's pixels (its root, so that little shows too). Off the framed diagonal "
+        "is wrong. Point at a cell for its "
         f'numbers.</p>\n<div class="grid">{cards}</div>')
 
 
