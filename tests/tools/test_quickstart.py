@@ -21,7 +21,7 @@ def test_quickstart_runs_from_raw_data_to_table_sheet_and_page(tmp_path):
     assert "majority-class guess" in done.stdout
     assert f"{tmp_path / 'work'}/test/results.html" in done.stdout
     page = (tmp_path / "work/test/results.html").read_text()
-    for part in ("Confusion", "Best and worst images", "Training", "ACDC night"):
+    for part in ("Confusion", "Best and worst images", "What was run", "ACDC night"):
         assert f">{part}</h" in page
 
 
