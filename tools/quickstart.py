@@ -69,7 +69,7 @@ def steps(args: argparse.Namespace) -> list[tuple[str, list[str]]]:
             f"{train}/last_checkpoint", "--force"]),
         ("test", [
             "tools/test.py", f"{work}/toy_segmentor.pth", f"{work}/toy_segmentor.pth",
-            "--work-dir", out, "--out", out, "--show-dir", f"{work}/pictures",
+            "--work-dir", out, "--out", out, "--show-dir", f"{work}/pictures", "--force",
             *cfg_options(testing)]),
     ]
 
@@ -113,6 +113,7 @@ def report(work_dir: str, seconds: float) -> None:
     print(f"mIoU over the target domains: Rein {mean['mIoU']:.1f}, "
           f"majority-class guess {mean['majority_mIoU']:.1f}   ({seconds:.0f} s in all)\n")
     for what, where in (
+        ("page of results: open in a browser", "test/results.html"),
         ("table of IoU per class and domain", "test/results.md, results.json"),
         ("contact sheet", "pictures/sheet.png"),
         ("every test picture", "pictures/<domain>/"),

@@ -1,9 +1,15 @@
 """Test a checkpoint on the target domains of a config.
 
     python tools/test.py CONFIG CHECKPOINT
+    python tools/test.py CONFIG CHECKPOINT --protocol rein full
+    python tools/test.py CONFIG CHECKPOINT --submission acdc
     python tools/test.py checkpoints/dinov2_segmentor.pth checkpoints/dinov2_segmentor.pth
 
-In the second form the config is the one that the merged checkpoint carries, read as data.
+In the last form the config is the one that the merged checkpoint carries, read as data.
+
+Leaves results.html, .md, .json and .npz in the work dir, or below it in a folder named after
+--protocol, --mode and --tta where these are given. Exit code: 3 if an image could not be read; it
+is named, and the others count; 1 if something else is wrong.
 """
 
 import argparse
@@ -27,12 +33,26 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--allow-other-backbone", action="store_true",
         help="use another frozen backbone than the checkpoint was trained with")
-    parser.add_argument("--work-dir", metavar="DIR", help="where the log goes")
     parser.add_argument(
-        "--out", metavar="DIR", help="write results.json, results.md and the predicted trainIds")
+        "--protocol", nargs="+", default=[], metavar="NAME",
+        help="rein (as the paper: Cityscapes and Mapillary at half size), full (at full size), or "
+             "both; default: what the config says")
+    parser.add_argument(
+        "--mode", choices=["slide", "whole"],
+        help="go over an image in crops or at once; default: what the config says")
+    parser.add_argument("--tta", action="store_true", help="average over scales and flips")
+    parser.add_argument(
+        "--work-dir", metavar="DIR",
+        help="where log and reports go; default: work_dirs/ and the checkpoint's name")
+    parser.add_argument(
+        "--out", metavar="DIR", help="write the reports here, and the predicted trainIds")
     parser.add_argument(
         "--show-dir", metavar="DIR", help="write image, truth and prediction side by side")
-    parser.add_argument("--tta", action="store_true", help="average over scales and flips")
+    parser.add_argument(
+        "--submission", choices=["acdc", "cityscapes"],
+        help="predict this server's test images instead, and write and check the zip to submit")
+    parser.add_argument(
+        "--force", action="store_true", help="replace results of another test, or the zip")
     parser.add_argument(
         "--cfg-options", nargs="+", default=[], metavar="KEY=VALUE",
         help="override config values, e.g. test_dataloader.num_workers=8")
@@ -40,25 +60,51 @@ def parse_args() -> argparse.Namespace:
         "--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none",
         help="how processes are started")
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.submission and (len(args.protocol) > 1 or args.show_dir):
+        parser.error("--submission goes with one --protocol at most and without --show-dir")
+    return args
 
 
-def main(args: argparse.Namespace) -> None:
-    """Test, and print the means and where the files are."""
+def main(args: argparse.Namespace) -> int:
+    """Test, and print the means and where the reports are."""
     from rein.engine.config import merge_options, parse_options
     from rein.engine.testing import read_config, test
 
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     cfg = read_config(args.config)
     merge_options(cfg, parse_options(args.cfg_options))
-    metrics = test(
+    if args.submission:
+        return submit_predictions(cfg, args)
+    tested = test(
         cfg, args.checkpoint, backbone=args.backbone, work_dir=args.work_dir, out=args.out,
-        show_dir=args.show_dir, tta=args.tta, launcher=args.launcher,
+        show_dir=args.show_dir, tta=args.tta, protocols=args.protocol, mode=args.mode,
+        force=args.force, launcher=args.launcher,
         allow_other_backbone=args.allow_other_backbone)
-    means = ", ".join(f"{k} {v:.2f}" for k, v in metrics.items() if k.endswith("mIoU"))
-    written = "; ".join(f"{what} in {where}" for what, where in (
-        ("results and predictions", args.out), ("pictures", args.show_dir)) if where)
-    print(means + (f"; {written}" if written else ""))
+    for metrics, folder, _ in tested:
+        means = ", ".join(f"{k} {v:.2f}" for k, v in metrics.items() if k.endswith("mIoU"))
+        print(f"{means}; results in {folder / 'results.html'} and beside it")
+    failed = [image for one in tested for image in one.failed]
+    if failed:
+        number = f"{len(failed)} images" if len(failed) > 1 else "1 image"
+        print(f"error: {number} could not be read; the first: {failed[0].error}", file=sys.stderr)
+    return 3 if failed else 0
+
+
+def submit_predictions(cfg, args: argparse.Namespace) -> int:
+    """Predict a server's images, and print whether it would take the zip."""
+    from rein.engine.submitting import submit
+    from rein.evaluation.submission import submission_text
+
+    submitted = submit(
+        cfg, args.checkpoint, args.submission, backbone=args.backbone, work_dir=args.work_dir,
+        out=args.out, tta=args.tta, protocol="".join(args.protocol), mode=args.mode,
+        force=args.force, launcher=args.launcher,
+        allow_other_backbone=args.allow_other_backbone)
+    if submitted is None:  # the main process tells
+        return 0
+    print(submission_text(submitted.path, args.submission, submitted.problems))
+    return 1 if submitted.problems else 0
 
 
 if __name__ == "__main__":

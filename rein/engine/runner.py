@@ -21,6 +21,7 @@ from rein.engine.hooks import (
     set_terminal_level,
     unwrap,
 )
+from rein.engine.loops import SurvivingDataset, SurvivingTestLoop, collate_surviving
 from rein.engine.seeding import IterationSeedHook, SeededDataset, SeededSampler
 from rein.engine.weights import check_trained_with, frozen_fingerprint
 from rein.errors import UserError
@@ -79,6 +80,9 @@ class ReinRunner(Runner):
             return dataloader
         dataloader = dict(dataloader)
         dataset = dict(type=build_dataset, cfg=dataloader["dataset"])
+        if dataloader.pop("survive", False):
+            dataset["type"] = SurvivingDataset
+            dataloader["collate_fn"] = collate_surviving
         if dataloader["sampler"]["type"] == "InfiniteSampler" and seed is not None:  # for training
             dataset = dict(type=SeededDataset, cfg=dataloader["dataset"], seed=seed)
             dataloader["sampler"] = dict(dataloader["sampler"], type=SeededSampler)
@@ -86,6 +90,22 @@ class ReinRunner(Runner):
         if not dataloader.get("num_workers"):
             dataloader.pop("persistent_workers", None)  # torch refuses it without workers
         return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
+
+    def build_test_loop(self, loop):
+        """Build the loop of a test; mmengine's own gets to survive broken files."""
+        if isinstance(loop, dict) and loop.get("type", "TestLoop") == "TestLoop":
+            loop = dict(loop, type=SurvivingTestLoop)
+        return super().build_test_loop(loop)
+
+    def prepare_test(self, cfg: Config) -> None:
+        """Let the next `test` use another config's test datasets, with the same model.
+
+        Args:
+            cfg: Its `test_dataloader`, `test_evaluator` and `test_cfg` are used.
+        """
+        cfg = resolve_paths(cfg)
+        self._test_dataloader, self._test_evaluator = cfg.test_dataloader, cfg.test_evaluator
+        self._test_loop = cfg.test_cfg
 
     def register_hooks(self, default_hooks=None, custom_hooks=None) -> None:
         """Register the config's hooks and those every run has."""

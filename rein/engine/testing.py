@@ -1,19 +1,59 @@
 """Testing a checkpoint, as tools/test.py does it."""
 
 import copy
+import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from mmengine.config import Config
+from mmengine.logging import print_log
+from torch import nn
 
 from rein.checkpoint import load_file
 from rein.engine.config import find_path, load_config
 from rein.engine.hooks import unwrap
+from rein.engine.protocols import apply_protocol, dg_evaluator, set_mode, test_datasets, use_tta
+from rein.engine.record import describe_inference, describe_weights, training_curves
 from rein.engine.runner import ReinRunner
 from rein.engine.weights import carried_config, load_for_testing
 from rein.errors import UserError
+from rein.evaluation.curves import Curves
+from rein.evaluation.domain_iou import DGIoUMetric
+from rein.evaluation.page import write_page
+from rein.evaluation.pictures import PredictionPictures
+from rein.evaluation.report import paper_rows, write_markdown
+from rein.evaluation.results import (
+    RESULTS_FILE,
+    DomainResults,
+    ImageResult,
+    RunRecord,
+    load_run,
+    save_results,
+    write_text,
+)
 
-TTA_RATIOS = (0.75, 1.0, 1.25)
-"""Scales of test-time augmentation, relative to the size the config tests at."""
+
+class Tested(NamedTuple):
+    """A test of one protocol.
+
+    Attributes:
+        metrics: IoU per domain and their mean, in percent.
+        folder: Where its reports are.
+        failed: What could not be read, and why; only the main process knows.
+    """
+
+    metrics: dict[str, float]
+    folder: Path
+    failed: tuple[ImageResult, ...] = ()
+
+
+class _Variant(NamedTuple):
+    """One protocol's test; `name` is its folder below where reports go, "" for none of its own."""
+
+    name: str
+    cfg: Config
+    record: RunRecord
 
 
 def read_config(path: str) -> Config:
@@ -39,81 +79,158 @@ def test(
     out: str | None = None,
     show_dir: str | None = None,
     tta: bool = False,
+    protocols: Sequence[str] = (),
+    mode: str | None = None,
+    force: bool = False,
     launcher: str = "none",
     allow_other_backbone: bool = False,
-) -> dict[str, float]:
+) -> list[Tested]:
     """Test a checkpoint on the config's test datasets.
+
+    Each leaves results.json, results.npz, results.md and results.html, in a folder named after
+    `protocols`, `mode` and `tta` where they are given.
 
     Args:
         cfg: The whole config; it is changed to what is run.
         checkpoint: A full segmentor or what training saved.
         backbone: Pretrained weights, for a checkpoint without; default: what the config names.
-        work_dir: Where the log goes.
-        out: Folder for results.json, results.md and the predictions as trainId PNGs.
+        work_dir: Where the log goes, and the reports.
+        out: Folder for the reports instead, and the predictions as trainId PNGs.
         show_dir: Folder for pictures: image, truth and prediction side by side.
         tta: Average over scales and flips.
+        protocols: Of `rein.engine.protocols`. None: as the config has it.
+        mode: "slide" or "whole"; default: the config's, and slide for a protocol.
+        force: Replace results of another test.
         launcher: none, pytorch, slurm or mpi.
         allow_other_backbone: Test with another frozen backbone than the checkpoint's.
 
     Returns:
-        IoU per domain and their mean, in percent.
+        One for each protocol.
 
     Raises:
-        UserError: Data or weights are missing or do not fit.
+        UserError: Data or weights are missing or do not fit, or results of another test are
+            in the way.
     """
     content = load_file(find_path(checkpoint))
-    cfg.work_dir = work_dir or str(Path("work_dirs") / Path(checkpoint).stem)
-    cfg.launcher, cfg.load_from, cfg.resume = launcher, None, False
-    # a run for testing has nothing to train
-    for key in ("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler",
-                "val_dataloader", "val_cfg", "val_evaluator"):
-        cfg.pop(key, None)
-    if out:
-        cfg.test_evaluator.update(
-            out_file=str(Path(out) / "results.json"), output_dir=str(Path(out) / "predictions"))
-    if show_dir:
-        cfg.custom_hooks = [
-            *cfg.get("custom_hooks", []), dict(type="PredictionPictures", out_dir=show_dir)]
-    if tta:
-        use_tta(cfg)
-    runner = ReinRunner.from_cfg(cfg)
-    model = unwrap(runner.model)
-    load_for_testing(
-        model.module if tta else model, content, checkpoint, backbone, allow_other_backbone)
-    return runner.test()
+    prepare(cfg, checkpoint, work_dir, launcher)
+    if mode or protocols:
+        set_mode(cfg, mode or "slide")
+    variants = {name: apply_protocol(cfg, name) for name in protocols} or {"": cfg}
+    tested = [_for_testing(variant, tta) for variant in variants.values()]
+    runner, model = load_runner(
+        tested[0], content, checkpoint, backbone, tta, allow_other_backbone)
+    weights = describe_weights(model, content, checkpoint, cfg)
+    reports, flags = Path(out or cfg.work_dir), [mode, "tta" if tta else None]
+    runs = []
+    for (protocol, variant), ready in zip(variants.items(), tested, strict=True):
+        record = dataclasses.replace(weights, **describe_inference(variant, tta))
+        name = "_".join(part for part in (protocol, *flags) if part)
+        if not force:
+            check_free(reports / name, record)
+        runs.append(_Variant(name, ready, record))
+    curves = training_curves(content, checkpoint)
+    results = [_test_one(runner, run, reports, bool(out), show_dir, curves) for run in runs]
+    if protocols:
+        _write_overview(reports / ("_".join(["protocols", *filter(None, flags)]) + ".md"), results)
+    return [one.tested for one in results]
 
 
 test.__test__ = False  # not a test of pytest's
 
 
-def use_tta(cfg: Config) -> None:
-    """Change a config to test-time augmentation: the mean over scales and horizontal flips."""
-    cfg.tta_model = dict(cfg.get("tta_model") or dict(type="SegTTAModel"))
-    cfg.model = dict(cfg.tta_model, module=cfg.model)
-    for dataset in _datasets(cfg.test_dataloader.dataset):
-        dataset.pipeline = _tta_pipeline(dataset.pipeline)
+def prepare(cfg: Config, checkpoint: str, work_dir: str | None, launcher: str) -> None:
+    """Set where a test runs, and leave out what it has no use for."""
+    cfg.work_dir = work_dir or str(Path("work_dirs") / Path(checkpoint).stem)
+    cfg.launcher, cfg.load_from, cfg.resume = launcher, None, False
+    for key in ("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler",
+                "val_dataloader", "val_cfg", "val_evaluator"):
+        cfg.pop(key, None)
 
 
-def _datasets(dataset) -> list:
-    """Return the datasets in a config with or without wrappers."""
-    if "datasets" in dataset:
-        return [leaf for part in dataset.datasets for leaf in _datasets(part)]
-    return _datasets(dataset.dataset) if "dataset" in dataset else [dataset]
+def load_runner(
+    cfg: Config, content: Mapping[str, Any], checkpoint: str, backbone: str | None, tta: bool,
+    allow_other_backbone: bool = False,
+) -> tuple[ReinRunner, nn.Module]:
+    """Build the runner of a config and load its model's weights.
+
+    Returns:
+        The runner, and the segmentor, without wrappers of several processes or of `tta`.
+    """
+    runner = ReinRunner.from_cfg(cfg)
+    model = unwrap(runner.model)
+    model = model.module if tta else model
+    load_for_testing(model, content, checkpoint, backbone, allow_other_backbone)
+    return runner, model
 
 
-def _tta_pipeline(pipeline: list[dict]) -> list[dict]:
-    """Turn load, resize, annotate, pack into load and the others once per scale and flip."""
-    kinds = [step["type"] for step in pipeline]
-    if kinds[0] != "LoadImageFromFile" or "Resize" not in kinds:
-        raise UserError(f"--tta needs a test pipeline that loads and resizes; this one is {kinds}.")
-    resizes = []
-    for ratio in TTA_RATIOS:
-        step = copy.deepcopy(pipeline[kinds.index("Resize")])
-        if "scale" in step:
-            step["scale"] = tuple(round(side * ratio) for side in step["scale"])
-        else:
-            step["scale_factor"] = step["scale_factor"] * ratio
-        resizes.append(step)
-    flips = [dict(type="RandomFlip", prob=float(p), direction="horizontal") for p in (0, 1)]
-    rest = [[step] for step in pipeline[1:] if step["type"] != "Resize"]
-    return [pipeline[0], dict(type="TestTimeAug", transforms=[resizes, flips, *rest])]
+def _for_testing(cfg: Config, tta: bool) -> Config:
+    """Copy a protocol's config and let it keep examples and, with `tta`, average."""
+    cfg = copy.deepcopy(cfg)
+    evaluator = dg_evaluator(cfg)
+    if evaluator is not None:
+        evaluator.setdefault("examples", 2 if len(test_datasets(cfg)) <= 8 else 1)
+    if tta:
+        use_tta(cfg)
+    return cfg
+
+
+def check_free(folder: Path, record: RunRecord) -> None:
+    """Refuse to replace the results of another test.
+
+    Raises:
+        UserError: The folder holds results of other weights or of another way to test.
+    """
+    if not (folder / RESULTS_FILE).exists():
+        return
+    try:
+        there = load_run(folder).record
+    except UserError as error:
+        raise UserError(f"{error} Or --force to replace it.") from None
+    for name in ("digest", "config", "protocol", "sizes", "inference"):
+        old, new = getattr(there, name), getattr(record, name)
+        if old != new:
+            raise UserError(
+                f"{folder / RESULTS_FILE}: results of another test (its {name} is {old}, this "
+                f"one's {new}). Give another --work-dir or --out, or --force to replace it.")
+
+
+class _Result(NamedTuple):
+    """A test with all that reports are made of; `table` is None in all but the main process."""
+
+    tested: Tested
+    record: RunRecord
+    table: DomainResults | None
+
+
+def _test_one(
+    runner: ReinRunner, run: _Variant, reports: Path, predictions: bool, show_dir: str | None,
+    curves: Curves,
+) -> _Result:
+    folder, evaluator, hooks = reports / run.name, dg_evaluator(run.cfg), list(runner.hooks)
+    if predictions and evaluator is not None:
+        evaluator["output_dir"] = str(folder / "predictions")
+    if show_dir:
+        runner.register_hook(PredictionPictures(str(Path(show_dir) / run.name)))
+    runner.prepare_test(run.cfg)
+    metrics = runner.test()
+    runner.hooks[:] = hooks
+    metric = next((m for m in runner.test_evaluator.metrics if isinstance(m, DGIoUMetric)), None)
+    if metric is None or metric.results_table is None:  # not our metric, or not the main process
+        return _Result(Tested(metrics, folder), run.record, None)
+    table, images = metric.results_table, metric.images
+    save_results(folder, table, images, run.record)
+    write_markdown(folder / "results.md", table, images, run.record)
+    palette = runner.test_dataloader.dataset.metainfo["palette"]
+    write_page(folder / "results.html", table, images, run.record, curves, palette)
+    print_log(f"results are in {folder}: results.html, .md, .json, .npz", logger="current")
+    failed = tuple(image for image in images if image.error)
+    return _Result(Tested(metrics, folder, failed), run.record, table)
+
+
+def _write_overview(path: Path, results: Sequence[_Result]) -> None:
+    """Write the rows of all protocols to one Markdown file."""
+    known = [(one.record, one.table) for one in results if one.table is not None]
+    if known:
+        facts = "\n".join(f"- {name}: {value}" for name, value in known[0][0].facts()
+                          if name not in ("protocol", "resolution"))
+        write_text(path, f"{paper_rows(known)}\n{facts}\n")

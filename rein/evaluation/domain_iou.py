@@ -3,6 +3,7 @@
 Sources: mmseg's IoUMetric for the measures and their names; the domain is each sample's metadata.
 """
 
+import dataclasses
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,8 +19,9 @@ from torch import Tensor
 from rein.datasets.label_maps import IGNORE_INDEX
 from rein.datasets.urban import SampleError
 from rein.errors import UserError
-from rein.evaluation.pictures import save_png
-from rein.evaluation.report import DomainResults, text_table, write_markdown, write_results_json
+from rein.evaluation.pictures import example_strip, save_png
+from rein.evaluation.report import failures_text, text_table
+from rein.evaluation.results import DomainResults, ImageResult, image_miou
 
 
 def confusion_matrix(
@@ -47,9 +49,10 @@ def confusion_matrix(
     if prediction.max() >= num_classes:
         raise ValueError(f"class {prediction.max()} predicted, but there are {num_classes}")
     # One count over all labels and no mask: what is ignored or wrong gets rows of its own.
-    rows = max(num_classes, ignore_index + 1, int(truth.max()) + 1)
-    counts = torch.bincount(
-        (truth * num_classes + prediction).flatten(), minlength=rows * num_classes)
+    index = torch.add(prediction, truth, alpha=num_classes)  # one pass, no product in between
+    rows = max(num_classes, ignore_index + 1)
+    counts = torch.bincount(index.flatten(), minlength=rows * num_classes)
+    counts = torch.nn.functional.pad(counts, (0, -len(counts) % num_classes))
     counts = counts.reshape(-1, num_classes).cpu().numpy()
     if ignore_index >= 0:
         counts[ignore_index] = 0
@@ -61,12 +64,37 @@ def confusion_matrix(
     return counts[:num_classes]
 
 
+class _Extremes:
+    """Tells which images are among the best or the worst of their domain so far.
+
+    Args:
+        count: How many of each.
+    """
+
+    def __init__(self, count: int):
+        self.count = count
+        self._scores: dict[str, list[float]] = {}
+
+    def offer(self, domain: str, score: float) -> bool:
+        """Add an image's score; return whether it belongs to them."""
+        if not self.count or np.isnan(score):
+            return False
+        scores = self._scores.setdefault(domain, [])
+        scores.append(score)
+        scores.sort()
+        if len(scores) > 2 * self.count:
+            dropped = scores.pop(self.count)
+            return score != dropped
+        return True
+
+
 @METRICS.register_module()
 class DGIoUMetric(BaseMetric):
     """IoU per domain and the mean over domains, in percent.
 
     Returns `<domain>_mIoU`, `<domain>_mAcc`, `<domain>_aAcc` for each domain and `mean_mIoU`,
-    rounded to two decimals. `results_table` keeps the last results at full precision.
+    rounded to two decimals. In the main process `results_table` keeps the last results at full
+    precision and `images` those of each image, for reports.
 
     Args:
         dataset_keys (Sequence[str], optional): The domains to report, in this order; samples of
@@ -75,7 +103,7 @@ class DGIoUMetric(BaseMetric):
         iou_metrics (Sequence[str]): ["mIoU"], the only one there is.
         ignore_index (int): The label of pixels that do not count.
         protocol (str): Name of the way the images are prepared; stands on the table.
-        out_file (str, optional): JSON to write the results to, and beside it the table as .md.
+        examples (int): So many of each domain's best and worst images are kept as pictures.
         output_dir (str, optional): Folder for the predictions, <domain>/<image name>.png holding
             trainIds.
         format_only (bool): Write predictions only; no labels are needed.
@@ -87,7 +115,7 @@ class DGIoUMetric(BaseMetric):
     def __init__(
         self, dataset_keys: Sequence[str] | None = None,
         mean_used_keys: Sequence[str] | None = None, iou_metrics: Sequence[str] = ("mIoU",),
-        ignore_index: int = IGNORE_INDEX, protocol: str = "", out_file: str | None = None,
+        ignore_index: int = IGNORE_INDEX, protocol: str = "", examples: int = 0,
         output_dir: str | None = None, format_only: bool = False, **kwargs,
     ):
         super().__init__(**kwargs)
@@ -103,10 +131,12 @@ class DGIoUMetric(BaseMetric):
         self.mean_used_keys = mean_used_keys and tuple(mean_used_keys)
         self.ignore_index = ignore_index
         self.protocol = protocol
-        self.out_file = out_file
+        self.examples = examples
         self.output_dir = output_dir
         self.format_only = format_only
         self.results_table: DomainResults | None = None
+        self.images: tuple[ImageResult, ...] = ()
+        self._extremes = _Extremes(examples)
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Count one batch.
@@ -116,7 +146,6 @@ class DGIoUMetric(BaseMetric):
             data_samples (Sequence[dict]): Samples with `pred_sem_seg` (1, H, W), `gt_sem_seg`
                 (1, H, W), `domain` and `img_path`.
         """
-        num_classes = len(self.dataset_meta["classes"])
         for sample in data_samples:
             if "domain" not in sample:
                 raise UserError(
@@ -126,38 +155,52 @@ class DGIoUMetric(BaseMetric):
             if self.output_dir:
                 self._save(prediction, sample)
             if self.format_only:
-                continue
-            if "gt_sem_seg" not in sample:
-                raise UserError(
-                    f"{sample.get('img_path')}: no label to compare with. For predictions alone "
-                    "set format_only=True and output_dir in the evaluator.")
-            truth = sample["gt_sem_seg"]["data"].squeeze(0)
-            try:
-                counts = confusion_matrix(prediction, truth, num_classes, self.ignore_index)
-            except ValueError as error:
-                raise SampleError(f"{sample.get('seg_map_path')}: {error}") from error
-            self.results.append((sample["domain"], counts))
+                self.results.append(ImageResult(sample["domain"], sample["img_path"]))
+            else:
+                self.results.append(self._count(prediction, sample))
+
+    def fail(self, domain: str, path: str, error: str) -> None:
+        """Note an image that there is no prediction for; it does not count, but is reported."""
+        self.results.append(ImageResult(domain, path, error=error))
+
+    def _count(self, prediction: Tensor, sample: dict) -> ImageResult:
+        domain, path = sample["domain"], sample.get("img_path", "")
+        if "gt_sem_seg" not in sample:
+            raise UserError(
+                f"{path}: no label to compare with. For predictions alone set format_only=True "
+                "and output_dir in the evaluator.")
+        truth = sample["gt_sem_seg"]["data"].squeeze(0)
+        num_classes = len(self.dataset_meta["classes"])
+        try:
+            counts = confusion_matrix(prediction, truth, num_classes, self.ignore_index)
+        except ValueError as error:
+            raise SampleError(f"{sample.get('seg_map_path')}: {error}") from error
+        strip = b""
+        if self._extremes.offer(domain, image_miou(counts)):
+            strip = example_strip(path, prediction.cpu().numpy(), truth.cpu().numpy(),
+                                  self.dataset_meta["palette"])
+        return ImageResult(domain, path, counts, strip=strip)
 
     def _save(self, prediction: Tensor, sample: dict) -> None:
         path = Path(self.output_dir, sample["domain"], f"{Path(sample['img_path']).stem}.png")
         save_png(Image.fromarray(prediction.cpu().numpy().astype(np.uint8)), path)
 
-    def compute_metrics(self, results: list[tuple[str, np.ndarray]]) -> dict[str, float]:
-        """Sum up what `process` counted, print the table and write the files asked for.
+    def compute_metrics(self, results: list[ImageResult]) -> dict[str, float]:
+        """Sum up what `process` counted and print the table.
 
         Args:
-            results: (domain, confusion (C, C)) of every sample.
+            results: Of every sample.
         """
+        self._extremes = _Extremes(self.examples)
+        self.images = self._without_other_strips(results)
+        failures = failures_text(self.images)
+        if failures:
+            print_log(failures, "current", logging.WARNING)
         if self.format_only:
             print_log(f"predictions are in {self.output_dir}", logger="current")
             return {}
-        self.results_table = table = self._summarize(results)
+        self.results_table = table = self._summarize()
         print_log("\n" + text_table(table), logger="current")
-        if self.out_file:
-            markdown = Path(self.out_file).with_suffix(".md")
-            write_results_json(table, self.out_file)
-            write_markdown(table, markdown)
-            print_log(f"results are in {self.out_file} and {markdown}", logger="current")
         metrics = {}
         for i, domain in enumerate(table.domains):
             metrics[f"{domain}_mIoU"] = table.miou[i]
@@ -166,12 +209,30 @@ class DGIoUMetric(BaseMetric):
         metrics["mean_mIoU"] = table.mean(table.miou)
         return {key: round(float(value), 2) for key, value in metrics.items()}
 
-    def _summarize(self, results: list[tuple[str, np.ndarray]]) -> DomainResults:
+    def _without_other_strips(self, results: list[ImageResult]) -> tuple[ImageResult, ...]:
+        """Leave the pictures of what were extremes for a while only, or in one process only."""
+        ranked: dict[str, list[tuple[float, int]]] = {}
+        for i, image in enumerate(results):
+            if image.strip:
+                ranked.setdefault(image.domain, []).append((image_miou(image.confusion), i))
+        kept = set()
+        for scores in ranked.values():
+            order = [i for _, i in sorted(scores)]
+            kept.update(order[:self.examples] + order[-self.examples:])
+        return tuple(image if i in kept else dataclasses.replace(image, strip=b"")
+                     for i, image in enumerate(results))
+
+    def _summarize(self) -> DomainResults:
         found: dict[str, np.ndarray] = {}
-        for domain, counts in results:
-            found[domain] = found[domain] + counts if domain in found else counts
+        for image in self.images:
+            if image.error:
+                continue
+            found[image.domain] = found.get(image.domain, 0) + image.confusion
         domains = tuple(key for key in self.dataset_keys or found if key in found)
         mean_domains = tuple(key for key in domains if key in (self.mean_used_keys or domains))
+        if self.images and not found:
+            raise UserError(f"no image could be read, {len(self.images)} failed; the first: "
+                            f"{self.images[0].error}")
         if not mean_domains:
             raise UserError(
                 f"DGIoUMetric: samples are of the domains {list(found)}, and none is in "

@@ -3,6 +3,7 @@
 Sources: the Cityscapes palette in `rein.datasets.label_maps`.
 """
 
+import io
 import itertools
 import math
 import os
@@ -94,6 +95,33 @@ def error_map(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """
     colors = np.where((prediction == truth)[..., None], _PAPER, _WRONG)
     return np.where((truth == IGNORE_INDEX)[..., None], _IGNORED, colors).astype(np.uint8)
+
+
+def example_strip(
+    path: str, prediction: np.ndarray, truth: np.ndarray, palette: Palette = PALETTE,
+    width: int = 400,
+) -> bytes:
+    """Draw image, prediction laid over it and errors side by side, small, for a page.
+
+    Args:
+        path: The image's file.
+        prediction: Classes (H, W).
+        truth: Classes (H, W), 255 where ignored.
+        palette: RGB of each class, uint8 range.
+        width: Of each of the three in pixels.
+
+    Returns:
+        A JPEG's content.
+    """
+    size = (width, max(round(width * truth.shape[0] / truth.shape[1]), 1))
+    image = mmcv.imresize(mmcv.imread(path, channel_order="rgb"), size, interpolation="area")
+    prediction, truth = (
+        mmcv.imresize(seg_map.astype(np.uint8), size, interpolation="nearest")
+        for seg_map in (prediction, truth))
+    panels = [image, overlay(image, prediction, palette, 0.6), error_map(prediction, truth)]
+    content = io.BytesIO()
+    Image.fromarray(np.concatenate(panels, axis=1)).save(content, "JPEG", quality=82)
+    return content.getvalue()
 
 
 def _text(draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, size: int, fill) -> None:

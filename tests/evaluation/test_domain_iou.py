@@ -13,7 +13,13 @@ from mmseg.structures import SegDataSample
 from PIL import Image
 
 import rein  # noqa: F401  fills the registries
-from rein.datasets.label_maps import CLASSES, PALETTE
+from rein.datasets.label_maps import (
+    CITYSCAPES_ID_TO_TRAIN_ID,
+    CLASSES,
+    PALETTE,
+    lookup_table,
+)
+from rein.datasets.toy_streets.make import make_sample
 from rein.errors import UserError
 from rein.evaluation.domain_iou import DGIoUMetric, confusion_matrix
 
@@ -43,9 +49,10 @@ def random_samples(domain, count, seed, classes=19, ignore=0.2):
 def evaluate(metric, samples, batch=1, classes=CLASSES):
     evaluator = Evaluator(metric)
     evaluator.dataset_meta = dict(classes=classes, palette=PALETTE)
+    failed = sum(len(part.results) for part in evaluator.metrics)
     for start in range(0, len(samples), batch):
         evaluator.process(samples[start:start + batch])
-    return evaluator.evaluate(len(samples))
+    return evaluator.evaluate(failed + len(samples))
 
 
 @pytest.mark.parametrize("batch, classes", [(1, 19), (3, 19), (2, 11)])
@@ -62,9 +69,22 @@ def test_equals_mmsegs_metric_in_each_domain(batch, classes):
     assert metrics["mean_mIoU"] == pytest.approx(np.mean(means), abs=0.01)
 
 
-def test_areas_equal_mmsegs_exactly():
+def street():
+    """A rendered street's labels with ignored car hood and absent classes, and a shifted guess."""
+    ids = make_sample("cityscapes", "val", 0, seed=3).scene.labels
+    truth = torch.from_numpy(lookup_table(CITYSCAPES_ID_TO_TRAIN_ID)[ids].astype(np.int64))
+    assert 255 in truth and len(truth.unique()) < 19
+    return truth.roll((3, 5), (0, 1)) % 19, truth
+
+
+def noise():
     one = next(random_samples("citys", 1, seed=5, classes=17))
-    prediction, truth = one.pred_sem_seg.data[0], one.gt_sem_seg.data[0]
+    return one.pred_sem_seg.data[0], one.gt_sem_seg.data[0]
+
+
+@pytest.mark.parametrize("make", [noise, street])
+def test_areas_equal_mmsegs_exactly(make):
+    prediction, truth = make()
     counts = confusion_matrix(prediction, truth, 19)
     intersect, union, predicted, labelled = IoUMetric.intersect_and_union(
         prediction, truth, 19, 255)
@@ -154,27 +174,47 @@ def test_own_number_of_classes():
     assert metrics["yard_mIoU"] == metrics["mean_mIoU"] == 100
 
 
+def test_each_image_keeps_its_confusion_and_failures_do_not_count():
+    samples = [*random_samples("citys", 3, 1), *random_samples("bdd", 2, 2)]
+    whole = evaluate(metric := DGIoUMetric(), samples)
+    assert [image.domain for image in metric.images] == ["citys"] * 3 + ["bdd"] * 2
+    sums = [sum(image.confusion for image in metric.images if image.domain == name)
+            for name in ("citys", "bdd")]
+    assert np.array_equal(metric.results_table.confusion, sums)
+    broken = DGIoUMetric()
+    broken.fail("citys", "x/b.png", "x/b.png: the image does not decode.")
+    assert evaluate(broken, samples) == whole
+    assert [image.error for image in broken.images if image.error] == [
+        "x/b.png: the image does not decode."]
+
+
+def test_nothing_but_failures_is_an_error_that_names_the_first():
+    metric = DGIoUMetric()
+    metric.fail("citys", "a.png", "a.png: the image does not decode.")
+    with pytest.raises(UserError, match="no image could be read, 1 failed.*a.png"):
+        evaluate(metric, [])
+
+
+def test_pictures_are_kept_of_the_best_and_worst_images_only(monkeypatch):
+    monkeypatch.setattr("rein.evaluation.domain_iou.example_strip", lambda path, *_: path.encode())
+    truth = np.zeros((10, 10), int)
+    samples = []
+    for wrong in (50, 10, 40, 0, 30, 20, 60):  # percent of the pixels
+        prediction = truth.copy()
+        prediction.flat[:wrong] = 1
+        samples.append(sample(prediction, truth, path=f"{wrong}.png"))
+    evaluate(metric := DGIoUMetric(examples=2), samples)
+    assert {image.path for image in metric.images if image.strip} == {
+        "0.png", "10.png", "50.png", "60.png"}
+    evaluate(metric := DGIoUMetric(), samples)
+    assert not any(image.strip for image in metric.images)
+
+
 def test_second_evaluation_starts_from_nothing():
     metric = DGIoUMetric()
     first = evaluate(metric, [*random_samples("citys", 2, 1)])
     evaluate(metric, [*random_samples("bdd", 2, 2)])
     assert evaluate(metric, [*random_samples("citys", 2, 1)]) == first
-
-
-def test_files_hold_full_precision_and_the_table(tmp_path):
-    metric = DGIoUMetric(protocol="rein", out_file=str(tmp_path / "new/results.json"))
-    samples = [*random_samples("citys", 1, 1, classes=18), *random_samples("acdc_night", 1, 2)]
-    metrics = evaluate(metric, samples)
-    written = json.loads((tmp_path / "new/results.json").read_text())
-    citys = written["domains"]["citys"]
-    assert written["protocol"] == "rein" and citys["name"] == "Cityscapes"
-    assert citys["IoU"]["road"] == metric.results_table.iou[0, 0]
-    assert citys["IoU"]["bicycle"] is None
-    assert round(written["mean"]["mIoU"], 2) == metrics["mean_mIoU"]
-    lines = (tmp_path / "new/results.md").read_text().splitlines()
-    assert lines[2] == "| class | Cityscapes | ACDC night | mean |"
-    assert f"| **mIoU** | **{metrics['citys_mIoU']:.2f}**" in "\n".join(lines)
-    assert sorted(p.name for p in (tmp_path / "new").iterdir()) == ["results.json", "results.md"]
 
 
 def test_predictions_are_written_as_train_ids_without_labels(tmp_path):
@@ -201,6 +241,7 @@ def _one_process(rank, world, out):
 
 
 def five_samples():
+    """As many as give the second process less than the first."""
     return [*random_samples("citys", 3, 1), *random_samples("bdd", 2, 2)]
 
 

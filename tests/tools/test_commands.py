@@ -12,10 +12,12 @@ from mmengine.config import Config
 from PIL import Image
 
 from rein import checkpoint as ckpt
+from rein.evaluation.results import load_run
 
 TOOLS = sorted(
     path.relative_to(ROOT).as_posix() for path in (ROOT / "tools").rglob("*.py"))
 MAIN_CONFIG = "configs/dinov2/rein_dinov2_mask2former_512x512_bs1x4.py"
+MERGED = "checkpoints/dinov2_segmentor.pth"
 
 
 @pytest.mark.parametrize("tool", TOOLS)
@@ -97,14 +99,21 @@ def means(done):
     return re.search(r"bdd_mIoU [\d.]+, mean_mIoU [\d.]+", done.stdout.splitlines()[-1]).group()
 
 
-def test_merged_file_and_adapter_with_either_backbone_test_alike(trained):
-    test, merged = ROOT / "tools/test.py", "checkpoints/dinov2_segmentor.pth"
-    first = run_tool(test, merged, merged, "--out", "out", "--show-dir", "shown", cwd=trained)
+@pytest.fixture(scope="module")
+def tested(trained):
+    """The test of the merged file; its results are in trained / "out"."""
+    return run_tool(ROOT / "tools/test.py", MERGED, MERGED, "--out", "out", "--show-dir", "shown",
+                    cwd=trained)
+
+
+def test_merged_file_and_adapter_with_either_backbone_test_alike(trained, tested):
+    test, first = ROOT / "tools/test.py", tested
     adapter = ["tiny.py", "work_dirs/tiny/iter_2.pth", "--out"]
     second = run_tool(test, *adapter, "out2", cwd=trained)
     third = run_tool(
         test, *adapter, "out3", "--backbone", "checkpoints/tiny_pretrain.pth", cwd=trained)
     assert means(first) == means(second) == means(third)
+    assert len({load_run(trained / out).record.digest for out in ("out", "out2", "out3")}) == 1
     for name in ("0", "1", "2"):
         maps = [np.array(Image.open(trained / out / f"predictions/bdd/{name}.png"))
                 for out in ("out", "out2", "out3")]
@@ -179,11 +188,33 @@ def test_mistakes_get_one_line_and_leave_nothing(trained):
     assert sorted((trained / "checkpoints").iterdir()) == before
 
 
-def test_an_image_that_does_not_decode_is_named(trained, tmp_path):
+def test_a_corrupt_image_is_named_and_the_others_count_as_before(trained, tested, tmp_path):
     shutil.copytree(trained, tmp_path / "p")
     (tmp_path / "p/data/bdd100k/images/10k/val/1.jpg").write_bytes(b"no image")
-    merged = "checkpoints/dinov2_segmentor.pth"
-    found = error_line(run_tool(
-        ROOT / "tools/test.py", merged, merged, "--cfg-options",
-        "test_dataloader.num_workers=1", cwd=tmp_path / "p", check=False))
-    assert re.search("1.jpg: the image does not decode", found)
+    done = run_tool(
+        ROOT / "tools/test.py", MERGED, MERGED, "--out", "o", "--cfg-options",
+        "test_dataloader.num_workers=1", cwd=tmp_path / "p", check=False)
+    assert done.returncode == 3, done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert re.search("^error: 1 image could not be read.*1.jpg: the image does not decode", last)
+    content = json.loads((tmp_path / "p/o/results.json").read_text())
+    assert [one["image"] for one in content["images"]["failed"]] == ["1.jpg"]
+    before, after = (load_run(folder).confusion["bdd"] for folder in (
+        trained / "out", tmp_path / "p/o"))
+    assert list(before) == ["0.jpg", "1.jpg", "2.jpg"] and list(after) == ["0.jpg", "2.jpg"]
+    assert all((after[name] == before[name]).all() for name in after)
+
+
+def test_both_protocols_come_from_one_run(trained):
+    rules = [f"protocols={{}} protocols.{name}={{}} protocols.{name}.bdd={{}} "
+             f"protocols.{name}.bdd.scale=({width},80)" for name, width in
+             (("rein", 120), ("full", 90))]
+    options = list(dict.fromkeys(" ".join(rules).split()))
+    done = run_tool(ROOT / "tools/test.py", MERGED, MERGED, "--protocol", "rein", "full",
+                    "--out", "both", "--cfg-options", *options, cwd=trained)
+    assert "both/rein/results.html" in done.stdout and "both/full/results.html" in done.stdout
+    records = [load_run(trained / "both" / name).record for name in ("rein", "full")]
+    assert [record.sizes["bdd"] for record in records] == ["120x80", "90x80"]
+    assert records[0].digest == records[1].digest
+    assert records[0].config == "tiny" and records[0].seed == 42
+    assert (trained / "both/protocols.md").read_text().count("| tiny |") == 2

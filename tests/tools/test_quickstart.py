@@ -6,7 +6,7 @@ from conftest import ROOT, run_tool
 from PIL import Image
 
 
-def test_quickstart_runs_from_raw_data_to_table_and_sheet(tmp_path):
+def test_quickstart_runs_from_raw_data_to_table_sheet_and_page(tmp_path):
     done = run_tool(
         ROOT / "tools/quickstart.py", "--data", tmp_path / "toy", "--work-dir", tmp_path / "work",
         "--iters", "2", "--streets", "gta=3", "cityscapes=1", "bdd=1", "mapillary=1",
@@ -19,6 +19,10 @@ def test_quickstart_runs_from_raw_data_to_table_and_sheet(tmp_path):
     assert (tmp_path / "work/toy_segmentor.pth").is_file()
     assert list((tmp_path / "work/train").glob("*/vis_data/events.out.tfevents*"))
     assert "majority-class guess" in done.stdout
+    assert f"{tmp_path / 'work'}/test/results.html" in done.stdout
+    page = (tmp_path / "work/test/results.html").read_text()
+    for part in ("Confusion", "Best and worst images", "What was run", "ACDC night"):
+        assert f">{part}</h" in page
 
 
 def test_makefile_sets_itself_up_and_runs_what_the_readme_says():

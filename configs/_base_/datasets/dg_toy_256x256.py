@@ -40,3 +40,22 @@ test_dataloader = val_dataloader
 val_evaluator = dict(
     **_base_.val_evaluator, dataset_keys=["citys", "bdd", "map", "acdc_night"], protocol="toy")
 test_evaluator = val_evaluator
+# as the real ones: `rein` halves Cityscapes and Mapillary, `full` does not; toy frames are small
+protocols = dict(
+    rein=dict(
+        citys=dict(scale=(256, 128)),
+        bdd=dict(scale=(448, 252)),
+        map=dict(
+            scale=(256, 128),
+            data_prefix=dict(img_path="half/val_img", seg_map_path="half/val_label")),
+    ),
+    full=dict(
+        citys=dict(scale=(512, 256)),
+        bdd=dict(scale=(448, 252)),
+        map=dict(
+            scale=(512, 256),
+            data_prefix=dict(
+                img_path="validation/images", seg_map_path="cityscapes_trainIdLabel/val/label")),
+        acdc_night=dict(scale=(480, 270)),
+    ),
+)

@@ -1,0 +1,220 @@
+"""How a test prepares its images: protocols, slide or whole, scales and flips, servers' test sets.
+
+Pure functions on configs. Sources: the `rein` protocol is that of arXiv:2312.04265, the `full`
+one that of tqdm (arXiv:2407.09033), SoMA (arXiv:2412.04077) and MFuser (arXiv:2504.03193).
+"""
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+from mmengine.config import Config
+
+from rein.datasets.urban import domain_of_root
+from rein.errors import UserError
+
+TTA_RATIOS = (0.75, 1.0, 1.25)
+"""Scales of test-time augmentation, relative to the size the config tests at."""
+
+_ACDC = ("acdc", "acdc_night", "acdc_fog", "acdc_rain", "acdc_snow")
+
+PROTOCOLS: dict[str, dict[str, dict[str, Any]]] = {
+    "rein": {
+        "citys": dict(scale=(1024, 512)),
+        "bdd": dict(scale=(1280, 720)),
+        "map": dict(
+            scale=(1024, 512),
+            data_prefix=dict(img_path="half/val_img", seg_map_path="half/val_label")),
+    },
+    "full": {
+        "citys": dict(scale=(2048, 1024)),
+        "bdd": dict(scale=(1280, 720)),
+        "map": dict(
+            scale=(2048, 1024),
+            data_prefix=dict(img_path="validation/images",
+                             seg_map_path="cityscapes_trainIdLabel/val/label")),
+        **{domain: dict(scale=(1920, 1080)) for domain in _ACDC},
+    },
+}
+"""Protocol -> domain -> (width, height) to fit images into, and folders other than the config's.
+
+A domain that a protocol does not name is tested as the config has it. A config's own `protocols`,
+of the same form, goes before this table. Labels always keep their own size.
+"""
+
+SUBMISSIONS = {
+    "acdc": {f"acdc_{name}": f"rgb_anon/{name}/test" for name in ("night", "fog", "rain", "snow")},
+    "cityscapes": {"citys": "leftImg8bit/test"},
+}
+"""Server -> domain -> folder of the images it wants predictions of."""
+
+
+def test_datasets(cfg: Config) -> list:
+    """Return the configs of the test datasets, without wrappers; changing them changes `cfg`."""
+    return list(_leaves(cfg.test_dataloader.dataset))
+
+
+test_datasets.__test__ = False  # not a test of pytest's
+
+
+def _leaves(dataset) -> Iterator:
+    if "datasets" in dataset:
+        for part in dataset.datasets:
+            yield from _leaves(part)
+    elif "dataset" in dataset:
+        yield from _leaves(dataset.dataset)
+    else:
+        yield dataset
+
+
+def domain_of(dataset) -> str:
+    """Tell the domain of a dataset's config: what it declares, else what its data_root names."""
+    return dataset.get("domain") or domain_of_root(dataset.get("data_root"))
+
+
+def apply_protocol(cfg: Config, name: str) -> Config:
+    """Return a config that tests by a protocol: sizes, folders, sliding crops.
+
+    Args:
+        cfg: Any config with test datasets; it is not changed.
+        name: A key of `PROTOCOLS` or of the config's own `protocols`.
+
+    Raises:
+        UserError: There is no such protocol, or it names none of the test datasets.
+    """
+    own = cfg.get("protocols") or {}
+    if name not in {*PROTOCOLS, *own}:
+        raise UserError(f"no such protocol: {name}. There are {', '.join({**PROTOCOLS, **own})}.")
+    table = {**PROTOCOLS.get(name, {}), **own.get(name, {})}
+    cfg = copy.deepcopy(cfg)
+    domains = []
+    for dataset in test_datasets(cfg):
+        domains.append(domain_of(dataset))
+        rule = table.get(domains[-1])
+        if rule is None:
+            continue
+        dataset.pipeline = _resized_to(dataset.pipeline, tuple(rule["scale"]))
+        if "data_prefix" in rule:
+            dataset.data_prefix = dict(rule["data_prefix"])
+    if not {*domains} & {*table}:
+        raise UserError(f"protocol {name} is for {', '.join(table)}, but the config's test "
+                        f"datasets are {', '.join(domains)}. Leave --protocol out.")
+    evaluator = dg_evaluator(cfg)
+    if evaluator is not None:
+        evaluator["protocol"] = name
+    return cfg
+
+
+def _resized_to(pipeline: list[dict], scale: tuple[int, int]) -> list[dict]:
+    """Replace the resizing, before the labels are loaded, which thus keep their size."""
+    steps = [step for step in pipeline if step["type"] != "Resize"]
+    kinds = [step["type"].rpartition(".")[2] for step in steps]
+    if not kinds or not kinds[0].startswith("LoadImage"):
+        raise UserError(f"--protocol needs test pipelines that begin by loading an image; this "
+                        f"one is {[step['type'] for step in pipeline]}.")
+    return [steps[0], dict(type="Resize", scale=scale, keep_ratio=True), *steps[1:]]
+
+
+def set_mode(cfg: Config, mode: str) -> None:
+    """Set sliding or whole-image inference; a model without crop gets its training's, in place.
+
+    Args:
+        cfg: The config.
+        mode: "slide" or "whole".
+    """
+    test_cfg = cfg.model.setdefault("test_cfg", dict())
+    test_cfg["mode"] = mode
+    if mode == "slide" and not test_cfg.get("crop_size"):
+        size = cfg.model.get("data_preprocessor", {}).get("size")
+        if not size:
+            raise UserError("--mode slide: the config's model has neither test_cfg.crop_size nor "
+                            "data_preprocessor.size. Set the first with --cfg-options.")
+        test_cfg["crop_size"] = tuple(size)
+        test_cfg["stride"] = tuple(round(2 * side / 3) for side in size)
+
+
+def dg_evaluator(cfg: Config) -> dict | None:
+    """Return the config of the evaluator that counts by domain, alone or in a list; or None."""
+    evaluators = cfg.test_evaluator
+    for evaluator in evaluators if isinstance(evaluators, list | tuple) else [evaluators]:
+        if evaluator["type"] == "DGIoUMetric":
+            return evaluator
+    return None
+
+
+def sizes(cfg: Config) -> dict[str, str]:
+    """Tell for each test domain the size that images are scaled to fit into, "WIDTHxHEIGHT"."""
+    found = {}
+    for dataset in test_datasets(cfg):
+        resize = next((step for step in dataset.pipeline if step["type"] == "Resize"), {})
+        if resize.get("scale"):
+            text = "x".join(map(str, resize["scale"]))
+        else:
+            text = f"{resize['scale_factor']} x own" if "scale_factor" in resize else "own"
+        found[domain_of(dataset)] = text
+    return found
+
+
+def inference_text(cfg: Config, tta: bool = False) -> str:
+    """Say how the model goes over an image, e.g. "slide, crop 512x512, stride 341x341"."""
+    test_cfg = cfg.model.get("test_cfg", {})
+    text = test_cfg.get("mode", "whole")
+    if text == "slide":
+        # crops are (height, width), but people write width first
+        crop, stride = (
+            "x".join(map(str, reversed(test_cfg[key]))) for key in ("crop_size", "stride"))
+        text = f"slide, crop {crop}, stride {stride}"
+    ratios = ", ".join(map(str, TTA_RATIOS))
+    return f"{text}; mean over scales {ratios} and flips" if tta else text
+
+
+def for_submission(cfg: Config, server: str) -> Config:
+    """Return a config that predicts a server's test images, without labels.
+
+    Args:
+        cfg: A config whose test datasets include the server's domains; it is not changed.
+        server: A key of `SUBMISSIONS`.
+
+    Raises:
+        UserError: None of the config's test datasets is the server's.
+    """
+    cfg = copy.deepcopy(cfg)
+    folders = SUBMISSIONS[server]
+    kept = [dataset for dataset in test_datasets(cfg) if domain_of(dataset) in folders]
+    if not kept:
+        found = ", ".join(map(domain_of, test_datasets(cfg)))
+        raise UserError(f"--submission {server} needs a config that tests on {', '.join(folders)}; "
+                        f"this one tests on {found}.")
+    for dataset in kept:
+        dataset.data_prefix = dict(img_path=folders[domain_of(dataset)])
+        dataset.pipeline = [
+            step for step in dataset.pipeline if step["type"] != "LoadAnnotations"]
+    cfg.test_dataloader.dataset = dict(type="ConcatDataset", datasets=kept)
+    cfg.test_evaluator = dict(type="DGIoUMetric", format_only=True)
+    return cfg
+
+
+def use_tta(cfg: Config) -> None:
+    """Change a config to test-time augmentation: the mean over scales and horizontal flips."""
+    cfg.tta_model = dict(cfg.get("tta_model") or dict(type="SegTTAModel"))
+    cfg.model = dict(cfg.tta_model, module=cfg.model)
+    for dataset in test_datasets(cfg):
+        dataset.pipeline = _tta_pipeline(dataset.pipeline)
+
+
+def _tta_pipeline(pipeline: list[dict]) -> list[dict]:
+    """Turn load, resize, annotate, pack into load and the others once per scale and flip."""
+    kinds = [step["type"] for step in pipeline]
+    if kinds[0] != "LoadImageFromFile" or "Resize" not in kinds:
+        raise UserError(f"--tta needs a test pipeline that loads and resizes; this one is {kinds}.")
+    resizes = []
+    for ratio in TTA_RATIOS:
+        step = copy.deepcopy(pipeline[kinds.index("Resize")])
+        if "scale" in step:
+            step["scale"] = tuple(round(side * ratio) for side in step["scale"])
+        else:
+            step["scale_factor"] = step["scale_factor"] * ratio
+        resizes.append(step)
+    flips = [dict(type="RandomFlip", prob=float(p), direction="horizontal") for p in (0, 1)]
+    rest = [[step] for step in pipeline[1:] if step["type"] != "Resize"]
+    return [pipeline[0], dict(type="TestTimeAug", transforms=[resizes, flips, *rest])]

@@ -1,0 +1,268 @@
+"""Runs side by side: mean and deviation over seeds, differences with a paired bootstrap.
+
+Sources: Efron and Tibshirani, An Introduction to the Bootstrap (1993): percentile intervals;
+images are drawn with replacement within each domain, the same ones for both sides.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from rein.datasets.urban import domain_title
+from rein.errors import UserError
+from rein.evaluation.report import markdown_rows, percent
+from rein.evaluation.results import RESULTS_FILE, RunRecord, SavedRun, load_run
+
+MEAN = "mean"
+_CHUNK = 500  # draws at once, to bound memory
+
+
+class Difference(NamedTuple):
+    """How much higher one group's mIoU is than another's, in points of percent.
+
+    Attributes:
+        value: On all images; the mean over each group's runs.
+        low: Lower end of the interval that holds 95 % of the draws.
+        high: Its upper end.
+        p: Twice the share of draws on the other side of zero (or on it), at least 1 / draws.
+    """
+
+    value: float
+    low: float
+    high: float
+    p: float
+
+
+class Group(NamedTuple):
+    """Runs that differ by their training's seed alone."""
+
+    name: str
+    runs: tuple[SavedRun, ...]
+
+
+def find_runs(folders: Sequence[str | Path]) -> list[SavedRun]:
+    """Load the runs in folders: each itself, or those in the folders right below.
+
+    Raises:
+        UserError: A folder holds no run.
+    """
+    runs = []
+    for folder in map(Path, folders):
+        inside = sorted(path.parent for path in folder.glob(f"*/{RESULTS_FILE}"))
+        if inside and not (folder / RESULTS_FILE).exists():
+            runs += map(load_run, inside)
+        else:
+            runs.append(load_run(folder))
+    return runs
+
+
+def group_runs(runs: Sequence[SavedRun]) -> list[Group]:
+    """Put runs of one config, tested the same way, together, in order of appearance.
+
+    Where two of them have the same seed, such as two checkpoints of one training, each of these
+    runs is a group of its own.
+    """
+    together: dict[tuple, list[SavedRun]] = {}
+    for run in runs:
+        key = (run.record.config, run.record.protocol, run.record.inference,
+               *run.record.sizes.items())
+        together.setdefault(key, []).append(run)
+    groups = []
+    for members in together.values():
+        name = _group_name(members[0].record, [runs[0].record for runs in together.values()])
+        seeds = [run.record.seed for run in members if run.record.seed is not None]
+        if len(set(seeds)) == len(seeds):
+            groups.append(Group(name, tuple(members)))
+        else:
+            groups += [Group(f"{name} ({run.folder})", (run,)) for run in members]
+    return groups
+
+
+def _group_name(record: RunRecord, others: Sequence[RunRecord]) -> str:
+    """Name a group by its config and, where that leaves doubt, by how it was tested."""
+    name = record.config
+    same = [other for other in others if other.config == name]
+    for part in ("protocol", "inference"):
+        if len({getattr(other, part) for other in same}) > 1:
+            name += f", {getattr(record, part) or 'own protocol'}"
+    return name
+
+
+def areas(confusion: np.ndarray) -> np.ndarray:
+    """Reduce confusion (..., C, C) to what IoU needs: correct and union pixels (..., 2, C)."""
+    correct = np.diagonal(confusion, axis1=-2, axis2=-1)
+    return np.stack([correct, confusion.sum(-1) + confusion.sum(-2) - correct], axis=-2)
+
+
+def miou(summed: np.ndarray) -> np.ndarray:
+    """Mean IoU (...) in percent of summed areas (..., 2, C), over the classes that occur."""
+    correct, union = summed[..., 0, :], summed[..., 1, :]
+    occurs = union > 0
+    ratios = np.divide(correct, union, out=np.zeros(correct.shape), where=occurs)
+    return 100 * ratios.sum(-1) / np.maximum(occurs.sum(-1), 1)
+
+
+def common_images(runs: Sequence[SavedRun]) -> dict[str, list[str]]:
+    """List the images that every run has, by domain, for the domains that all have.
+
+    Raises:
+        UserError: There are none.
+    """
+    images = {}
+    for domain in runs[0].confusion:
+        if all(domain in run.confusion for run in runs):
+            shared = set.intersection(*(set(run.confusion[domain]) for run in runs))
+            if shared:
+                images[domain] = sorted(shared)
+    if not images:
+        raise UserError(
+            f"{', '.join(str(run.folder) for run in runs)}: no image in common. Compare tests of "
+            "the same datasets.")
+    return images
+
+
+def paired_bootstrap(
+    group: Group, baseline: Group, draws: int = 10_000, seed: int = 0,
+) -> dict[str, Difference]:
+    """Compare two groups of runs on the images that all of them have.
+
+    Args:
+        group: One side.
+        baseline: The other; its value is subtracted.
+        draws: How often the images are drawn.
+        seed: Of the drawing.
+
+    Returns:
+        Domain -> difference, and `MEAN` -> that of the mean over the baseline's target domains.
+    """
+    images = common_images([*group.runs, *baseline.runs])
+    generator = np.random.default_rng(seed)
+    drawn, whole = {}, {}
+    for domain, names in images.items():
+        sides = [np.stack([areas(np.stack([run.confusion[domain][name] for name in names]))
+                           for run in side.runs]).astype(float) for side in (group, baseline)]
+        whole[domain] = np.subtract(*(miou(side.sum(1)).mean() for side in sides))
+        drawn[domain] = np.concatenate([
+            np.subtract(*(_drawn_miou(counts, side) for side in sides))
+            for counts in _draw(generator, len(names), draws)])
+    used = [domain for domain in baseline.runs[0].mean_domains if domain in images]
+    if used:
+        whole[MEAN] = np.mean([whole[domain] for domain in used])
+        drawn[MEAN] = np.mean([drawn[domain] for domain in used], axis=0)
+    return {domain: _difference(whole[domain], drawn[domain]) for domain in whole}
+
+
+def _draw(generator: np.random.Generator, images: int, draws: int) -> Iterator[np.ndarray]:
+    """Draw images with replacement: how often each occurs, (<= _CHUNK, images)."""
+    for start in range(0, draws, _CHUNK):
+        number = min(_CHUNK, draws - start)
+        yield generator.multinomial(images, np.full(images, 1 / images), size=number).astype(float)
+
+
+def _drawn_miou(counts: np.ndarray, side: np.ndarray) -> np.ndarray:
+    """Mean over runs of the mIoU (draws,) of drawn images; `side` is (runs, images, 2, C)."""
+    return np.mean([miou(np.tensordot(counts, run, axes=1)) for run in side], axis=0)
+
+
+def _difference(value: float, drawn: np.ndarray) -> Difference:
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    beyond = min(np.mean(drawn <= 0), np.mean(drawn >= 0))
+    return Difference(float(value), float(low), float(high),
+                      float(min(max(2 * beyond, 1 / len(drawn)), 1)))
+
+
+def _run_miou(run: SavedRun) -> dict[str, float]:
+    values = {domain: float(miou(areas(sum(images.values()))))
+              for domain, images in run.confusion.items() if images}
+    values[MEAN] = float(np.mean([values[name] for name in run.mean_domains]))
+    return values
+
+
+def _spread(values: Sequence[float]) -> str:
+    """Mean and, of two or more, the sample's standard deviation."""
+    if len(values) < 2:
+        return percent(values[0])
+    return f"{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}"
+
+
+def compare(folders: Sequence[str | Path], draws: int = 10_000, seed: int = 0) -> str:
+    """Compare runs; the first run's group is what the others are measured against.
+
+    Args:
+        folders: Of runs, or of folders with runs right below.
+        draws: How often images are drawn for the bootstrap.
+        seed: Of the drawing.
+
+    Returns:
+        Markdown: each run, each group, each group against the first.
+
+    Raises:
+        UserError: A folder holds no run, or runs have no image in common.
+    """
+    groups = group_runs(find_runs(folders))
+    runs = [run for group in groups for run in group.runs]
+    domains = list(dict.fromkeys(domain for run in runs for domain in run.confusion))
+    titles = [*map(domain_title, domains), MEAN]
+    found = {id(run): _run_miou(run) for run in runs}
+    parts = ["# Runs", _runs_table(runs, found, domains, titles)]
+    if any(len(group.runs) > 1 for group in groups):
+        parts += ["# Mean and standard deviation over seeds",
+                  _groups_table(groups, found, domains, titles)]
+    if len(groups) > 1:
+        parts += [f"# Against {groups[0].name}",
+                  _differences_table(groups, domains, titles, draws, seed)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _runs_table(
+    runs: Sequence[SavedRun], found: dict[int, dict[str, float]], domains: Sequence[str],
+    titles: Sequence[str],
+) -> str:
+    header = ["run", "config", "protocol", "checkpoint", "seed", *titles]
+    rows = []
+    for run in runs:
+        record = run.record
+        values = [found[id(run)].get(name, np.nan) for name in (*domains, MEAN)]
+        rows.append([
+            str(run.folder), record.config, record.protocol or "own", f"`{record.digest[:12]}`",
+            "?" if record.seed is None else str(record.seed), *map(percent, values)])
+    return "mIoU in percent\n\n" + markdown_rows(header, rows, words=4)
+
+
+def _groups_table(
+    groups: Sequence[Group], found: dict[int, dict[str, float]], domains: Sequence[str],
+    titles: Sequence[str],
+) -> str:
+    rows = []
+    for group in groups:
+        cells = []
+        for name in (*domains, MEAN):
+            values = [found[id(run)][name] for run in group.runs if name in found[id(run)]]
+            cells.append(_spread(values) if values else "-")
+        rows.append([group.name, str(len(group.runs)), *cells])
+    return markdown_rows(["config", "runs", *titles], rows)
+
+
+def _differences_table(
+    groups: Sequence[Group], domains: Sequence[str], titles: Sequence[str], draws: int, seed: int,
+) -> str:
+    baseline, *others = groups
+    rows = []
+    for group in others:
+        found = paired_bootstrap(group, baseline, draws, seed)
+        cells = [_cell(found[name], draws) if name in found else "-" for name in (*domains, MEAN)]
+        rows.append([group.name, *cells])
+    shared = common_images([run for group in groups for run in group.runs])
+    number = ", ".join(f"{len(names)} of {domain_title(name)}" for name, names in shared.items())
+    note = (f"Difference in mIoU, its 95 % interval, and p (two-sided): paired bootstrap over "
+            f"images, {draws} draws, seed {seed}; images in common: {number}. It measures the "
+            "choice of images, not of training seeds.")
+    return f"{note}\n\n{markdown_rows(['config', *titles], rows)}"
+
+
+def _cell(one: Difference, draws: int) -> str:
+    p = f"< {2 / draws:.2g}" if one.p <= 1 / draws else f"{one.p:.2g}"
+    sign = f"= {p}" if not p.startswith("<") else p
+    return f"{one.value:+.2f} [{one.low:+.2f}, {one.high:+.2f}], p {sign}"

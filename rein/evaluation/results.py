@@ -1,0 +1,285 @@
+"""What one evaluation found: confusion per domain and per image, and what it was found with.
+
+Sources: IoU as in PASCAL VOC and Cityscapes, intersection over union of all pixels of a domain.
+"""
+
+import json
+import os
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from rein.datasets.urban import domain_title
+from rein.errors import UserError
+
+RESULTS_FILE = "results.json"
+IMAGES_FILE = "results.npz"
+
+
+@dataclass(frozen=True)  # mmengine turns named tuples into plain ones
+class ImageResult:
+    """One image of a test.
+
+    Args:
+        domain: Its domain, such as "citys".
+        path: Its file.
+        confusion: int64 (C, C), pixels of [true class, predicted class]; None if it failed.
+        error: Why it failed; "" if it did not.
+        strip: JPEG of image, prediction and errors, where it was among the best or worst; else
+            empty.
+    """
+
+    domain: str
+    path: str
+    confusion: np.ndarray | None = None
+    error: str = ""
+    strip: bytes = b""
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What a result was found with; stands in every report.
+
+    Args:
+        checkpoint: The file that was tested.
+        digest: `rein.checkpoint.digest` of all weights of the model.
+        config: The config's name.
+        protocol: How the images were prepared, such as "rein"; "" for the config's own way.
+        sizes: Domain -> the size images are scaled to fit into, "WIDTHxHEIGHT".
+        inference: "slide, crop 512x512, stride 341x341" or "whole", and what else was done.
+        seed: The seed of its training; None where unknown.
+        versions: Library -> version.
+        device: Where it ran.
+        date: When it ran, ISO 8601.
+    """
+
+    checkpoint: str
+    digest: str
+    config: str
+    protocol: str = ""
+    sizes: dict[str, str] = field(default_factory=dict)
+    inference: str = ""
+    seed: int | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+    device: str = ""
+    date: str = ""
+
+    def facts(self) -> list[tuple[str, str]]:
+        """List (name, value) of everything, for people."""
+        sizes = ", ".join(f"{domain_title(key)} {size}" for key, size in self.sizes.items())
+        return [
+            ("checkpoint", f"{self.checkpoint} (digest {self.digest[:12]})"),
+            ("config", self.config),
+            ("protocol", self.protocol or "the config's own"),
+            ("resolution", sizes),
+            ("inference", self.inference),
+            ("training seed", "unknown" if self.seed is None else str(self.seed)),
+            ("versions", ", ".join(f"{key} {value}" for key, value in self.versions.items())),
+            ("device", self.device),
+            ("date", self.date),
+        ]
+
+
+@dataclass(frozen=True)
+class DomainResults:
+    """Confusion of truth and prediction in each domain; every measure follows from it, in percent.
+
+    Args:
+        domains: D names, such as "citys".
+        classes: C names.
+        confusion: int64 (D, C, C), pixels of [domain, true class, predicted class].
+        mean_domains: The domains whose mIoU the mean is taken of.
+        protocol: How the images were prepared, such as "rein"; "" where unknown.
+    """
+
+    domains: tuple[str, ...]
+    classes: tuple[str, ...]
+    confusion: np.ndarray
+    mean_domains: tuple[str, ...]
+    protocol: str = ""
+
+    def _percent_of(self, whole: np.ndarray) -> np.ndarray:
+        correct = np.diagonal(self.confusion, axis1=1, axis2=2)
+        with np.errstate(divide="ignore", invalid="ignore"):  # an absent class is NaN
+            return 100.0 * correct / whole
+
+    @property
+    def iou(self) -> np.ndarray:
+        """IoU (D, C); NaN where a class is neither in the truth nor predicted."""
+        truth, predicted = self.confusion.sum(2), self.confusion.sum(1)
+        correct = np.diagonal(self.confusion, axis1=1, axis2=2)
+        return self._percent_of(truth + predicted - correct)
+
+    @property
+    def acc(self) -> np.ndarray:
+        """Share of a class's pixels found (D, C); NaN where the class is not in the truth."""
+        return self._percent_of(self.confusion.sum(2))
+
+    @property
+    def miou(self) -> np.ndarray:
+        """Mean IoU (D,) over the classes that occur."""
+        return _nanmean(self.iou)
+
+    @property
+    def macc(self) -> np.ndarray:
+        """Mean accuracy (D,) over the classes that occur."""
+        return _nanmean(self.acc)
+
+    @property
+    def aacc(self) -> np.ndarray:
+        """Share of all pixels that are right (D,)."""
+        with np.errstate(invalid="ignore"):
+            correct = np.trace(self.confusion, axis1=1, axis2=2)
+            return 100.0 * correct / self.confusion.sum((1, 2))
+
+    @property
+    def majority_miou(self) -> np.ndarray:
+        """Mean IoU (D,) of a guess that calls every pixel the domain's most frequent class."""
+        truth = self.confusion.sum(2)
+        with np.errstate(invalid="ignore"):
+            return 100.0 * truth.max(1) / truth.sum(1) / (truth > 0).sum(1)
+
+    def mean(self, values: np.ndarray) -> np.ndarray:
+        """Mean (...) of values (D, ...) over `mean_domains`, without NaN."""
+        return _nanmean(values[[self.domains.index(name) for name in self.mean_domains]].T)
+
+
+def _nanmean(values: np.ndarray) -> np.ndarray:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # nothing to average is NaN
+        return np.nanmean(values, axis=-1)
+
+
+def image_miou(confusion: np.ndarray) -> float:
+    """Mean IoU of one image in percent, over the classes in its truth; NaN if all is ignored."""
+    truth, correct = confusion.sum(1), np.diagonal(confusion)
+    there = truth > 0
+    union = (truth + confusion.sum(0) - correct)[there]
+    return float(100.0 * np.mean(correct[there] / union)) if there.any() else float("nan")
+
+
+def image_names(images: Sequence[ImageResult]) -> list[str]:
+    """Name images by their path below what all of their domain have in common.
+
+    Two runs give an image the same name wherever the data lies, if they tested the same images.
+    """
+    folders: dict[str, str] = {}
+    for image in images:
+        parent = str(Path(image.path).parent)
+        folders[image.domain] = os.path.commonpath([folders.get(image.domain, parent), parent])
+    return [Path(os.path.relpath(image.path, folders[image.domain])).as_posix()
+            for image in images]
+
+
+def _named(names: Sequence[str], values: np.ndarray) -> dict[str, float | None]:
+    # JSON knows no NaN
+    return {n: None if np.isnan(v) else float(v) for n, v in zip(names, values, strict=True)}
+
+
+def _measures(results: DomainResults) -> dict:
+    domains = {}
+    for i, domain in enumerate(results.domains):
+        domains[domain] = {
+            "name": domain_title(domain),
+            **_named(("mIoU", "mAcc", "aAcc"), (results.miou[i], results.macc[i], results.aacc[i])),
+            **_named(("majority_mIoU",), (results.majority_miou[i],)),
+            "IoU": _named(results.classes, results.iou[i]),
+            "Acc": _named(results.classes, results.acc[i]),
+        }
+    mean = {
+        **_named(("mIoU", "majority_mIoU"), (
+            results.mean(results.miou), results.mean(results.majority_miou))),
+        "IoU": _named(results.classes, results.mean(results.iou)),
+    }
+    return {"domains": domains, "mean_domains": list(results.mean_domains), "mean": mean}
+
+
+def save_results(
+    folder: str | Path, results: DomainResults, images: Sequence[ImageResult] = (),
+    record: RunRecord | None = None,
+) -> None:
+    """Write results.json, and results.npz with the confusion of every image.
+
+    The JSON holds every measure at full precision, in percent, null where a class does not
+    occur. The NPZ holds `domains` (N,), `images` (N,) and `confusion` int64 (N, C, C).
+
+    Args:
+        folder: Made where missing.
+        results: The domains' results.
+        images: The images', failed ones included.
+        record: What they were found with.
+    """
+    folder = Path(folder)
+    names = image_names(images)
+    named = list(zip(names, images, strict=True))
+    failed = [dict(domain=image.domain, image=name, error=image.error)
+              for name, image in named if image.error]
+    content = {
+        "run": record and asdict(record),
+        "protocol": results.protocol,
+        **_measures(results),
+        "images": {"counted": len(images) - len(failed), "failed": failed},
+    }
+    write_text(folder / RESULTS_FILE, json.dumps(content, indent=2) + "\n")
+    counted = [(name, image) for name, image in named if not image.error]
+    if counted:
+        part = folder / f".{IMAGES_FILE}.part.npz"
+        np.savez_compressed(
+            part,
+            domains=np.array([image.domain for _, image in counted]),
+            images=np.array([name for name, _ in counted]),
+            confusion=np.stack([image.confusion for _, image in counted]).astype(np.int64))
+        os.replace(part, folder / IMAGES_FILE)
+
+
+class SavedRun(NamedTuple):
+    """A run as `save_results` left it.
+
+    Attributes:
+        folder: Where it lies.
+        record: What it was found with.
+        mean_domains: The domains in the mean.
+        confusion: Domain -> image name -> int64 (C, C).
+    """
+
+    folder: Path
+    record: RunRecord
+    mean_domains: tuple[str, ...]
+    confusion: dict[str, dict[str, np.ndarray]]
+
+
+def load_run(folder: str | Path) -> SavedRun:
+    """Read a run.
+
+    Raises:
+        UserError: The folder holds no results of a test, or not those of every image.
+    """
+    folder = Path(folder)
+    try:
+        content = json.loads((folder / RESULTS_FILE).read_text(encoding="utf-8"))
+        record = RunRecord(**content["run"])
+        with np.load(folder / IMAGES_FILE) as file:
+            domains, names, counts = file["domains"], file["images"], file["confusion"]
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{error.filename}: no such file. A run is a folder that tools/test.py wrote its "
+            f"{RESULTS_FILE} and {IMAGES_FILE} to.") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{folder}: not the results of a test ({error}). Test again.") from None
+    confusion: dict[str, dict[str, np.ndarray]] = {name: {} for name in content["domains"]}
+    for domain, name, matrix in zip(domains.tolist(), names.tolist(), counts, strict=True):
+        if domain in confusion:
+            confusion[domain][name] = matrix
+    return SavedRun(folder, record, tuple(content["mean_domains"]), confusion)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file; its folder is made where missing, nothing half-written keeps the name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)

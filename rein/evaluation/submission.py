@@ -1,0 +1,195 @@
+"""Predictions in the form that evaluation servers take, and a check of their rules.
+
+Sources: cityscapesScripts, evaluation/evalPixelLevelSemanticLabeling.py (regular ids, not
+trainIds; <city>_123456_123456*.png, one for each image; the test images' number and size are those
+of the dataset's page). ACDC: 2000 test images of 1920x1080 (https://acdc.vision.ee.ethz.ch);
+trainIds in a folder labelTrainIds under the images' names, as HRDA's instructions
+(github.com/lhoyer/HRDA) write them.
+"""
+
+import io
+import os
+import re
+import zipfile
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from rein.datasets.converters.label_images import encode_label_image, map_labels
+from rein.datasets.label_maps import CITYSCAPES_LABELS, CLASSES, IGNORE_INDEX, lookup_table
+from rein.errors import UserError
+
+_TRAIN_ID_TO_ID = {
+    label.train_id: label.id for label in CITYSCAPES_LABELS if label.train_id != IGNORE_INDEX}
+_MAX_SHOWN = 5
+
+
+class Server(NamedTuple):
+    """What a server wants.
+
+    Attributes:
+        title: What people call it.
+        url: Where to submit.
+        folder: In the zip; "" for none.
+        pattern: Regular expression that a file's name matches whole.
+        images: Number of predictions.
+        size: Width and height of each.
+        values: What pixels may hold, as written by `tables`.
+        table: uint8 (256,), trainId -> value in the file.
+    """
+
+    title: str
+    url: str
+    folder: str
+    pattern: str
+    images: int
+    size: tuple[int, int]
+    values: frozenset[int]
+    table: np.ndarray
+
+
+SERVERS = {
+    "acdc": Server(
+        "ACDC", "https://acdc.vision.ee.ethz.ch/submit", "labelTrainIds",
+        r"\w+_frame_\d{6}_rgb_anon\.png", 2000, (1920, 1080),
+        frozenset(range(len(CLASSES))), np.arange(256, dtype=np.uint8)),
+    "cityscapes": Server(
+        "Cityscapes", "https://www.cityscapes-dataset.com/submit", "",
+        r"[a-z-]+_\d{6}_\d{6}\w*\.png", 1525, (2048, 1024),
+        frozenset(_TRAIN_ID_TO_ID.values()), lookup_table(_TRAIN_ID_TO_ID)),
+}
+
+
+def make_submission(predictions: Sequence[Path], server: str, out: str | Path) -> Path:
+    """Write a server's zip.
+
+    Args:
+        predictions: PNGs of trainIds under the images' names, at their size.
+        server: A key of `SERVERS`.
+        out: Zip to write; it is there when it is whole.
+
+    Returns:
+        `out`.
+
+    Raises:
+        UserError: There are no predictions, two have one name, or one is no image of trainIds.
+    """
+    rules, out = SERVERS[server], Path(out)
+    if not predictions:
+        raise UserError("no predictions to submit.")
+    (name, number), = Counter(path.name for path in predictions).most_common(1)
+    if number > 1:
+        raise UserError(f"{name}: {number} predictions of this name. Give those of one test only.")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_name(f".{out.name}.part")
+    try:
+        with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:  # PNGs are packed already
+            for path in sorted(predictions):
+                name = f"{rules.folder}/{path.name}" if rules.folder else path.name
+                labels = map_labels(_train_ids(path), rules.table)
+                archive.writestr(name, encode_label_image(labels))
+        os.replace(part, out)
+    finally:
+        part.unlink(missing_ok=True)
+    return out
+
+
+def _train_ids(path: Path) -> np.ndarray:
+    try:
+        with Image.open(path) as image:
+            train_ids = np.asarray(image)
+    except (OSError, SyntaxError) as error:
+        raise UserError(f"{path}: the prediction does not decode ({error}). Test again.") from None
+    if train_ids.ndim != 2 or train_ids.dtype != np.uint8 or train_ids.max() >= len(CLASSES):
+        raise UserError(f"{path}: expected one channel of trainIds 0-{len(CLASSES) - 1}, as "
+                        "tools/test.py writes them.")
+    return train_ids
+
+
+def check_submission(path: str | Path, server: str, images: Sequence[str] = ()) -> list[str]:
+    """Check a zip against a server's rules: names, number, size, kind of image, values.
+
+    Args:
+        path: The zip.
+        server: A key of `SERVERS`.
+        images: Names, without their suffix, of the images it should have predictions of; ()
+            leaves that open, and only the number is checked.
+
+    Returns:
+        What is wrong, a sentence each; empty if all is right.
+
+    Raises:
+        UserError: It is no zip.
+    """
+    rules, problems = SERVERS[server], {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if not name.endswith("/")]
+            for name in names:
+                for problem in _file_problems(name, archive, rules):
+                    problems.setdefault(problem, []).append(name)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file.") from None
+    except zipfile.BadZipFile:
+        raise UserError(f"{path}: not a zip file, or not whole.") from None
+    found = [_told(problem, where) for problem, where in problems.items()]
+    if len(names) != rules.images:
+        found.insert(0, f"{len(names)} predictions; {rules.title} has {rules.images} test images")
+    keys = [_image_key(name) for name in names]
+    twice = sorted(key for key, number in Counter(keys).items() if number > 1)
+    if twice:
+        found.append(_told("more than one prediction of an image", twice))
+    wanted = {_image_key(name) for name in images}
+    if wanted - {*keys}:
+        found.append(_told("no prediction of an image", sorted(wanted - {*keys})))
+    if wanted and {*keys} - wanted:
+        found.append(_told("prediction of no test image", sorted({*keys} - wanted)))
+    return found
+
+
+def submission_text(path: str | Path, server: str, problems: Sequence[str]) -> str:
+    """Tell in words what a check found, and where the zip goes."""
+    rules = SERVERS[server]
+    if problems:
+        listed = "\n".join(f"  - {problem}" for problem in problems)
+        return f"{path}: {rules.title}'s server would not take it:\n{listed}"
+    return f"{path}: fits the rules of {rules.title}'s server; submit it at {rules.url}"
+
+
+def _image_key(name: str) -> str:
+    """Tell which image a file is about: Cityscapes counts city, sequence and frame alone."""
+    stem = Path(name).stem
+    city = re.match(r"[a-z-]+_\d{6}_\d{6}", stem)
+    return city.group() if city else stem
+
+
+def _told(problem: str, where: Sequence[str]) -> str:
+    shown = ", ".join(where[:_MAX_SHOWN]) + (", ..." if len(where) > _MAX_SHOWN else "")
+    return f"{problem} ({len(where)}): {shown}"
+
+
+def _file_problems(name: str, archive: zipfile.ZipFile, rules: Server) -> list[str]:
+    folder, _, file = name.rpartition("/")
+    problems = []
+    if rules.folder and folder != rules.folder:
+        problems.append(f"not in the folder {rules.folder}")
+    if not re.fullmatch(rules.pattern, file):
+        problems.append(f"name is not of the form {rules.pattern}")
+    try:
+        with Image.open(io.BytesIO(archive.read(name))) as image:
+            if (image.format, image.mode) != ("PNG", "L"):
+                return [*problems, f"{image.format} of mode {image.mode}, not 8-bit gray PNG"]
+            if image.size != rules.size:
+                problems.append("size {}x{}, not {}x{}".format(*image.size, *rules.size))
+            there = np.flatnonzero(image.histogram())
+    except (OSError, SyntaxError, zipfile.BadZipFile):
+        return [*problems, "does not decode"]
+    wrong = sorted({*there.tolist()} - rules.values)
+    if wrong:
+        problems.append(f"values {', '.join(map(str, wrong[:_MAX_SHOWN]))} are none of "
+                        f"{min(rules.values)}-{max(rules.values)}'s classes")
+    return problems

@@ -1,0 +1,125 @@
+"""Comparison of runs: means and deviations by hand, a bootstrap that pairs and can be repeated."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from rein.errors import UserError
+from rein.evaluation.comparison import (
+    MEAN,
+    areas,
+    common_images,
+    compare,
+    find_runs,
+    group_runs,
+    miou,
+    paired_bootstrap,
+)
+from rein.evaluation.results import DomainResults, ImageResult, RunRecord, save_results
+
+RECORD = RunRecord("a.pth", "12" * 32, "base", "rein", {"citys": "1024x512"}, "whole", seed=1)
+
+
+def save(folder, skill, images=30, record=RECORD, leave_out=()):
+    """A run that gets `skill` of the pixels right, more or less, of images of varying hardness."""
+    hardness = np.random.default_rng(0).uniform(-0.2, 0.2, images)
+    results = []
+    for i in range(images):
+        right = np.clip(skill + hardness[i], 0, 1)
+        counts = np.array([[700, 300], [200, 800]]) * (1 - right) + np.eye(2) * 1000 * right
+        if i not in leave_out:
+            results.append(ImageResult("citys", f"x/{i}.png", counts.astype(np.int64)))
+    total = sum(image.confusion for image in results)
+    save_results(folder, DomainResults(("citys",), ("a", "b"), total[None], ("citys",), "rein"),
+                 results, record)
+    return str(folder)
+
+
+def one_run_groups(*folders):
+    return [group_runs(find_runs([folder]))[0] for folder in folders]
+
+
+def test_miou_of_sums_equals_the_reports():
+    rng = np.random.default_rng(1)
+    confusion = rng.integers(0, 50, (2, 4, 4))
+    confusion[0, 3], confusion[0, :, 3] = 0, 0  # a class that does not occur
+    expected = DomainResults(("a", "b"), tuple("wxyz"), confusion, ("a",)).miou
+    assert miou(areas(confusion)) == pytest.approx(expected)
+
+
+def test_seeds_of_one_config_are_grouped_with_mean_and_deviation(tmp_path):
+    folders = [save(tmp_path / f"s{seed}", skill, record=dataclasses.replace(RECORD, seed=seed))
+               for seed, skill in ((1, 0.5), (2, 0.6), (3, 0.7))]
+    folders.append(save(tmp_path / "new", 0.8, record=dataclasses.replace(RECORD, config="new")))
+    groups = group_runs(find_runs(folders))
+    assert [(group.name, len(group.runs)) for group in groups] == [("base", 3), ("new", 1)]
+    values = [float(miou(areas(sum(run.confusion["citys"].values())))) for run in groups[0].runs]
+    cell = f"{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}"
+    text = compare(folders, draws=200)
+    assert f"| base | 3 | {cell} | {cell} |" in text.splitlines()
+    assert "# Against base" in text and "| new | +" in text and "30 of Cityscapes" in text
+
+
+def test_protocols_are_never_mixed_and_twins_stay_apart(tmp_path):
+    save(tmp_path / "both/rein", 0.5)
+    save(tmp_path / "both/full", 0.5, record=dataclasses.replace(RECORD, protocol="full"))
+    later = save(tmp_path / "later", 0.6, record=dataclasses.replace(RECORD, digest="34" * 32))
+    names = [group.name for group in group_runs(find_runs([tmp_path / "both"]))]
+    assert names == ["base, full", "base, rein"]
+    names = [group.name for group in group_runs(find_runs([tmp_path / "both/rein", later]))]
+    assert names == [f"base ({tmp_path / 'both/rein'})", f"base ({later})"]
+
+
+def test_bootstrap_pairs_images_so_that_a_small_steady_gain_is_significant(tmp_path):
+    better, base = one_run_groups(save(tmp_path / "a", 0.52), save(tmp_path / "b", 0.50))
+    found = paired_bootstrap(better, base, draws=1000)["citys"]
+    assert 0 < found.low < found.value < found.high and found.p == 0.001
+    # the images' own spread is far larger than the gain: unpaired, it would drown
+    spread = np.std([float(miou(areas(counts)))
+                     for counts in base.runs[0].confusion["citys"].values()])
+    assert spread > 3 * found.value
+
+
+def test_a_run_does_not_differ_from_itself(tmp_path):
+    same, again = one_run_groups(save(tmp_path / "a", 0.5), save(tmp_path / "b", 0.5))
+    assert paired_bootstrap(same, again, draws=100)[MEAN] == (0, 0, 0, 1)
+
+
+def test_the_interval_is_about_that_of_normal_theory(tmp_path):
+    rng = np.random.default_rng(0)
+    images = []
+    for name in ("a", "b"):
+        right = rng.integers(300, 700, 400)
+        results = [ImageResult("citys", f"{i}.png", np.diag([n, 0]) + [[0, 1000 - n], [0, 0]])
+                   for i, n in enumerate(right)]
+        total = sum(image.confusion for image in results)
+        save_results(tmp_path / name, DomainResults(
+            ("citys",), ("a", "b"), total[None], ("citys",)), results, RECORD)
+        images.append(right / 10)
+    found = paired_bootstrap(*one_run_groups(tmp_path / "a", tmp_path / "b"), draws=4000)["citys"]
+    # class b is never in the truth and always predicted somewhere: mIoU is half of a's IoU
+    error = np.std(images[0] - images[1], ddof=1) / 2 / np.sqrt(400)
+    assert found.high - found.low == pytest.approx(2 * 1.96 * error, rel=0.1)
+
+
+def test_the_same_seed_draws_the_same(tmp_path):
+    sides = one_run_groups(save(tmp_path / "a", 0.52), save(tmp_path / "b", 0.50))
+    first, again, other = (paired_bootstrap(*sides, draws=700, seed=seed) for seed in (3, 3, 4))
+    assert first == again != other
+
+
+def test_only_images_that_both_have_are_compared(tmp_path):
+    a = save(tmp_path / "a", 0.6, leave_out=(3, 4))
+    b = save(tmp_path / "b", 0.5, record=dataclasses.replace(RECORD, config="other"))
+    assert len(common_images(find_runs([a, b]))["citys"]) == 28
+    assert "images in common: 28 of Cityscapes" in compare([a, b], draws=100)
+
+
+def test_what_cannot_be_compared_is_told(tmp_path):
+    a = save(tmp_path / "a", 0.6, leave_out=range(10))
+    b = save(tmp_path / "b", 0.6, images=5, record=dataclasses.replace(RECORD, config="other"))
+    with pytest.raises(UserError, match="no image in common"):
+        compare([a, b])
+    with pytest.raises(UserError, match="no such file"):
+        compare([tmp_path / "nothing"])

@@ -1,0 +1,56 @@
+"""Pack predictions for a server of hidden labels, or check a zip against its rules.
+
+    python tools/make_submission.py acdc work_dirs/NAME/acdc_predictions acdc.zip
+    python tools/make_submission.py cityscapes my.zip --images data/cityscapes/leftImg8bit/test
+
+`tools/test.py CONFIG CHECKPOINT --submission acdc` predicts, packs and checks in one go. The exit
+code is 1 if the server would not take the zip.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works without installation
+
+
+def parse_args() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("server", choices=["acdc", "cityscapes"])
+    parser.add_argument(
+        "source", type=Path, help="folder of trainId PNGs, searched to the bottom, or a zip")
+    parser.add_argument("out", type=Path, nargs="?", help="zip to write, for a folder")
+    parser.add_argument(
+        "--images", type=Path, metavar="DIR",
+        help="the server's test images, to check that each has its prediction")
+    args = parser.parse_args()
+    if args.source.is_dir() != (args.out is not None):
+        parser.error("a folder of predictions needs OUT, a zip has none")
+    return args
+
+
+def main(args: argparse.Namespace) -> int:
+    """Pack where needed, check, and print what was found."""
+    from rein.errors import UserError
+    from rein.evaluation.submission import check_submission, make_submission, submission_text
+
+    path = args.source
+    if args.out:
+        if args.out.exists():
+            raise UserError(f"{args.out}: exists. Remove it or give another name.")
+        path = make_submission(sorted(args.source.rglob("*.png")), args.server, args.out)
+    images = [image.stem for image in args.images.rglob("*.png")] if args.images else []
+    if args.images and not images:
+        raise UserError(f"{args.images}: no PNG images. Give the folder of the test images.")
+    problems = check_submission(path, args.server, images)
+    print(submission_text(path, args.server, problems))
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    arguments = parse_args()
+    from rein.errors import run_cli  # after parsing: importing rein takes seconds
+
+    run_cli(lambda: main(arguments))
