@@ -9,7 +9,7 @@ from mmengine.config import Config
 from PIL import Image
 
 from rein import checkpoint as ckpt
-from rein.engine.runner import ReinRunner
+from rein.engine.testing import test as run_test
 from rein.engine.training import train
 from rein.errors import UserError
 
@@ -66,12 +66,8 @@ def test_worked_example_trains_and_tests_on_its_own_classes(name, tmp_path):
     checkpoint = train(cfg, name, str(tmp_path / "work"))
     weights = ckpt.load_file(checkpoint)["state_dict"]
     assert weights["decode_head.cls_embed.weight"].shape[0] == num_classes + 1  # and no object
-    for key in ("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler"):
-        cfg.pop(key)
-    runner = ReinRunner.from_cfg(cfg)
-    runner.load_checkpoint(checkpoint)
-    metrics = runner.test()
-    assert 0 <= metrics[f"{name}_mIoU"] <= 100
+    tested = run_test(cfg, checkpoint, work_dir=str(tmp_path / "test"))
+    assert 0 <= tested[0].metrics[f"{name}_mIoU"] <= 100
 
 
 def test_head_follows_the_class_list(tmp_path):
