@@ -7,6 +7,7 @@ import torch
 from conftest import build, tiny_model_config
 from mmcv.ops import MultiScaleDeformableAttention
 from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch
+from mmdet.models.task_modules import CrossEntropyLossCost
 from mmengine.structures import InstanceData, PixelData
 from mmseg.models.decode_heads import Mask2FormerHead
 from mmseg.structures import SegDataSample
@@ -107,6 +108,14 @@ def test_losses_and_gradients_are_mmdets_in_the_mean(head):
     error = (ours.var(0) / 60 + mmdet.var(0) / 60).sqrt()
     difference = (ours.mean(0) - mmdet.mean(0)).abs()
     assert (difference <= 3.5 * error + 0.002 * mmdet.mean(0)).all(), difference / error
+
+
+def test_the_cross_entropy_cost_is_mmdets():
+    cost = CrossEntropyLossCost(weight=5.0)
+    logits, wanted = 10 * torch.randn(7, 50), (torch.rand(3, 50) < 0.5).float()
+    expected = cost(InstanceData(masks=logits), InstanceData(masks=wanted))
+    found = mask_losses._cross_entropy_cost(cost, logits, wanted)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-5)
 
 
 def test_matching_finds_the_least_cost(head):

@@ -12,7 +12,9 @@ Sources: Cheng et al., Mask2Former (arXiv:2112.01527), section 3.3; mmdet's cost
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from mmcv.ops import point_sample
+from mmdet.models.task_modules import CrossEntropyLossCost
 from mmdet.models.utils import get_uncertain_point_coords_with_randomness
 from mmdet.utils import reduce_mean
 from mmengine.structures import InstanceData
@@ -116,8 +118,20 @@ def _costs(head, decoded: Decoded, image: int, gt: InstanceData) -> Tensor:
         masks=decoded.mask_embeds[:, image].flatten(0, 1) @ feats)
     truth = InstanceData(labels=gt.labels, masks=wanted)
     return sum(
-        cost(pred_instances=predicted, gt_instances=truth, img_meta={})
+        _cross_entropy_cost(cost, predicted.masks, wanted)
+        if type(cost) is CrossEntropyLossCost
+        else cost(pred_instances=predicted, gt_instances=truth, img_meta={})
         for cost in head.assigner.match_costs)
+
+
+def _cross_entropy_cost(cost: CrossEntropyLossCost, logits: Tensor, wanted: Tensor) -> Tensor:
+    """What mmdet's cost gives (n, G), with one logarithm per logit instead of two.
+
+    Cross entropy with target t is softplus(x) - t x: only the product depends on both.
+    """
+    logits = logits.float()
+    shared = F.softplus(logits).mean(1, keepdim=True)
+    return cost.weight * (shared - logits @ wanted.float().T / logits.shape[1])
 
 
 def _class_losses(head, decoded: Decoded, targets: Targets) -> list[Tensor]:
