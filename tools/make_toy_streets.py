@@ -29,7 +29,7 @@ def parse_args() -> argparse.Namespace:
             ("mapillary", 24, "Mapillary validation images (and a few to train)"),
             ("acdc-night", 24, "ACDC night val images (and a few to train and test)"),
             ("acdc", 6, "the same of each other ACDC condition: fog, rain, snow"),
-            ("unlabelled", 0, "images of all looks, without labels")):
+            ("unlabelled", 0, "streets without labels, in all looks and again in fair weather")):
         parser.add_argument(f"--{name}", type=int, default=count, metavar="N",
                             help=f"{what}; default: {count}")
     parser.add_argument(

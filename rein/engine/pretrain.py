@@ -1,17 +1,21 @@
-"""Pretraining a tiny vision transformer without labels, by masked feature prediction.
+"""Pretraining a tiny vision transformer without labels, by predicting visual words.
 
-The encoder sees a few patches of a photometrically distorted picture; a small decoder predicts
-what other patches of the undistorted picture hold: oriented gradients and colours, normalised.
-Distorted inputs and normalised targets make features that care little about light, weather and
-camera. All work before the encoder is done on the chosen patches only, so a CPU suffices.
+Every picture of a street comes with another one of the same street in fair weather, as ACDC's
+come with reference images. Each patch of the fair picture is described by its gradients and
+colours and those around it; k-means turns the descriptions into visual words. The encoder sees a
+few patches of the other picture, photometrically distorted, and names the word of each; a small
+decoder names the words of hidden patches. So features come to tell what is where, and to care
+little about light, weather and camera. All heavy work is done on chosen patches: a CPU suffices.
 
-Sources: MAE (He et al., arXiv:2111.06377) for encoding visible patches only, MaskFeat (Wei et
-al., arXiv:2112.09133) for gradients as targets, DINOv2 (Oquab et al., arXiv:2304.07193) for the
-file format.
+Sources: MAE (He et al., arXiv:2111.06377) for encoding visible patches only; HuBERT (Hsu et al.,
+arXiv:2106.07447) and MaskFeat (Wei et al., arXiv:2112.09133) for what is predicted; DINOv2 (Oquab
+et al., arXiv:2304.07193) for the file format.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,14 +25,50 @@ from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
 from rein.checkpoint import StateDict
+from rein.errors import UserError
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of ImageNet, on RGB in [0, 1]: what DINOv2's pictures are normalised with."""
 
 PATCH, GRID = 14, 16
 IMAGE, TOKENS = PATCH * GRID, GRID * GRID
-CELLS = 2  # target cells per patch side
-DIRECTIONS = 8
+DIRECTIONS, CELLS = 8, 2  # of gradients; cells per patch side
+CONTEXTS = (3, 7)  # neighbourhoods of a patch that describe it, in patches
+
+
+class Pair(NamedTuple):
+    """Two pictures of one street from one place.
+
+    Attributes:
+        picture: In any light, weather and camera.
+        fair: In fair weather.
+    """
+
+    picture: Path
+    fair: Path
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to pretrain.
+
+    Attributes:
+        iters: Optimizer steps.
+        batch: Crops per step.
+        lr: Highest learning rate; warm-up over the first 6 %, then cosine to 0.
+        weight_decay: Of AdamW.
+        visible: Patches the encoder sees; as many hidden ones are predicted.
+        words: Visual words.
+        seed: Of everything.
+    """
+
+    iters: int = 1000
+    batch: int = 48
+    lr: float = 1e-3
+    weight_decay: float = 0.05
+    visible: int = 48
+    words: int = 256
+    seed: int = 0
 
 
 def build_encoder(embed_dim: int = 128, depth: int = 8, num_heads: int = 4,
@@ -37,31 +77,43 @@ def build_encoder(embed_dim: int = 128, depth: int = 8, num_heads: int = 4,
     encoder = VisionTransformer(
         img_size=img_size, patch_size=patch_size, embed_dim=embed_dim, depth=depth,
         num_heads=num_heads, num_classes=0, init_values=1.0)
-    with torch.no_grad():
+    with torch.no_grad():  # learned positions start where a short training can use them
         encoder.pos_embed[0, 1:] = sincos_positions(embed_dim, img_size // patch_size)
     return encoder
 
 
-class MaskedPredictor(nn.Module):
-    """Encoder of visible patches and decoder of hidden ones.
+def sincos_positions(channels: int, side: int = GRID) -> Tensor:
+    """Sine and cosine of rows and columns at several wavelengths, (side * side, channels)."""
+    frequency = 1 / 100 ** (torch.arange(channels // 4) / (channels // 4))
+    angle = torch.arange(side)[:, None] * frequency
+    waves = torch.cat((angle.sin(), angle.cos()), 1)
+    rows = waves[:, None].expand(-1, side, -1)
+    columns = waves[None].expand(side, -1, -1)
+    return torch.cat((rows, columns), 2).flatten(0, 1)
+
+
+class WordPredictor(nn.Module):
+    """Encoder of visible patches, and heads that name words.
 
     Args:
-        encoder: Its blocks become the foundation model.
-        outputs: Numbers to predict per patch.
+        encoder: Becomes the foundation model.
+        words: Visual words.
+        numbers: Length of a description.
         width: Channels of the decoder.
         layers: Blocks of the decoder.
     """
 
-    def __init__(self, encoder: VisionTransformer, outputs: int, width: int = 64,
+    def __init__(self, encoder: VisionTransformer, words: int, numbers: int, width: int = 64,
                  layers: int = 2):
         super().__init__()
-        self.encoder = encoder
+        self.encoder, self.words = encoder, words
         self.mask_token = nn.Parameter(torch.zeros(1, encoder.embed_dim))
+        self.seen_head = nn.Linear(encoder.embed_dim, words + numbers)
         self.project = nn.Linear(encoder.embed_dim, width)
         self.positions = nn.Parameter(sincos_positions(width))
         self.blocks = nn.Sequential(*(Block(width, width // 32) for _ in range(layers)))
         self.norm = nn.LayerNorm(width)
-        self.head = nn.Linear(width, outputs)
+        self.hidden_head = nn.Linear(width, words)
 
     def encode(self, patches: Tensor, where: Tensor) -> Tensor:
         """Encode visible patches.
@@ -79,44 +131,97 @@ class MaskedPredictor(nn.Module):
         first = (encoder.cls_token + encoder.pos_embed[:, :1]).expand(len(patches), -1, -1)
         return encoder.norm(encoder.blocks(torch.cat((first, tokens), 1)))
 
-    def forward(self, patches: Tensor, where: Tensor, wanted: Tensor) -> Tensor:
-        """Predict (B, M, outputs) for the patches at indices `wanted` (B, M); see `encode`."""
-        seen = self.project(self.encode(patches, where))
-        asked = self.project(self.mask_token).expand(*wanted.shape, -1)
+    def forward(self, patches: Tensor, where: Tensor, wanted: Tensor) -> tuple[Tensor, ...]:
+        """Name the words of seen and hidden patches.
+
+        Args:
+            patches: (B, K, 3, 14, 14), normalised.
+            where: (B, K) their indices in the grid.
+            wanted: (B, M) indices of hidden patches.
+
+        Returns:
+            Logits (B, K, words) and descriptions (B, K, numbers) of the seen patches, logits
+            (B, M, words) of the hidden ones.
+        """
+        encoded = self.encode(patches, where)
+        logits, numbers = self.seen_head(encoded[:, 1:]).tensor_split((self.words,), -1)
+        seen = self.project(encoded)
         seen = torch.cat((seen[:, :1], seen[:, 1:] + self.positions[where]), 1)
-        tokens = self.blocks(torch.cat((seen, asked + self.positions[wanted]), 1))
-        return self.head(self.norm(tokens[:, -wanted.shape[1]:]))
+        asked = self.project(self.mask_token).expand(*wanted.shape, -1) + self.positions[wanted]
+        tokens = self.norm(self.blocks(torch.cat((seen, asked), 1))[:, -wanted.shape[1]:])
+        return logits, numbers, self.hidden_head(tokens)
 
 
-def describe(patches: Tensor, spread: Tensor, mean: Tensor) -> Tensor:
-    """Describe patches by oriented gradients and colours, free of brightness and tint.
+def describe(pictures: np.ndarray) -> Tensor:
+    """Describe each patch by gradients and colours: its own, and averages around it.
 
     Args:
-        patches: (B, M, 3, 14, 14), RGB in [0, 1].
-        spread: (B, 1, 3, 1, 1), standard deviation of the whole picture's colours.
-        mean: Their mean, same shape.
+        pictures: uint8 (B, 224, 224, 3).
 
     Returns:
-        (B, M, T).
+        (B, 256, T), free of the picture's brightness, contrast and tint.
     """
-    grey = patches.mean(2)
+    images = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
+    small = images[:, :, ::8, ::8]
+    spread, mean = torch.std_mean(small, (2, 3), keepdim=True)
+    spread = spread + 0.05
+    grey = images.mean(1, keepdim=True)
     gx = F.pad(grey[..., 2:] - grey[..., :-2], (1, 1))
     gy = F.pad(grey[..., 2:, :] - grey[..., :-2, :], (0, 0, 1, 1))
     cell, half = PATCH // CELLS, DIRECTIONS // 2
     angle = torch.arange(half) * (np.pi / half)
     cos, sin = angle.cos().view(-1, 1, 1), angle.sin().view(-1, 1, 1)
-    gx, gy = gx.flatten(0, 1)[:, None], gy.flatten(0, 1)[:, None]
     along = F.avg_pool2d(F.relu(gx * cos + gy * sin), cell)
     # relu(-x) = relu(x) - x: the opposite directions come for free
     against = along - F.avg_pool2d(gx, cell) * cos - F.avg_pool2d(gy, cell) * sin
-    energy = torch.cat((along, against.clamp(min=0)), 1) / spread.mean((1, 2)).repeat_interleave(
-        patches.shape[1], 0)[..., None]
-    gradients = 2 * (energy.sqrt() - .25)
-    colors = F.avg_pool2d(((patches - mean) / spread).flatten(0, 1), cell)
-    return torch.cat((gradients, .7 * colors), 1).reshape(*patches.shape[:2], -1)
+    energy = torch.cat((along, against.clamp(min=0)), 1) / spread.mean(1, keepdim=True)
+    colors = F.avg_pool2d((images - mean) / spread, cell)
+    cells = torch.cat((2 * energy.sqrt(), 0.7 * colors), 1)
+    whole = F.avg_pool2d(cells, CELLS)
+    around = [F.avg_pool2d(whole, size, 1, size // 2, count_include_pad=False)
+              for size in CONTEXTS]
+    return torch.cat((F.pixel_unshuffle(cells, CELLS), whole, *around), 1).flatten(2).mT
 
 
-OUTPUTS = CELLS * CELLS * (DIRECTIONS + 3)
+class Dictionary:
+    """Visual words: k-means over descriptions.
+
+    Args:
+        pictures: uint8 (N, 224, 224, 3) to learn them from.
+        words: How many.
+        generator: Source of the first words.
+    """
+
+    def __init__(self, pictures: np.ndarray, words: int, generator: torch.Generator):
+        described = torch.cat([describe(part) for part in np.array_split(pictures, 8)])
+        self.mean, self.spread = described.mean((0, 1)), described.std((0, 1)) + 1e-6
+        own = CELLS * CELLS * (DIRECTIONS + 3)
+        self.weight = torch.ones(described.shape[-1])
+        self.weight[:own] = 0.35  # the details of a patch matter less than what it is part of
+        points = self._place(self.standardize(described)).flatten(0, 1)
+        self.words = points[torch.randperm(len(points), generator=generator)[:words]]
+        for _ in range(15):
+            nearest = torch.cdist(points, self.words).argmin(1)
+            count = torch.bincount(nearest, minlength=words)[:, None]
+            total = torch.zeros_like(self.words).index_add_(0, nearest, points)
+            self.words = torch.where(count > 0, total / count.clamp(min=1), self.words)
+
+    def standardize(self, described: Tensor) -> Tensor:
+        """Give each number of a description (..., T) its place in the distance."""
+        return (described - self.mean) / self.spread * self.weight
+
+    def name(self, standardized: Tensor) -> Tensor:
+        """Nearest word of each patch: (B, 256, T) -> (B, 256) int64."""
+        points = self._place(standardized)
+        return torch.cdist(points.flatten(0, 1), self.words).argmin(1).view(points.shape[:2])
+
+    @staticmethod
+    def _place(standardized: Tensor) -> Tensor:
+        """Append the patch's row and column: the same grey is sky above and road below."""
+        line = torch.linspace(-1, 1, GRID)
+        rows, columns = torch.meshgrid(2.5 * line, 0.75 * line, indexing="ij")
+        position = torch.stack((rows.flatten(), columns.flatten()), -1)
+        return torch.cat((standardized, position.expand(len(standardized), -1, -1)), -1)
 
 
 def distort(patches: Tensor, mean: Tensor, rng: np.random.Generator) -> Tensor:
@@ -134,17 +239,17 @@ def distort(patches: Tensor, mean: Tensor, rng: np.random.Generator) -> Tensor:
         return rng.uniform(low, high, (len(patches), *shape))
 
     # one affine map of the colours per picture: saturation, tint, exposure, contrast, haze
-    saturation, veil = draw(0, 1.6, 1, 1), draw(-.5, .6, 1, 1).clip(0)
+    saturation, veil = draw(0, 1.6, 1, 1), draw(-0.5, 0.6, 1, 1).clip(0)
     matrix = saturation * np.eye(3) + (1 - saturation) / 3
-    matrix = matrix * draw(.75, 1.25, 3, 1) * np.exp(draw(-1.1, .35, 1, 1))
-    contrast = draw(.5, 1.4, 1, 1)
+    matrix = matrix * draw(0.75, 1.25, 3, 1) * np.exp(draw(-1.1, 0.35, 1, 1))
+    contrast = draw(0.5, 1.4, 1, 1)
     middle = matrix @ mean.numpy()[..., None]
-    shift = (1 - veil) * (1 - contrast) * middle + veil * draw(.1, .9, 1, 1)
+    shift = (1 - veil) * (1 - contrast) * middle + veil * draw(0.1, 0.9, 1, 1)
     matrix = torch.from_numpy((1 - veil) * contrast * matrix).float()[:, None]
     shift = torch.from_numpy(shift).float()[:, None]
     distorted = matrix @ patches.flatten(3) + shift
     noise = torch.from_numpy(rng.standard_normal(distorted.shape[1:], np.float32))
-    strength = torch.from_numpy(draw(-.06, .06, 1, 1, 1)).float()
+    strength = torch.from_numpy(draw(-0.06, 0.06, 1, 1, 1)).float()
     return (distorted + strength * noise).clamp_(0, 1).view_as(patches)
 
 
@@ -152,30 +257,6 @@ def normalize(images: Tensor) -> Tensor:
     """Normalise RGB in [0, 1] (..., 3, H, W) as DINOv2 does."""
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
     return (images - mean) / std
-
-
-def crops(files: Sequence[Path], batch: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Yield batches of random crops for ever, uint8 (B, 224, 224, 3), two of each picture."""
-    order: list[int] = []
-    while True:
-        pictures: list[np.ndarray] = []
-        while len(pictures) < batch:
-            if not order:
-                order = rng.permutation(len(files)).tolist()
-            with Image.open(files[order.pop()]) as image:
-                image = image.convert("RGB")
-            pictures += [_crop(image, rng), _crop(image, rng)]
-        yield np.stack(pictures[:batch])
-
-
-def _crop(image: Image.Image, rng: np.random.Generator) -> np.ndarray:
-    """A random square of a picture, flipped half the time, uint8 (224, 224, 3)."""
-    width, height = image.size
-    # 256 pixels become 224: patch 14 then covers what patch 16 will at full size
-    side = min(width, height, 256 * np.exp(rng.uniform(-.7, .25)))
-    x, y = rng.uniform(0, width - side), rng.uniform(0, height - side)
-    piece = image.resize((IMAGE, IMAGE), Image.Resampling.BILINEAR, (x, y, x + side, y + side))
-    return np.asarray(piece)[:, ::(-1 if rng.random() < .5 else 1)]
 
 
 def choose_patches(pictures: np.ndarray, where: np.ndarray) -> Tensor:
@@ -194,75 +275,128 @@ def choose_patches(pictures: np.ndarray, where: np.ndarray) -> Tensor:
     return torch.from_numpy(chosen).permute(0, 1, 4, 2, 3).float() / 255
 
 
-def sincos_positions(channels: int, side: int = GRID) -> Tensor:
-    """Sine and cosine of rows and columns at several wavelengths, (side * side, channels)."""
-    frequency = 1 / 100 ** (torch.arange(channels // 4) / (channels // 4))
-    angle = torch.arange(side)[:, None] * frequency
-    waves = torch.cat((angle.sin(), angle.cos()), 1)
-    rows = waves[:, None].expand(-1, side, -1)
-    columns = waves[None].expand(side, -1, -1)
-    return torch.cat((rows, columns), 2).flatten(0, 1)
-
-
-def pretrain(
-    images: Sequence[Path], iters: int = 400, batch: int = 64, lr: float = 1.5e-3,
-    visible: int = 48, wanted: int = 64, seed: int = 0,
-) -> StateDict:
-    """Pretrain the toy foundation model on pictures without labels.
+def crops(pairs: Sequence[Pair], batch: int, rng: np.random.Generator,
+          fair: float = 0.2) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield batches of random crops for ever, two of each street.
 
     Args:
-        images: Picture files.
-        iters: Optimizer steps; AdamW, warm-up over the first 6 %, then cosine decay.
-        batch: Crops per step.
-        lr: Highest learning rate.
-        visible: Patches the encoder sees, of 256.
-        wanted: Patches to predict, drawn from the others.
-        seed: Of weights, crops, masks and distortions.
+        pairs: Picture files of each street.
+        batch: Crops at a time.
+        rng: Source of randomness.
+        fair: Share of crops that show the fair picture on both sides.
+
+    Yields:
+        uint8 (B, 224, 224, 3), crops of the pictures, and the same of the fair ones.
+    """
+    order: list[int] = []
+    while True:
+        views: list[tuple[np.ndarray, np.ndarray]] = []
+        while len(views) < batch:
+            if not order:
+                order = rng.permutation(len(pairs)).tolist()
+            street = [_read(path) for path in pairs[order.pop()]]
+            for _ in range(2):
+                box, flip = _box(street[0].size, rng), rng.random() < 0.5
+                view, reference = (_crop(image, box, flip) for image in street)
+                views.append((reference if rng.random() < fair else view, reference))
+        pictures, references = zip(*views[:batch], strict=True)
+        yield np.stack(pictures), np.stack(references)
+
+
+def _read(path: Path) -> Image.Image:
+    with Image.open(path) as image:
+        return image.convert("RGB")
+
+
+def _box(size: tuple[int, int], rng: np.random.Generator) -> tuple[float, float, float, float]:
+    """Draw a random square in a picture: left, top, right, bottom."""
+    width, height = size
+    # 256 pixels become 224: patch 14 then covers what patch 16 will at full size
+    side = min(width, height, 256 * np.exp(rng.uniform(-0.7, 0.25)))
+    x, y = rng.uniform(0, width - side), rng.uniform(0, height - side)
+    return x, y, x + side, y + side
+
+
+def _crop(image: Image.Image, box: tuple[float, float, float, float], flip: bool) -> np.ndarray:
+    """Cut out a box, uint8 (224, 224, 3)."""
+    piece = image.resize((IMAGE, IMAGE), Image.Resampling.BILINEAR, box)
+    return np.asarray(piece)[:, ::(-1 if flip else 1)]
+
+
+def find_pairs(folder: Path) -> list[Pair]:
+    """List the streets of a folder, NAME.jpg beside NAME_fair.jpg, sorted.
+
+    Raises:
+        UserError: There is none.
+    """
+    pairs = [Pair(path, path.with_name(f"{path.stem}_fair.jpg"))
+             for path in sorted(folder.glob("*.jpg")) if not path.stem.endswith("_fair")]
+    pairs = [pair for pair in pairs if pair.fair.is_file()]
+    if not pairs:
+        raise UserError(
+            f"{folder}: no pairs NAME.jpg and NAME_fair.jpg there. Make some with "
+            "tools/make_toy_streets.py --unlabelled N; this tool's --help has the command.")
+    return pairs
+
+
+def pretrain(pairs: Sequence[Pair], recipe: Recipe, log: Callable[[str], None] = print,
+             encoder: VisionTransformer | None = None) -> StateDict:
+    """Pretrain an encoder on pictures without labels.
+
+    Args:
+        pairs: Picture files of each street.
+        recipe: How.
+        log: Receives a line now and then.
+        encoder: What to train; default: a new `build_encoder()`.
 
     Returns:
-        The encoder in DINOv2's format, float32, with a `mask_token` (zeros: none was learned).
+        The backbone in DINOv2's format, float32, with a `mask_token`.
     """
-    torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    model = MaskedPredictor(build_encoder(), OUTPUTS)
-    optimizer = torch.optim.AdamW(model.parameters(), lr, betas=(0.9, 0.95), weight_decay=0.05)
-    pictures, average = crops(images, batch, rng), 0.0
-    for step in range(1, iters + 1):
-        done = step / iters
+    torch.manual_seed(recipe.seed)
+    rng, generator = np.random.default_rng(recipe.seed), torch.Generator().manual_seed(recipe.seed)
+    if encoder is None:
+        with torch.random.fork_rng():  # a given encoder leaves the other draws the same
+            encoder = build_encoder()
+    batches = crops(pairs, recipe.batch, rng)
+    first = np.concatenate([next(batches)[1] for _ in range(max(1, 384 // recipe.batch))])
+    dictionary = Dictionary(first, recipe.words, generator)
+    model = WordPredictor(encoder, recipe.words, len(dictionary.mean))
+    optimizer = torch.optim.AdamW(
+        model.parameters(), recipe.lr, betas=(0.9, 0.95), weight_decay=recipe.weight_decay)
+    running: dict[str, float] = {}
+    for step in range(1, recipe.iters + 1):
+        done = step / recipe.iters
         for group in optimizer.param_groups:
-            group["lr"] = lr * min(1, done / 0.06) * (0.5 + 0.5 * np.cos(np.pi * done))
-        loss = _masked_loss(model, next(pictures), visible, wanted, rng)
+            group["lr"] = recipe.lr * min(1, done / 0.06) * (0.5 + 0.5 * np.cos(np.pi * done))
+        losses = _losses(model, dictionary, *next(batches), recipe.visible, rng)
         optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        sum(losses.values()).backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        average = loss.item() if step == 1 else 0.95 * average + 0.05 * loss.item()
-        if step % 25 == 0 or step == iters:
-            print(f"step {step}/{iters}  loss {average:.4f}", flush=True)
-    state = model.encoder.state_dict()
-    return {**state, "mask_token": torch.zeros_like(state["cls_token"][0])}
+        for name, loss in losses.items():
+            running[name] = 0.9 * running.get(name, loss.item()) + 0.1 * loss.item()
+        if step % 25 == 0 or step == recipe.iters:
+            values = ", ".join(f"{name} {value:0.3f}" for name, value in running.items())
+            log(f"step {step}/{recipe.iters}  {values}")
+    state_dict = {**encoder.state_dict(), "mask_token": model.mask_token}
+    return {key: value.detach() for key, value in state_dict.items()}
 
 
-def _masked_loss(
-    model: MaskedPredictor, pictures: np.ndarray, visible: int, wanted: int,
-    rng: np.random.Generator,
-) -> Tensor:
-    """Mean squared error of the predicted descriptions of hidden patches.
-
-    Args:
-        model: Encoder and decoder.
-        pictures: uint8 (B, 224, 224, 3).
-        visible: Patches to show.
-        wanted: Patches to predict.
-        rng: Draws both and the distortions.
-    """
+def _losses(model: WordPredictor, dictionary: Dictionary, pictures: np.ndarray,
+            references: np.ndarray, visible: int, rng: np.random.Generator) -> dict[str, Tensor]:
+    """Losses of one batch: words and descriptions of seen patches, words of hidden ones."""
+    numbers = dictionary.standardize(describe(references))
+    words = dictionary.name(numbers)
     order = rng.random((len(pictures), TOKENS)).argsort(1)
-    shown, hidden = order[:, :visible], order[:, visible:visible + wanted]
-    small = torch.from_numpy(np.ascontiguousarray(pictures[:, ::8, ::8])).float() / 255
-    mean, spread = small.mean((1, 2)), small.std((1, 2)) + 0.05
-    targets = describe(
-        choose_patches(pictures, hidden), spread[:, None, :, None, None],
-        mean[:, None, :, None, None])
-    inputs = normalize(distort(choose_patches(pictures, shown), mean, rng))
-    shown, hidden = torch.from_numpy(shown.copy()), torch.from_numpy(hidden.copy())
-    return (model(inputs, shown, hidden) - targets).square().mean()
+    seen, hidden = order[:, :visible], order[:, visible:2 * visible]
+    mean = torch.from_numpy(pictures[:, ::8, ::8].mean((1, 2)) / 255).float()
+    view = normalize(distort(choose_patches(pictures, seen), mean, rng))
+    seen, hidden = torch.from_numpy(seen.copy()), torch.from_numpy(hidden.copy())
+    logits, predicted, guessed = model(view, seen, hidden)
+    numbers = numbers.gather(1, seen[..., None].expand(-1, -1, numbers.shape[-1]))
+    return {
+        "seen words": F.cross_entropy(logits.flatten(0, 1), words.gather(1, seen).flatten()),
+        "seen numbers": F.mse_loss(predicted, numbers),
+        "hidden words": 0.5 * F.cross_entropy(
+            guessed.flatten(0, 1), words.gather(1, hidden).flatten()),
+    }

@@ -26,6 +26,7 @@ from rein.datasets.toy_streets.scene import Scene
 from rein.datasets.toy_streets.weather import render
 from rein.errors import UserError
 
+FAIR_QUALITY = 90
 MIXED_SIZES = ((400, 300), (448, 336), (512, 384), (480, 320), (512, 288))
 
 
@@ -40,6 +41,7 @@ class Domain:
         files: (root, split, index, seed) -> paths of picture and labels.
         label_format: A key of `formats.LABEL_ENCODERS`; None for no labels.
         quality: Range of the JPEG quality.
+        again: A look in which every street is drawn once more, to NAME_fair; None for none.
     """
 
     places: tuple[str, ...]
@@ -48,6 +50,7 @@ class Domain:
     files: Callable[[Path, str, int, int], list[Path]]
     label_format: str | None
     quality: tuple[int, int] = (88, 92)
+    again: str | None = None
 
 
 def _acdc(condition: str) -> Domain:
@@ -67,7 +70,7 @@ DOMAINS = {
                         "mapillary", (55, 90)),
     **{f"acdc_{condition}": _acdc(condition) for condition in CONDITIONS},
     "unlabelled": Domain(("game", "europe", "us", "mixed"), tuple(LOOKS), ((480, 270),),
-                         formats.unlabelled_files, None, (70, 92)),
+                         formats.unlabelled_files, None, (70, 92), again="game"),
 }
 
 
@@ -89,7 +92,7 @@ class Summary(NamedTuple):
     skipped: int
 
 
-def make_sample(domain: str, split: str, index: int, seed: int) -> Sample:
+def make_sample(domain: str, split: str, index: int, seed: int, again: bool = False) -> Sample:
     """Make one picture.
 
     Args:
@@ -97,18 +100,20 @@ def make_sample(domain: str, split: str, index: int, seed: int) -> Sample:
         split: train, val or test.
         index: Number within the split.
         seed: Of the whole data.
+        again: Draw the same street in the look `Domain.again`.
 
     Returns:
         The RGB picture (uint8, H x W x 3), the scene with its labels, and a JPEG quality.
     """
     cv2.setNumThreads(1)  # processes, not threads; and forked threads hang
     spec, key = DOMAINS[domain], [seed, crc32(f"{domain}/{split}".encode()), index]
-    choices, scenery, light, camera = (np.random.default_rng([*key, k]) for k in range(4))
+    choices, scenery, light, camera = (
+        np.random.default_rng([*key, k]) for k in ((0, 1, 4, 5) if again else range(4)))
     place = spec.places[choices.integers(len(spec.places))]
     look = spec.looks[choices.integers(len(spec.looks))]
     width, height = spec.sizes[choices.integers(len(spec.sizes))]
     scene = sample_scene(scenery, place, width, height)
-    rgb = render(scene, sample_look(look, light), camera)
+    rgb = render(scene, sample_look(spec.again if again else look, light), camera)
     return Sample(rgb, scene, int(choices.integers(*spec.quality)))
 
 
@@ -177,6 +182,10 @@ def _make_file(root: Path, seed: int, domain: str, split: str, index: int) -> bo
         return False
     sample = make_sample(domain, split, index, seed)
     label_format = spec.label_format if len(files) > 1 else None
+    if spec.again:
+        fair = make_sample(domain, split, index, seed, again=True)
+        path = files[0].with_name(f"{files[0].stem}_fair{files[0].suffix}")
+        formats.write_sample([path], fair.rgb, fair.scene, None, FAIR_QUALITY)
     formats.write_sample(files, sample.rgb, sample.scene, label_format, sample.quality)
     return True
 
