@@ -32,7 +32,7 @@ td.heat { --mix: calc(var(--v) * 85%); border-radius: 3px; text-align: center; p
 td.dark { color: light-dark(#fff, #08110f); } td.none { color: var(--faint); }
 td.sum { border-left: 2px solid var(--line); font-weight: 650; }
 .matrix { border-spacing: 1px; font-size: .72rem; }
-.matrix td.heat { min-width: 0; width: 1.35rem; height: 1.35rem; padding: 0; border-radius: 2px; }
+.matrix td.heat { min-width: 0; width: 1.2rem; height: 1.2rem; padding: 0; border-radius: 2px; }
 .matrix td.right { box-shadow: inset 0 0 0 1px var(--faint); }
 .matrix th { padding-right: .4rem; } .matrix thead th div { padding: 0 0 .3rem; }
 .grid { display: grid; gap: .8rem; grid-template-columns: repeat(auto-fit, minmax(540px, 1fr)); }
