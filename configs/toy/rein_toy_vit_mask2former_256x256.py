@@ -53,7 +53,7 @@ model = dict(
     test_cfg=dict(crop_size=crop_size, stride=(171, 171)),  # stride: 2/3 of the crop
 )
 
-max_iters = 500
+max_iters = 400
 optim_wrapper = dict(optimizer=dict(lr=3e-3), clip_grad=dict(max_norm=10.0))
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.1, begin=0, end=20, by_epoch=False),
