@@ -158,7 +158,8 @@ def _missing_conversion(part: Part, home: Path) -> Iterator[str]:
 def _unpaired(part: Part, home: Path, images: set[str], labels: set[str]) -> Iterator[str]:
     """Tell of images without a label and of labels without an image."""
     unlabelled, imageless = sorted(images - labels), sorted(labels - images)
-    if len(unlabelled) > part.cfg.get("max_unlabelled", 0) or len(unlabelled) == len(images):
+    if unlabelled and (len(unlabelled) > part.cfg.get("max_unlabelled", 0)
+                       or len(unlabelled) == len(images)):
         how = Origin(part.cfg.domain, str(home)).how_to_convert()
         yield f"{len(unlabelled)} images have no label ({_examples(unlabelled)}). {how}"
     if imageless:
