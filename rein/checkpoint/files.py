@@ -24,7 +24,7 @@ StateDict = dict[str, Tensor]
 
 CONVERT_COMMAND = "python tools/convert_models/convert_dinov2.py"
 
-_REFUSED = re.compile(r"unsupported (global|class|operand)|not allowed", re.IGNORECASE)
+_REFUSED = re.compile(r"unsupported (global|class)|not allowed", re.IGNORECASE)
 _SAFETENSORS_META = "rein_meta"
 
 

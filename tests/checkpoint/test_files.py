@@ -34,6 +34,12 @@ def test_the_stand_in_for_getattr_gives_nothing_but_statistics():
         ckpt.files._statistics_method(os, "system")
 
 
+def test_a_text_is_no_checkpoint(tmp_path):
+    (tmp_path / "readme.pth").write_text("# Rein\n\nA text, by mistake.\n")
+    with pytest.raises(UserError, match="readme.pth: not a checkpoint, or damaged"):
+        ckpt.load_file(tmp_path / "readme.pth")
+
+
 TYPES = {
     "zip.pth": torch.save,
     "legacy.pth": lambda content, path: torch.save(
