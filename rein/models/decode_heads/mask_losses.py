@@ -39,6 +39,11 @@ class Decoded(NamedTuple):
         """Mask logits (B, m, h, w) of one layer."""
         return torch.einsum("bqc,bchw->bqhw", self.mask_embeds[layer], self.mask_features)
 
+    def per_layer(self) -> tuple[list[Tensor], list[Tensor]]:
+        """Class logits and full mask logits of every layer, as mmdet's heads return them."""
+        layers = range(len(self.cls_preds))
+        return list(self.cls_preds), [self.mask_preds(layer) for layer in layers]
+
 
 class Targets(NamedTuple):
     """The T segments of a batch, image after image.

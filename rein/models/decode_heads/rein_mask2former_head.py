@@ -66,9 +66,7 @@ class ReinMask2FormerHead(Mask2FormerHead):
             Two lists with an entry per layer: class logits (B, m, classes + 1), the last class
             being "no object", and mask logits (B, m, H/4, W/4).
         """
-        decoded = self.decode(x)
-        layers = range(len(decoded.cls_preds))
-        return list(decoded.cls_preds), [decoded.mask_preds(layer) for layer in layers]
+        return self.decode(x).per_layer()
 
     def decode(self, x) -> Decoded:
         """Run the pixel decoder and the transformer decoder; `x` as for `forward`."""
@@ -111,8 +109,7 @@ class ReinMask2FormerHead(Mask2FormerHead):
         decoded = self.decode(x)
         if max(len(gt.labels) for gt in instances) <= self.num_queries:
             return mask2former_losses(self, decoded, instances)
-        masks = [decoded.mask_preds(layer) for layer in range(len(decoded.cls_preds))]
-        return self.loss_by_feat(list(decoded.cls_preds), masks, instances, img_metas)
+        return self.loss_by_feat(*decoded.per_layer(), instances, img_metas)
 
     def _initial_queries(self, x) -> tuple[tuple[Tensor, ...], Tensor, Tensor]:
         """Separate the maps; return them with query contents and positions, each (B, m, q)."""
