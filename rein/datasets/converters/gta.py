@@ -4,17 +4,13 @@ Source: Playing for Data (Richter et al., ECCV 2016),
 https://download.visinf.tu-darmstadt.de/data/from_games/.
 """
 
-from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from rein.datasets.converters.engine import Job, Report, run_jobs
-from rein.datasets.converters.label_images import map_labels, read_label_ids, require_size_of
-from rein.datasets.label_maps import GTA_ID_TO_TRAIN_ID, lookup_table
+from rein.datasets.converters.engine import Report
+from rein.datasets.converters.label_images import read_label_ids
+from rein.datasets.converters.paired import SUFFIX, convert_paired
+from rein.datasets.label_maps import GTA_ID_TO_TRAIN_ID
 from rein.errors import UserError
-
-SUFFIX = "_labelTrainIds.png"
 
 
 def convert_gta(root: Path, *, workers: int | None = None, overwrite: bool = False) -> Report:
@@ -43,17 +39,7 @@ def convert_gta(root: Path, *, workers: int | None = None, overwrite: bool = Fal
             "https://download.visinf.tu-darmstadt.de/data/from_games/ and extract them there."
         )
     images = {path.name: path for path in (root / "images").glob("*.png")}
-    jobs = []
-    for label in labels:
-        image = (images[label.name],) if label.name in images else ()
-        jobs.append(Job((label, *image), (label.with_name(label.stem + SUFFIX),), label.parent))
-    encode = partial(_encode, table=lookup_table(GTA_ID_TO_TRAIN_ID))
-    return run_jobs(jobs, encode, workers=workers, overwrite=overwrite)
-
-
-def _encode(sources: tuple[Path, ...], table: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Convert a label, after comparing its size with its image's, if there is one."""
-    ids = read_label_ids(sources[0])
-    for image in sources[1:]:
-        require_size_of(image, ids)
-    return (map_labels(ids, table),)
+    pairs = [(label, images.get(label.name), label.with_name(label.stem + SUFFIX))
+             for label in labels]
+    return convert_paired(pairs, root / "labels", GTA_ID_TO_TRAIN_ID, read_label_ids,
+                          workers=workers, overwrite=overwrite)

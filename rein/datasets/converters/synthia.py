@@ -4,21 +4,13 @@ Source: The SYNTHIA Dataset (Ros et al., CVPR 2016), https://synthia-dataset.net
 classes occur: there is no terrain, truck or train.
 """
 
-from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from rein.datasets.converters.engine import Job, Report, run_jobs
-from rein.datasets.converters.label_images import (
-    map_labels,
-    read_first_channel_of_16_bit,
-    require_size_of,
-)
-from rein.datasets.label_maps import SYNTHIA_ID_TO_TRAIN_ID, lookup_table
+from rein.datasets.converters.engine import Report
+from rein.datasets.converters.label_images import read_first_channel_of_16_bit
+from rein.datasets.converters.paired import SUFFIX, convert_paired
+from rein.datasets.label_maps import SYNTHIA_ID_TO_TRAIN_ID
 from rein.errors import UserError
-
-SUFFIX = "_labelTrainIds.png"
 
 
 def convert_synthia(root: Path, *, workers: int | None = None, overwrite: bool = False) -> Report:
@@ -48,17 +40,7 @@ def convert_synthia(root: Path, *, workers: int | None = None, overwrite: bool =
             "there."
         )
     images = {path.name: path for path in (root / "RGB").glob("*.png")}
-    jobs = []
-    for label in labels:
-        image = (images[label.name],) if label.name in images else ()
-        jobs.append(Job((label, *image), (label.with_name(label.stem + SUFFIX),), folder))
-    encode = partial(_encode, table=lookup_table(SYNTHIA_ID_TO_TRAIN_ID))
-    return run_jobs(jobs, encode, workers=workers, overwrite=overwrite)
-
-
-def _encode(sources: tuple[Path, ...], table: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Convert a label, after comparing its size with its image's, if there is one."""
-    ids = read_first_channel_of_16_bit(sources[0])
-    for image in sources[1:]:
-        require_size_of(image, ids)
-    return (map_labels(ids, table),)
+    pairs = [(label, images.get(label.name), label.with_name(label.stem + SUFFIX))
+             for label in labels]
+    return convert_paired(pairs, folder, SYNTHIA_ID_TO_TRAIN_ID, read_first_channel_of_16_bit,
+                          workers=workers, overwrite=overwrite)

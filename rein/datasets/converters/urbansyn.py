@@ -3,24 +3,22 @@
 Source: All for One, and One for All: UrbanSyn Dataset (Gomez et al., 2023), https://urbansyn.org.
 """
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from rein.datasets.converters.engine import Job, Report, run_jobs
-from rein.datasets.converters.label_images import map_labels, read_label_ids, require_size_of
+from rein.datasets.converters.engine import Report
+from rein.datasets.converters.label_images import read_label_ids
+from rein.datasets.converters.paired import SUFFIX, convert_paired
 from rein.datasets.label_maps import (
     CLASSES,
     IGNORE_INDEX,
     URBANSYN_ID_TO_TRAIN_ID,
     URBANSYN_UNLABELLED,
-    lookup_table,
 )
 from rein.errors import UserError
 
 OUT = "labels"
-SUFFIX = "_labelTrainIds.png"
 
 
 def convert_urbansyn(root: Path, *, workers: int | None = None, overwrite: bool = False) -> Report:
@@ -47,23 +45,19 @@ def convert_urbansyn(root: Path, *, workers: int | None = None, overwrite: bool 
             f"{root}/ss/ss_*.png: download both folders from https://www.urbansyn.org."
         )
     images = {path.stem: path for path in (root / "rgb").glob("rgb_*.png")}
-    jobs = []
-    for label in labels:
-        name = label.stem.replace("ss_", "rgb_", 1)
-        image = (images[name],) if name in images else ()
-        jobs.append(Job((label, *image), (root / OUT / f"{name}{SUFFIX}",), root / OUT))
-    encode = partial(_encode, table=lookup_table(URBANSYN_ID_TO_TRAIN_ID))
-    return run_jobs(jobs, encode, workers=workers, overwrite=overwrite)
+    names = [label.stem.replace("ss_", "rgb_", 1) for label in labels]
+    pairs = [(label, images.get(name), root / OUT / f"{name}{SUFFIX}")
+             for label, name in zip(labels, names, strict=True)]
+    return convert_paired(pairs, root / OUT, URBANSYN_ID_TO_TRAIN_ID, _read,
+                          workers=workers, overwrite=overwrite)
 
 
-def _encode(sources: tuple[Path, ...], table: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Convert a label, after a look at its values and its size."""
-    ids = read_label_ids(sources[0])
+def _read(path: Path) -> np.ndarray:
+    """Read a label's ids, after a look at their values."""
+    ids = read_label_ids(path)
     known = bytes([*range(len(CLASSES)), URBANSYN_UNLABELLED, IGNORE_INDEX])
     foreign = sorted(set(ids.tobytes().translate(None, known)))
     if foreign:
         raise ValueError(
             f"label values {', '.join(map(str, foreign[:8]))}, but UrbanSyn's are 0-19 and 255")
-    for image in sources[1:]:
-        require_size_of(image, ids)
-    return (map_labels(ids, table),)
+    return ids
