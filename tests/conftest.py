@@ -32,6 +32,28 @@ def reference() -> Path:
     return REFERENCE
 
 
+@pytest.fixture(scope="session")
+def numbers(reference) -> dict:
+    """What the published implementation computed with a tiny model."""
+    return torch.load(reference / "tiny_lora.pt", weights_only=True)
+
+
+@pytest.fixture(scope="session")
+def reference_config(reference) -> Config:
+    """The config of that model."""
+    return Config(dict(model=json.loads((reference / "tiny_lora.json").read_text())))
+
+
+def check_features(model, numbers) -> None:
+    """Compare a model's features and queries with the published implementation's."""
+    model.eval()
+    with torch.no_grad():
+        feats, queries = model.backbone(numbers["x"])
+    for found, expected in zip(feats, numbers["feats"], strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(queries, numbers["queries"], atol=1e-4, rtol=0)
+
+
 def tiny_model_config() -> dict:
     """Rein on a two-block ViT of width 32 for 64x64 images: builds and runs in milliseconds."""
     cfg = Config.fromfile(ROOT / "configs/dinov2/rein_dinov2_mask2former_512x512_bs1x4.py").model
@@ -56,6 +78,15 @@ def tiny_model_config() -> dict:
     head.train_cfg.num_points = 64
     cfg.test_cfg = dict(mode="slide", crop_size=(64, 64), stride=(43, 43))
     return cfg
+
+
+def crop_small(dataloader) -> None:
+    """Let a training pipeline crop 64x64 pixels, in place."""
+    for step in dataloader.dataset.pipeline:
+        if step.type == "RandomChoiceResize":
+            step.scales = [72, 96]
+        if step.type == "RandomCrop":
+            step.crop_size = (64, 64)
 
 
 def build(cfg):

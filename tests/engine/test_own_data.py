@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from conftest import ROOT, build, tiny_model_config
+from conftest import ROOT, build, crop_small, tiny_model_config
 from mmengine.config import Config
 from PIL import Image
 
@@ -46,11 +46,7 @@ def small(name, tmp_path):
     cfg.test_dataloader.num_workers = 0
     for loader in (cfg.train_dataloader, cfg.test_dataloader):
         loader.dataset.data_root = str(tmp_path / "data")
-    for step in cfg.train_dataloader.dataset.pipeline:
-        if step.type == "RandomChoiceResize":
-            step.scales = [72, 96]
-        if step.type == "RandomCrop":
-            step.crop_size = (64, 64)
+    crop_small(cfg.train_dataloader)
     cfg.test_dataloader.dataset.pipeline[1].scale = (96, 64)
     for key in ("val_dataloader", "val_cfg", "val_evaluator"):
         cfg.pop(key)

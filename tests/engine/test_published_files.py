@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import build
+from conftest import build, check_features
 from mmengine.config import Config
 from mmengine.logging.history_buffer import HistoryBuffer
 
@@ -14,18 +14,8 @@ from rein.engine.inference import init_segmentor
 from rein.engine.weights import load_for_testing, merge_files
 
 
-@pytest.fixture(scope="module")
-def numbers(reference):
-    return torch.load(reference / "tiny_lora.pt", weights_only=True)
-
-
-@pytest.fixture(scope="module")
-def model_config(reference):
-    return Config(dict(model=json.loads((reference / "tiny_lora.json").read_text())))
-
-
 @pytest.fixture
-def files(tmp_path, numbers, model_config, reference):
+def files(tmp_path, numbers, reference_config, reference):
     """A converted backbone with mask_token, adapter and head with mmengine's meta, both merged."""
     saved = json.loads((reference / "tiny_lora_published_keys.json").read_text())
     weights = numbers["state_dict"]
@@ -33,7 +23,7 @@ def files(tmp_path, numbers, model_config, reference):
                 if name.startswith("backbone.") and name not in saved}
     backbone.setdefault("mask_token", torch.zeros(1, backbone["cls_token"].shape[-1]))
     meta = dict(
-        cfg=model_config.pretty_text, seed=0, experiment_name="rein", time="20231201_000000",
+        cfg=reference_config.pretty_text, seed=0, experiment_name="rein", time="20231201_000000",
         mmengine_version="0.8.2", epoch=0, iter=40000, hook_msgs={},
         dataset_meta=dict(classes=("road", "sidewalk"), palette=[[128, 64, 128], [244, 35, 232]]))
     history = HistoryBuffer()
@@ -50,25 +40,16 @@ def files(tmp_path, numbers, model_config, reference):
     return tmp_path
 
 
-def check(model, numbers):
-    model.eval()
-    with torch.no_grad():
-        feats, queries = model.backbone(numbers["x"])
-    for found, expected in zip(feats, numbers["feats"], strict=True):
-        torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
-    torch.testing.assert_close(queries, numbers["queries"], atol=1e-4, rtol=0)
-
-
 def test_a_published_segmentor_runs_with_the_config_it_carries(files, numbers):
     path = files / "dinov2_segmentor.pth"
-    check(init_segmentor(path, path, device="cpu"), numbers)
+    check_features(init_segmentor(path, path, device="cpu"), numbers)
 
 
-def test_a_published_adapter_loads_onto_a_converted_backbone(files, numbers, model_config):
-    model = build(model_config.model)
+def test_a_published_adapter_loads_onto_a_converted_backbone(files, numbers, reference_config):
+    model = build(reference_config.model)
     path = files / "dinov2_rein_and_head.pth"
     load_for_testing(model, ckpt.load_file(path), path, files / "dinov2_converted.pth")
-    check(model, numbers)
+    check_features(model, numbers)
 
 
 def test_merging_published_parts_gives_the_published_whole(files, numbers):
@@ -77,4 +58,4 @@ def test_merging_published_parts_gives_the_published_whole(files, numbers):
     found, expected = (ckpt.load_file(path)["state_dict"] for path in (
         merged, files / "dinov2_segmentor.pth"))
     assert ckpt.digest(found) == ckpt.digest(expected)
-    check(init_segmentor(merged, merged, device="cpu"), numbers)
+    check_features(init_segmentor(merged, merged, device="cpu"), numbers)

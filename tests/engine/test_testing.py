@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmseg.structures import SegDataSample
 from PIL import Image
 
-from rein.datasets.urban import CorruptFile
+from rein.datasets.loading import CorruptFile
 from rein.engine.config import load_config
 from rein.engine.loops import FailedSample, SurvivingDataset, collate_surviving
 from rein.engine.record import config_name, training_curves, versions

@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from conftest import build, tiny_model_config
+from conftest import build, crop_small, tiny_model_config
 from mmengine.config import Config
 from PIL import Image
 from torch.utils.data import ConcatDataset
@@ -46,11 +46,7 @@ def config(data, max_iters=4, workers=0):
     loader = cfg.train_dataloader
     loader.update(batch_size=2, num_workers=workers, pin_memory=False)
     loader.dataset.data_root = str(data)
-    for step in loader.dataset.pipeline:
-        if step.type == "RandomChoiceResize":
-            step.scales = [72, 96]
-        if step.type == "RandomCrop":
-            step.crop_size = (64, 64)
+    crop_small(loader)
     for key in ("val_dataloader", "val_cfg", "val_evaluator"):
         cfg.pop(key)
     cfg.train_cfg = dict(type="IterBasedTrainLoop", max_iters=max_iters)

@@ -5,8 +5,7 @@ import math
 
 import pytest
 import torch
-from conftest import build
-from mmengine.config import Config
+from conftest import build, check_features
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
@@ -20,25 +19,14 @@ def published_name(name):
 
 
 @pytest.fixture(scope="module")
-def numbers(reference):
-    return torch.load(reference / "tiny_lora.pt", weights_only=True)
-
-
-@pytest.fixture(scope="module")
-def model(reference, numbers):
-    cfg = Config(dict(model=json.loads((reference / "tiny_lora.json").read_text()))).model
-    model = build(cfg)
+def model(reference_config, numbers):
+    model = build(reference_config.model)
     model.load_state_dict(numbers["state_dict"], strict=True)
     return model
 
 
 def test_features_and_queries(model, numbers):
-    model.eval()
-    with torch.no_grad():
-        feats, queries = model.backbone(numbers["x"])
-    for found, expected in zip(feats, numbers["feats"], strict=True):
-        torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
-    torch.testing.assert_close(queries, numbers["queries"], atol=1e-4, rtol=0)
+    check_features(model, numbers)
 
 
 def test_logits_and_predictions_through_the_whole_test_path(model, numbers):

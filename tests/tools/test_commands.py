@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, build, error_line, run_tool, tiny_model_config
+from conftest import ROOT, build, crop_small, error_line, run_tool, tiny_model_config
 from mmengine.config import Config
 from PIL import Image
 
@@ -63,11 +63,7 @@ def write_config(root):
     cfg.model.backbone.init_cfg = dict(
         type="Pretrained", checkpoint="checkpoints/tiny_converted.pth")
     cfg.train_dataloader.update(batch_size=2, num_workers=0, pin_memory=False)
-    for step in cfg.train_dataloader.dataset.pipeline:
-        if step.type == "RandomChoiceResize":
-            step.scales = [72, 96]
-        if step.type == "RandomCrop":
-            step.crop_size = (64, 64)
+    crop_small(cfg.train_dataloader)
     bdd = cfg.val_dataloader.dataset.datasets[1]
     bdd.pipeline[1].scale = (120, 80)
     loader = dict(cfg.val_dataloader, num_workers=0, dataset=bdd)
