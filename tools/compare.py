@@ -33,14 +33,14 @@ def main(args: argparse.Namespace) -> None:
     """Compare, print and write."""
     from rein.errors import UserError
     from rein.evaluation.comparison import compare
-    from rein.evaluation.results import write_text
+    from rein.files import write_atomically
 
     if args.out and args.out.exists():
         raise UserError(f"{args.out}: exists. Remove it or give another name.")
     text = compare(args.runs, args.draws, args.seed)
     print(text)
     if args.out:
-        write_text(args.out, text)
+        write_atomically(args.out, text)
         print(f"comparison of {len(args.runs)} runs in {args.out}")
 
 

@@ -9,6 +9,7 @@ from rein.checkpoint.files import (
     StateDict,
     how_to_get,
     load_file,
+    meta_of,
     save_file,
     state_dict_of,
 )
@@ -20,6 +21,7 @@ from rein.checkpoint.fitting import (
 )
 from rein.checkpoint.identity import (
     FINGERPRINT,
+    TRAINING_STATE,
     Identity,
     Kind,
     digest,
@@ -38,8 +40,8 @@ from rein.checkpoint.resampling import (
 
 __all__ = [
     "CONVERT_COMMAND", "EXTRA_BACKBONE_KEYS", "FINGERPRINT", "Identity", "Kind", "MAY_MISS",
-    "Parts", "RESAMPLED", "StateDict", "check_fits", "convert_dinov2", "digest", "fingerprint",
-    "fingerprint_difference", "how_to_get", "identify", "load_backbone", "load_file",
-    "load_strictly", "merge", "naming", "resample", "resample_pos_embed", "save_file", "split",
-    "state_dict_of", "to_dinov2_names",
+    "Parts", "RESAMPLED", "StateDict", "TRAINING_STATE", "check_fits", "convert_dinov2", "digest",
+    "fingerprint", "fingerprint_difference", "how_to_get", "identify", "load_backbone",
+    "load_file", "load_strictly", "merge", "meta_of", "naming", "resample", "resample_pos_embed",
+    "save_file", "split", "state_dict_of", "to_dinov2_names",
 ]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rein.checkpoint.files import CONVERT_COMMAND, state_dict_of
+from rein.checkpoint.files import CONVERT_COMMAND, meta_of, state_dict_of
 from rein.checkpoint.identity import FINGERPRINT, Identity, Kind, digest, identify
 
 
@@ -40,8 +40,7 @@ def _training(content: Mapping[str, Any], identity: Identity) -> dict[str, str]:
     """What a file says about its training, where that applies."""
     if identity.kind in (Kind.ORIGINAL, Kind.CONVERTED, Kind.OTHER):
         return {}
-    meta = content.get("meta") or {}
-    trained_on = (meta.get(FINGERPRINT) or {}).get("digest")
+    trained_on = (meta_of(content).get(FINGERPRINT) or {}).get("digest")
     return {
         "trained": "not said" if identity.iteration is None else (
             f"{identity.iteration} iterations"),

@@ -5,9 +5,7 @@ hold the weights as they are and everything else, as JSON, in their header.
 """
 
 import json
-import os
 import re
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -19,6 +17,7 @@ from mmengine.logging.history_buffer import HistoryBuffer
 from torch import Tensor
 
 from rein.errors import UserError
+from rein.files import replacing
 
 StateDict = dict[str, Tensor]
 
@@ -57,7 +56,8 @@ def load_file(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
 
     Args:
         path: The file.
-        map_location: Where its tensors go, as for `torch.load`.
+        map_location: Where its tensors go, as for `torch.load`; "meta" reads names and shapes only
+            from a `.pth`, which takes no time.
 
     Returns:
         The file's content: a state dict, or a dict with `state_dict` and `meta`.
@@ -97,7 +97,8 @@ def _load_safetensors(path: Path, device: Any) -> dict[str, Any]:
     """Read weights and what `_save_safetensors` put beside them."""
     from safetensors import safe_open
 
-    with safe_open(path, "pt", device=str(torch.device(device))) as file:
+    device = "cpu" if str(device) == "meta" else str(torch.device(device))  # which it lacks
+    with safe_open(path, "pt", device=device) as file:
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no dict
         meta = (file.metadata() or {}).get(_SAFETENSORS_META)
     return weights if meta is None else dict(meta=json.loads(meta), state_dict=weights)
@@ -131,6 +132,12 @@ def state_dict_of(content: Mapping[str, Any]) -> StateDict:
     }
 
 
+def meta_of(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a file's content says of itself; empty if it says nothing."""
+    meta = content.get("meta")
+    return meta if isinstance(meta, Mapping) else {}
+
+
 # ------------------------------------------------------------------------------------------ writing
 def save_file(content: Mapping[str, Any], path: str | Path) -> Path:
     """Write a checkpoint beside its target and rename it: no half-written file is ever seen.
@@ -145,29 +152,20 @@ def save_file(content: Mapping[str, Any], path: str | Path) -> Path:
     """
     path = Path(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror}.") from None
-    os.close(handle)
-    try:
-        if path.suffix == ".safetensors":
-            _save_safetensors(content, temporary)
-        else:
-            torch.save(content, temporary)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
+        with replacing(path) as temporary:
+            if path.suffix == ".safetensors":
+                _save_safetensors(content, temporary)
+            else:
+                torch.save(content, temporary)
     except Exception as error:  # a full disk is an OSError, RuntimeError or SafetensorError
         if not _is_disk_error(error):
             raise
         raise UserError(f"{path}: cannot be written ({str(error).splitlines()[0]}). Is the disk "
                         "full? What was there before is still there.") from None
-    finally:
-        Path(temporary).unlink(missing_ok=True)
     return path
 
 
-def _save_safetensors(content: Mapping[str, Any], path: str) -> None:
+def _save_safetensors(content: Mapping[str, Any], path: Path) -> None:
     """Write weights, and a `meta` beside them as JSON in the header."""
     from safetensors.torch import save_file as save
 
@@ -176,7 +174,7 @@ def _save_safetensors(content: Mapping[str, Any], path: str) -> None:
         beside = sorted(set(content) - {"meta", "state_dict"})
         if beside:
             raise UserError(f"{', '.join(beside)} cannot be kept in .safetensors; use .pth.")
-        metadata = {_SAFETENSORS_META: json.dumps(content.get("meta", {}))}
+        metadata = {_SAFETENSORS_META: json.dumps(meta_of(content))}
         content = content["state_dict"]
     save({name: value.contiguous() for name, value in content.items()}, path, metadata)
 
@@ -185,10 +183,3 @@ def _is_disk_error(error: Exception) -> bool:
     """Tell errors of writing: torch's zip writer and safetensors have their own."""
     return isinstance(error, OSError) or type(error).__name__ == "SafetensorError" or (
         isinstance(error, RuntimeError) and re.search("inline_container|write", str(error)))
-
-
-def _umask() -> int:
-    """Return the process's file creation mask (mkstemp ignores it)."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

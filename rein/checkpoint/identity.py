@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rein.checkpoint.files import StateDict, state_dict_of
+from rein.checkpoint.files import StateDict, meta_of, state_dict_of
 from rein.checkpoint.names import naming, to_dinov2_names
 from rein.checkpoint.parts import ADAPTER, BACKBONE, HEAD, split
 from rein.checkpoint.resampling import ORIGINAL_PATCH, RESAMPLED
@@ -23,6 +23,9 @@ ARCHITECTURES = {(384, 12): "ViT-S", (768, 12): "ViT-B", (1024, 24): "ViT-L", (1
 
 FINGERPRINT = "frozen_backbone"
 """Where `meta` of a trained checkpoint has the fingerprint of its frozen backbone."""
+
+TRAINING_STATE = frozenset({"meta", "optimizer", "param_schedulers", "message_hub"})
+"""What a file holds beside weights if training can resume from it."""
 
 _SAMPLES = 32
 
@@ -138,7 +141,7 @@ def identify(content: Mapping[str, Any]) -> Identity:
     alone = not inner and not any(name.startswith((HEAD, ADAPTER)) for name in weights)
     backbone = weights if alone else inner
     network = _network(to_dinov2_names(_shapes(backbone)))
-    meta = content.get("meta") if isinstance(content.get("meta"), Mapping) else {}
+    meta = meta_of(content)
     head = weights.get(f"{HEAD}cls_embed.weight")
     return Identity(
         kind=_kind(content, weights, network, alone),
@@ -149,7 +152,7 @@ def identify(content: Mapping[str, Any]) -> Identity:
         parameters=_parameters(weights, alone and network is not None),
         types=tuple(sorted({str(v.dtype).removeprefix("torch.") for v in weights.values()})),
         iteration=meta.get("iter"),
-        trains_on={"meta", "optimizer", "param_schedulers", "message_hub"} <= content.keys(),
+        trains_on=TRAINING_STATE <= content.keys(),
         config=bool(meta.get("cfg")),
         fingerprint=meta.get(FINGERPRINT),
     )

@@ -14,13 +14,14 @@ from mmengine.config import Config, ConfigDict
 from PIL import Image
 from tqdm import tqdm
 
-from rein.datasets.converters.engine import PNG_END, in_processes
+from rein.datasets.converters.engine import in_processes
 from rein.datasets.domains import DOMAINS, Origin
 from rein.datasets.label_maps import CLASSES, IGNORE_INDEX
-from rein.engine.config import REPOSITORY
+from rein.datasets.urban import list_file
 from rein.errors import UserError
+from rein.files import is_cut_short
 
-BASES = REPOSITORY / "configs/_base_/datasets"
+BASES = Path(__file__).resolve().parents[2] / "configs/_base_/datasets"
 DATASETS = ("gta", "synthia", "urbansyn", "cityscapes", "bdd100k", "mapillary", "acdc")
 """Config files, which are the folders' names, too."""
 
@@ -122,9 +123,7 @@ def check_part(
         return PartReport(part, 0, len(labels) if has_labels else None, 0,
                           tuple(_missing_conversion(part, home)))
     if cfg.get("ann_file"):  # a part of a part: only what is listed
-        from rein.datasets.urban import LISTS
-
-        listed = set((LISTS / cfg.ann_file).read_text().split())
+        listed = set(list_file(home, cfg.ann_file).read_text().split())
         images, labels = images & listed, labels & listed
     problems = []
     expected = PUBLISHED.get(part.name)
@@ -201,13 +200,10 @@ def _open_pair(image: tuple[Path, str], label: tuple[Path, str] | None, name: st
 
 
 def _load(picture: Image.Image, path: Path) -> None:
-    """Decode a picture, and see that a PNG does not end early, which decoders may overlook."""
+    """Decode a picture, and see that it does not end early, which decoders may overlook."""
     picture.load()
-    if picture.format == "PNG":
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - 1024))
-            if PNG_END not in file.read():
-                raise ValueError("it ends early")
+    if is_cut_short(path):
+        raise ValueError("it ends early")
 
 
 def _label_problem(picture: Image.Image, path: Path, size: tuple[int, int]) -> str:

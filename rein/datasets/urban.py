@@ -15,26 +15,25 @@ from mmengine.fileio import list_dir_or_file
 from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
+from torch.utils.data import Dataset
 
-from rein.datasets.domains import (  # noqa: F401  some are imported from here elsewhere
-    DOMAINS,
-    Domain,
-    Origin,
-    domain_of_root,
-    domain_title,
-    require_folder,
-)
+from rein.datasets.domains import Origin, domain_of_root, require_folder
 from rein.datasets.label_maps import CLASSES, PALETTE
-from rein.datasets.loading import (  # noqa: F401
-    CorruptFile,
-    SampleError,
-    StampDomain,
-    checked,
-)
+from rein.datasets.loading import StampDomain, checked
 from rein.errors import UserError
 
 LISTS = Path(__file__).parent / "lists"
 """Lists of images that come with Rein."""
+
+def list_file(root: str | Path, name: str) -> Path:
+    """Find a list of images: in a data root, else among those that come with Rein.
+
+    Returns:
+        ROOT/NAME if it is there or nowhere.
+    """
+    path, own = Path(root, name), LISTS / name
+    return own if not path.exists() and own.is_file() else path
+
 
 _SIZE_KEYS = ("scale", "crop_size", "size")
 
@@ -50,16 +49,19 @@ def check_folders(cfg: Mapping[str, Any]) -> None:
     Raises:
         UserError: A folder is missing; the message says how to get it.
     """
-    for part in cfg.get("datasets", ()):
-        check_folders(part)
-    if "dataset" in cfg:
-        check_folders(cfg["dataset"])
-    if cfg.get("backend_args"):  # not on this machine's disk
-        return
-    root = cfg.get("data_root")
-    origin = Origin(cfg.get("domain") or domain_of_root(root), root)
-    for prefix in (cfg.get("data_prefix") or {}).values():
-        require_folder(os.path.join(root or "", prefix), origin)
+    for leaf in leaf_datasets(cfg):
+        if leaf.get("backend_args"):  # not on this machine's disk
+            continue
+        root = leaf.get("data_root")
+        origin = Origin(leaf.get("domain") or domain_of_root(root), root)
+        for prefix in (leaf.get("data_prefix") or {}).values():
+            require_folder(os.path.join(root or "", prefix), origin)
+
+
+def leaf_datasets(cfg: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """List the dataset configs inside wrappers such as ConcatDataset; a dataset's own is itself."""
+    parts = [*cfg.get("datasets", ()), *([cfg["dataset"]] if "dataset" in cfg else ())]
+    return [leaf for part in parts for leaf in leaf_datasets(part)] or [cfg]
 
 
 def _stamp(dataset: Any, domain: str) -> None:
@@ -130,6 +132,25 @@ def build_dataset(cfg: Mapping[str, Any]) -> Any:
     return dataset
 
 
+class DatasetAround(Dataset):
+    """A dataset around another, whose attributes it has.
+
+    Args:
+        dataset: The other one.
+    """
+
+    def __init__(self, dataset: Any) -> None:
+        self.dataset = dataset
+
+    def __getattr__(self, name):
+        if name == "dataset":  # not there yet while a worker unpickles
+            raise AttributeError(name)
+        return getattr(self.dataset, name)
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+
 @DATASETS.register_module()
 class UrbanSceneDataset(BaseSegDataset):
     """Street scenes of one domain with the 19 Cityscapes classes.
@@ -187,10 +208,10 @@ class UrbanSceneDataset(BaseSegDataset):
 
     def _join_prefix(self) -> None:
         """Find `ann_file` in the data root, else among the lists that come with Rein."""
-        own = LISTS / self.ann_file
+        name = self.ann_file
         super()._join_prefix()
-        if self.ann_file and not os.path.exists(self.ann_file) and own.is_file():
-            self.ann_file = str(own)
+        if name:
+            self.ann_file = str(list_file(self.data_root or "", name))
 
     def load_data_list(self) -> list[dict]:
         """List the images, each with the label of the same name.

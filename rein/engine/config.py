@@ -17,6 +17,7 @@ from mmengine.registry import Registry
 from mmengine.registry import root as root_registries
 
 from rein.datasets.label_maps import CLASSES
+from rein.datasets.urban import leaf_datasets
 from rein.errors import UserError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -120,12 +121,6 @@ def check_classes(cfg: Config) -> None:
                     f"{name}: the dataset {dataset.get('data_root')} has {len(classes)} classes, "
                     f"but model.decode_head.num_classes is {expected}. Give both the same list, as "
                     "configs/own_data does.")
-
-
-def leaf_datasets(dataset: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """List the dataset configs inside wrappers such as ConcatDataset."""
-    parts = [*dataset.get("datasets", ()), *([dataset["dataset"]] if "dataset" in dataset else ())]
-    return [leaf for part in parts for leaf in leaf_datasets(part)] or [dataset]
 
 
 def config_from_text(text: str, source: str) -> Config:

@@ -11,8 +11,9 @@ from mmengine.registry import DefaultScope
 from mmseg.registry import MODELS, TRANSFORMS
 from torch import nn
 
-from rein.checkpoint import load_file
+from rein.checkpoint import load_file, meta_of
 from rein.datasets.label_maps import CLASSES, PALETTE
+from rein.datasets.urban import leaf_datasets
 from rein.engine.config import find_path
 from rein.engine.testing import read_config
 from rein.engine.weights import load_for_testing
@@ -47,7 +48,7 @@ def init_segmentor(
     with DefaultScope.overwrite_default_scope("mmseg"):
         model = MODELS.build(cfg.model)
     load_for_testing(model, content, checkpoint, backbone, allow_other_backbone)
-    meta = content.get("meta", {}).get("dataset_meta") or {}
+    meta = meta_of(content).get("dataset_meta") or {}
     model.cfg = cfg
     model.dataset_meta = dict(
         classes=meta.get("classes", CLASSES), palette=meta.get("palette", PALETTE))
@@ -103,9 +104,7 @@ def segment(model: nn.Module, image: str | Path | np.ndarray) -> np.ndarray:
 
 def _test_pipeline(cfg: Config) -> Compose:
     """Build the first test dataset's pipeline for images in memory, without labels."""
-    dataset = cfg.get("test_dataloader", {}).get("dataset", {})
-    while "datasets" in dataset or "dataset" in dataset:  # a wrapper
-        dataset = dataset["datasets"][0] if "datasets" in dataset else dataset["dataset"]
+    dataset = leaf_datasets(cfg.get("test_dataloader", {}).get("dataset", {}))[0]
     steps = [dict(type="LoadImageFromNDArray")]
     for step in dataset.get("pipeline", [dict(type="PackSegInputs")]):
         if isinstance(step.get("scale"), list):  # from JSON, which has no tuples

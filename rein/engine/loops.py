@@ -1,17 +1,17 @@
 """A test that goes on where a file is broken: what fails is named, and the others count."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import LOOPS
 from mmengine.runner import TestLoop
-from torch.utils.data import Dataset
 
-from rein.datasets.urban import CorruptFile, build_dataset
+from rein.datasets.loading import CorruptFile
+from rein.datasets.urban import DatasetAround, build_dataset
 from rein.evaluation.domain_iou import DGIoUMetric
+from rein.files import is_cut_short
 
 
 class FailedSample(NamedTuple):
@@ -22,7 +22,7 @@ class FailedSample(NamedTuple):
     error: str
 
 
-class SurvivingDataset(Dataset):
+class SurvivingDataset(DatasetAround):
     """A dataset that gives a `FailedSample` where a file is corrupt, instead of raising.
 
     Args:
@@ -30,15 +30,7 @@ class SurvivingDataset(Dataset):
     """
 
     def __init__(self, cfg: Mapping[str, Any]) -> None:
-        self.dataset = build_dataset(cfg)
-
-    def __getattr__(self, name):
-        if name == "dataset":  # not there yet while a worker unpickles
-            raise AttributeError(name)
-        return getattr(self.dataset, name)
-
-    def __len__(self) -> int:
-        return len(self.dataset)
+        super().__init__(build_dataset(cfg))
 
     def __getitem__(self, index: int):
         try:
@@ -52,19 +44,6 @@ class SurvivingDataset(Dataset):
                 error = f"{meta[key]}: the file is cut short. Copy or download it again."
                 return FailedSample(meta["domain"], meta["img_path"], error)
         return sample
-
-
-def is_cut_short(path: str | Path) -> bool:
-    """Tell whether a PNG or JPEG lacks its end, where decoders fill in grey without a word.
-
-    What follows the end mark, as some cameras append it, does not matter.
-    """
-    content = Path(path).read_bytes() if Path(path).is_file() else b""
-    if content.startswith(b"\x89PNG"):
-        return b"IEND" not in content[-1024:]
-    if content.startswith(b"\xff\xd8"):
-        return b"\xff\xd9" not in content[len(content) // 2:]  # a thumbnail's end comes early
-    return False
 
 
 def collate_surviving(samples: Sequence) -> dict:

@@ -5,12 +5,12 @@ one that of tqdm (arXiv:2407.09033), SoMA (arXiv:2412.04077) and MFuser (arXiv:2
 """
 
 import copy
-from collections.abc import Iterator
 from typing import Any
 
 from mmengine.config import Config
 
-from rein.datasets.urban import domain_of_root
+from rein.datasets.domains import domain_of_root
+from rein.datasets.urban import leaf_datasets
 from rein.errors import UserError
 
 TTA_RATIOS = (0.75, 1.0, 1.25)
@@ -51,20 +51,10 @@ SUBMISSIONS = {
 
 def test_datasets(cfg: Config) -> list:
     """Return the configs of the test datasets, without wrappers; changing them changes `cfg`."""
-    return list(_leaves(cfg.test_dataloader.dataset))
+    return leaf_datasets(cfg.test_dataloader.dataset)
 
 
 test_datasets.__test__ = False  # not a test of pytest's
-
-
-def _leaves(dataset) -> Iterator:
-    if "datasets" in dataset:
-        for part in dataset.datasets:
-            yield from _leaves(part)
-    elif "dataset" in dataset:
-        yield from _leaves(dataset.dataset)
-    else:
-        yield dataset
 
 
 def domain_of(dataset) -> str:

@@ -14,7 +14,7 @@ from mmengine.config import Config
 from torch import nn
 
 from rein import __version__
-from rein.checkpoint import digest
+from rein.checkpoint import digest, meta_of
 from rein.engine.config import find_path
 from rein.engine.protocols import dg_evaluator, inference_text, sizes
 from rein.engine.weights import carried_config
@@ -57,7 +57,7 @@ def describe_weights(
         checkpoint: Its path, as the user named it.
         cfg: The config that is tested.
     """
-    meta = content.get("meta") if isinstance(content.get("meta"), Mapping) else {}
+    meta = meta_of(content)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else (
         f"CPU, {platform.machine()}")
     return RunRecord(
@@ -83,7 +83,7 @@ def training_curves(content: Mapping[str, Any], checkpoint: str) -> Curves:
     They are looked for beside the checkpoint, then in the work dir of the config it carries, in
     the folder of the run that saved it.
     """
-    meta = content.get("meta") if isinstance(content.get("meta"), Mapping) else {}
+    meta = meta_of(content)
     cfg = carried_config(content, checkpoint)
     stamp = re.search(r"\d{8}_\d{6}$", str(meta.get("experiment_name") or ""))
     folders = [Path(find_path(checkpoint)).parent]

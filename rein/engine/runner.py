@@ -1,7 +1,7 @@
 """mmengine's Runner, made to resume exactly, to load strictly and safely, to save atomically."""
 
 import logging
-import os
+from pathlib import Path
 
 import torch
 from mmengine.config import Config
@@ -11,7 +11,7 @@ from mmengine.model import MMDistributedDataParallel
 from mmengine.runner import Runner
 from torch import nn
 
-from rein.checkpoint import load_file, load_strictly, state_dict_of
+from rein.checkpoint import TRAINING_STATE, load_file, load_strictly, state_dict_of
 from rein.datasets.urban import build_dataset
 from rein.engine.config import check_classes, resolve_paths
 from rein.engine.hooks import (
@@ -25,6 +25,7 @@ from rein.engine.loops import SurvivingDataset, SurvivingTestLoop, collate_survi
 from rein.engine.seeding import IterationSeedHook, SeededDataset, SeededSampler
 from rein.engine.weights import check_trained_with, frozen_fingerprint
 from rein.errors import UserError
+from rein.files import replacing
 from rein.models.freezing import frozen_names
 
 
@@ -150,7 +151,7 @@ class ReinRunner(Runner):
             UserError: The file holds weights, but not the state of a training run.
         """
         self._read = load_file(filename)
-        missing = {"meta", "optimizer", "param_schedulers", "message_hub"} - self._read.keys()
+        missing = TRAINING_STATE - self._read.keys()
         if missing:
             raise UserError(
                 f"{filename}: cannot be resumed from, because it holds no "
@@ -161,6 +162,5 @@ class ReinRunner(Runner):
     @master_only
     def save_checkpoint(self, out_dir: str, filename: str, *args, **kwargs) -> None:
         """Save beside the target and rename, so that a checkpoint is whole or not there."""
-        temporary = f".{filename}.part"
-        super().save_checkpoint(out_dir, temporary, *args, **kwargs)
-        os.replace(os.path.join(out_dir, temporary), os.path.join(out_dir, filename))
+        with replacing(Path(out_dir, filename)) as temporary:
+            super().save_checkpoint(out_dir, temporary.name, *args, **kwargs)

@@ -13,9 +13,8 @@ from mmengine.dataset import InfiniteSampler
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
-from torch.utils.data import Dataset
 
-from rein.datasets.urban import build_dataset
+from rein.datasets.urban import DatasetAround, build_dataset
 from rein.errors import UserError
 
 
@@ -27,7 +26,7 @@ def seed_everything(*entropy: int) -> None:
     torch.manual_seed(int(state[2]))
 
 
-class SeededDataset(Dataset):
+class SeededDataset(DatasetAround):
     """A dataset whose augmentation depends on (seed, position in the stream) alone.
 
     Args:
@@ -36,16 +35,8 @@ class SeededDataset(Dataset):
     """
 
     def __init__(self, cfg: dict, seed: int) -> None:
-        self.dataset = build_dataset(cfg)
+        super().__init__(build_dataset(cfg))
         self.seed = seed
-
-    def __getattr__(self, name):
-        if name == "dataset":  # not there yet while a worker unpickles
-            raise AttributeError(name)
-        return getattr(self.dataset, name)
-
-    def __len__(self) -> int:
-        return len(self.dataset)
 
     def __getitem__(self, item: tuple[int, int]):
         index, position = item

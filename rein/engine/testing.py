@@ -30,8 +30,8 @@ from rein.evaluation.results import (
     RunRecord,
     load_run,
     save_results,
-    write_text,
 )
+from rein.files import write_atomically
 
 
 class Tested(NamedTuple):
@@ -64,7 +64,7 @@ def read_config(path: str) -> Config:
     """
     if Path(path).suffix not in (".pth", ".pt", ".safetensors"):
         return load_config(path)
-    cfg = carried_config(load_file(find_path(path)), path)
+    cfg = carried_config(load_file(find_path(path), "meta"), path)  # no value of a weight
     if cfg is None:
         raise UserError(
             f"{path}: carries no config. Give one: `python tools/test.py CONFIG {path}`.")
@@ -233,4 +233,4 @@ def _write_overview(path: Path, results: Sequence[_Result]) -> None:
     if known:
         facts = "\n".join(f"- {name}: {value}" for name, value in known[0][0].facts()
                           if name not in ("protocol", "resolution"))
-        write_text(path, f"{paper_rows(known)}\n{facts}\n")
+        write_atomically(path, f"{paper_rows(known)}\n{facts}\n")

@@ -106,7 +106,7 @@ def fit_backbone(weights: StateDict, backbone: nn.Module) -> StateDict:
 
 def carried_config(content: Mapping[str, Any], source: str | Path) -> Config | None:
     """Return the config in a checkpoint's `meta`, read as data; None if there is none."""
-    text = content.get("meta", {}).get("cfg") if isinstance(content.get("meta"), Mapping) else None
+    text = ckpt.meta_of(content).get("cfg")
     return config_from_text(text, str(source)) if text else None
 
 
@@ -140,7 +140,7 @@ def check_trained_with(
     Raises:
         UserError: The backbones differ.
     """
-    trained = (content.get("meta") or {}).get(ckpt.FINGERPRINT)
+    trained = ckpt.meta_of(content).get(ckpt.FINGERPRINT)
     if found is None:
         return
     if trained is None:
@@ -195,7 +195,7 @@ def merge_files(
     merged = ckpt.merge(fitted, ckpt.state_dict_of(content))
     ckpt.check_fits(expected, merged, f"{backbone} and {rein_and_head}")
     check_trained_with(content, ckpt.fingerprint(fitted), rein_and_head, allow_other_backbone)
-    meta = dict(content.get("meta") or {})
+    meta = dict(ckpt.meta_of(content))
     meta.setdefault("cfg", cfg.pretty_text)
     return write_output(dict(meta=meta, state_dict=merged), out, overwrite)
 
@@ -230,7 +230,7 @@ def split_file(
     _expect(content, segmentor, "a full segmentor", (ckpt.Kind.SEGMENTOR,))
     parts = ckpt.split(ckpt.state_dict_of(content))
     write_output(parts.backbone, backbone, overwrite)
-    meta = dict(content.get("meta") or {})
+    meta = dict(ckpt.meta_of(content))
     write_output(dict(meta=meta, state_dict=parts.rein_and_head), rein_and_head, overwrite)
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rein.datasets.urban import domain_title
+from rein.datasets.domains import domain_title
 from rein.errors import UserError
 from rein.evaluation.report import markdown_rows, percent
 from rein.evaluation.results import RESULTS_FILE, RunRecord, SavedRun, load_run

@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from rein.datasets.label_maps import IGNORE_INDEX
-from rein.datasets.urban import SampleError
+from rein.datasets.loading import SampleError
 from rein.errors import UserError
 from rein.evaluation.pictures import example_strip, save_png
 from rein.evaluation.report import failures_text, text_table

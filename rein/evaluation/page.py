@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rein.datasets.urban import domain_title
+from rein.datasets.domains import domain_title
 from rein.evaluation.curves import Curves
 from rein.evaluation.page_style import STYLE
 from rein.evaluation.report import percent
@@ -18,8 +18,8 @@ from rein.evaluation.results import (
     RunRecord,
     image_miou,
     image_names,
-    write_text,
 )
+from rein.files import write_atomically
 
 Palette = Sequence[Sequence[int]]
 
@@ -47,7 +47,7 @@ def write_page(
         _curves(curves or {}), _facts(record),
     ]
     title = escape(f"{record.config}, {record.protocol or 'no protocol'}")
-    write_text(Path(path), (
+    write_atomically(Path(path), (
         '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{title}</title>\n<style>{STYLE}</style>\n<body>\n"

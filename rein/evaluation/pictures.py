@@ -6,7 +6,6 @@ Sources: the Cityscapes palette in `rein.datasets.label_maps`.
 import io
 import itertools
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -19,8 +18,9 @@ from mmengine.logging import print_log
 from mmengine.registry import HOOKS
 from PIL import Image, ImageDraw, ImageFont
 
+from rein.datasets.domains import domain_title
 from rein.datasets.label_maps import CLASSES, IGNORE_INDEX, PALETTE
-from rein.datasets.urban import domain_title
+from rein.files import replacing
 
 Palette = Sequence[Sequence[int]]
 
@@ -198,11 +198,8 @@ def contact_sheet(
 
 def save_png(picture: Image.Image, path: str | Path) -> None:
     """Write a PNG; its folder is made where missing, and nothing half-written keeps the name."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    picture.save(part, format="PNG", compress_level=_COMPRESS_LEVEL)
-    os.replace(part, path)
+    with replacing(Path(path)) as part:
+        picture.save(part, format="PNG", compress_level=_COMPRESS_LEVEL)
 
 
 class _Shown(NamedTuple):

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from rein.datasets.urban import domain_title
-from rein.evaluation.results import DomainResults, ImageResult, RunRecord, write_text
+from rein.datasets.domains import domain_title
+from rein.evaluation.results import DomainResults, ImageResult, RunRecord
+from rein.files import write_atomically
 
 
 def table_rows(results: DomainResults) -> list[list[str]]:
@@ -97,4 +98,4 @@ def write_markdown(
     """Write the paper's row, the table of all classes, the failures and the run's record."""
     facts = "\n".join(f"- {name}: {value}" for name, value in record.facts())
     parts = [paper_rows([(record, results)]), failures_text(images), markdown_table(results), facts]
-    write_text(Path(path), "\n".join(part for part in parts if part) + "\n")
+    write_atomically(Path(path), "\n".join(part for part in parts if part) + "\n")

@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rein.datasets.urban import domain_title
+from rein.datasets.domains import domain_title
 from rein.errors import UserError
+from rein.files import replacing, write_atomically
 
 RESULTS_FILE = "results.json"
 IMAGES_FILE = "results.npz"
@@ -224,16 +225,15 @@ def save_results(
         **_measures(results),
         "images": {"counted": len(images) - len(failed), "failed": failed},
     }
-    write_text(folder / RESULTS_FILE, json.dumps(content, indent=2) + "\n")
+    write_atomically(folder / RESULTS_FILE, json.dumps(content, indent=2) + "\n")
     counted = [(name, image) for name, image in named if not image.error]
     if counted:
-        part = folder / f".{IMAGES_FILE}.part.npz"
-        np.savez_compressed(
-            part,
-            domains=np.array([image.domain for _, image in counted]),
-            images=np.array([name for name, _ in counted]),
-            confusion=np.stack([image.confusion for _, image in counted]).astype(np.int64))
-        os.replace(part, folder / IMAGES_FILE)
+        with replacing(folder / IMAGES_FILE) as part, part.open("wb") as file:
+            np.savez_compressed(
+                file,
+                domains=np.array([image.domain for _, image in counted]),
+                images=np.array([name for name, _ in counted]),
+                confusion=np.stack([image.confusion for _, image in counted]).astype(np.int64))
 
 
 class SavedRun(NamedTuple):
@@ -275,11 +275,3 @@ def load_run(folder: str | Path) -> SavedRun:
         if domain in confusion:
             confusion[domain][name] = matrix
     return SavedRun(folder, record, tuple(content["mean_domains"]), confusion)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file; its folder is made where missing, nothing half-written keeps the name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)

@@ -8,7 +8,6 @@ trainIds in a folder labelTrainIds under the images' names, as HRDA's instructio
 """
 
 import io
-import os
 import re
 import zipfile
 from collections import Counter
@@ -22,6 +21,7 @@ from PIL import Image
 from rein.datasets.converters.label_images import encode_label_image, map_labels
 from rein.datasets.label_maps import CITYSCAPES_LABELS, CLASSES, IGNORE_INDEX, lookup_table
 from rein.errors import UserError
+from rein.files import replacing
 
 _TRAIN_ID_TO_ID = {
     label.train_id: label.id for label in CITYSCAPES_LABELS if label.train_id != IGNORE_INDEX}
@@ -84,17 +84,12 @@ def make_submission(predictions: Sequence[Path], server: str, out: str | Path) -
     (name, number), = Counter(path.name for path in predictions).most_common(1)
     if number > 1:
         raise UserError(f"{name}: {number} predictions of this name. Give those of one test only.")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_name(f".{out.name}.part")
-    try:
-        with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:  # PNGs are packed already
-            for path in sorted(predictions):
-                name = f"{rules.folder}/{path.name}" if rules.folder else path.name
-                labels = map_labels(_train_ids(path), rules.table)
-                archive.writestr(name, encode_label_image(labels))
-        os.replace(part, out)
-    finally:
-        part.unlink(missing_ok=True)
+    # PNGs are packed already
+    with replacing(out) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
+        for path in sorted(predictions):
+            name = f"{rules.folder}/{path.name}" if rules.folder else path.name
+            labels = map_labels(_train_ids(path), rules.table)
+            archive.writestr(name, encode_label_image(labels))
     return out
 
 

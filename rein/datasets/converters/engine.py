@@ -33,10 +33,9 @@ from rein.datasets.converters.statistics import (
     write_statistics,
 )
 from rein.errors import UserError
-from rein.files import write_atomically
+from rein.files import PNG_END, write_atomically
 
 NAMES_IN_SUMMARY = 5
-PNG_END = b"IEND\xaeB`\x82"  # the last chunk's kind and checksum
 
 
 class Job(NamedTuple):
