@@ -102,7 +102,16 @@ def _resized_to(pipeline: list[dict], scale: tuple[int, int]) -> list[dict]:
     if not kinds or not kinds[0].startswith("LoadImage"):
         raise UserError(f"--protocol needs test pipelines that begin by loading an image; this "
                         f"one is {[step['type'] for step in pipeline]}.")
-    return [steps[0], dict(type="Resize", scale=scale, keep_ratio=True), *steps[1:]]
+    first = _before_resizing(pipeline)
+    rest = [step for step in steps if step not in first]
+    return [*first, dict(type="Resize", scale=scale, keep_ratio=True), *rest]
+
+
+def _before_resizing(pipeline: list[dict]) -> list[dict]:
+    """List what is done to an image at its own size: loading it, and corrupting it, say."""
+    kinds = [step["type"] for step in pipeline]
+    end = kinds.index("Resize") if "Resize" in kinds else 1
+    return [step for step in pipeline[:end] if step["type"] != "LoadAnnotations"]
 
 
 def set_mode(cfg: Config, mode: str) -> None:
@@ -206,5 +215,6 @@ def _tta_pipeline(pipeline: list[dict]) -> list[dict]:
             step["scale_factor"] = step["scale_factor"] * ratio
         resizes.append(step)
     flips = [dict(type="RandomFlip", prob=float(p), direction="horizontal") for p in (0, 1)]
-    rest = [[step] for step in pipeline[1:] if step["type"] != "Resize"]
-    return [pipeline[0], dict(type="TestTimeAug", transforms=[resizes, flips, *rest])]
+    first = _before_resizing(pipeline)
+    rest = [[step] for step in pipeline if step["type"] != "Resize" and step not in first]
+    return [*first, dict(type="TestTimeAug", transforms=[resizes, flips, *rest])]

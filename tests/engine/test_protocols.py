@@ -10,6 +10,7 @@ from mmengine.config import Config
 from rein.engine.config import load_config
 from rein.engine.protocols import (
     apply_protocol,
+    domain_of,
     for_submission,
     inference_text,
     set_mode,
@@ -111,6 +112,21 @@ def test_tta_scales_the_protocols_size():
     use_tta(cfg)
     resizes = test_datasets(cfg)[0].pipeline[1]["transforms"][0]
     assert [step["scale"] for step in resizes] == [(1536, 768), (2048, 1024), (2560, 1280)]
+
+
+def test_corruptions_stay_before_every_resizing():
+    """They are defined on the image as it is: Cityscapes-C is corrupted at full size."""
+    cfg = load_config(ROOT / "configs/dinov2_citys/rein_dinov2_mask2former_citysc_512x512_bs1x4.py")
+    cfg.protocols = dict(own={domain_of(test_datasets(cfg)[0]): dict(scale=(512, 256))})
+    cfg = apply_protocol(cfg, "own")
+    expected = ["LoadImageFromFile", "Corrupt"]
+    kinds = [step["type"] for step in test_datasets(cfg)[0].pipeline]
+    assert kinds[:3] == [*expected, "Resize"]
+    use_tta(cfg)
+    for dataset in test_datasets(cfg):
+        assert [step["type"] for step in dataset.pipeline] == [*expected, "TestTimeAug"]
+        steps = [step["type"] for choice in dataset.pipeline[2]["transforms"] for step in choice]
+        assert "Corrupt" not in steps and "LoadAnnotations" in steps
 
 
 @pytest.mark.parametrize("server, config, folders", [
