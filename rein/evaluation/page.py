@@ -24,7 +24,7 @@ from rein.files import write_atomically
 Palette = Sequence[Sequence[int]]
 
 _SHOWN_CURVES = 9
-_CURVE_WIDTH, _CURVE_HEIGHT, _CURVE_LEFT, _CURVE_BOTTOM = 400, 200, 46, 24
+_CURVE_WIDTH, _CURVE_HEIGHT, _CURVE_LEFT, _CURVE_BOTTOM = 400, 200, 60, 24
 
 
 def write_page(
