@@ -1,4 +1,4 @@
-"""The Mask2Former head: forward, losses and their backward against mmdet's own."""
+"""The Mask2Former head: resizing, forward, losses and their backward against mmdet's own."""
 
 import copy
 
@@ -11,6 +11,7 @@ from mmseg.structures import SegDataSample
 import benchmarks.stock  # noqa: F401  registers StockHead
 from benchmarks.paired import Row, compare
 from rein.engine.config import load_config
+from rein.models.pyramid import Pyramid
 
 CONFIG = "configs/dinov2/rein_dinov2_mask2former_512x512_bs1x4.py"
 
@@ -53,9 +54,11 @@ def build_heads(cfg, device):
 
 def make_batch(batch: int, size: int, device, channels: int = 1024, queries: int = 100):
     """Random features and queries, and labels of a dozen classes in blocks."""
-    maps = tuple(
-        torch.randn(batch, channels, size // stride, size // stride, device=device,
-                    requires_grad=True) for stride in (4, 8, 16, 32))
+    grid = size // 16
+    maps = Pyramid(
+        [torch.randn(batch, channels, grid, grid, device=device, requires_grad=True)
+         for _ in range(4)],
+        [(size // stride, size // stride) for stride in (4, 8, 16, 32)])
     query = torch.randn(queries, 256, device=device, requires_grad=True)
     samples = []
     for i in range(batch):

@@ -94,18 +94,30 @@ class Reins(nn.Module):
         Returns:
             (B, prefix + n, c).
         """
-        prefix, patches = feats[:, :num_prefix_tokens], feats[:, num_prefix_tokens:]
-        delta = self._delta(patches, self.tokens(layer))
-        patches = patches + self.scale * self.mlp_delta_f(delta + patches)
-        return torch.cat((prefix, patches), dim=1)
-
-    def _delta(self, patches: Tensor, tokens: Tensor) -> Tensor:
-        """Read from the tokens what each patch lacks: (B, n, c) from patches and (m, c) tokens."""
+        prefix, patches = feats.split(
+            (num_prefix_tokens, feats.shape[1] - num_prefix_tokens), dim=1)
+        tokens, values, weight = self._constants(layer)
         attention = F.linear(patches, tokens)
         if self.use_softmax:
-            attention = (attention * self.embed_dims**-0.5).softmax(dim=-1)
-        # token 0 absorbs attention that should change nothing
-        return attention[..., 1:] @ self.mlp_token2feat(tokens[1:])
+            attention = attention.softmax(dim=-1)
+        delta = F.linear(patches, weight, self.scale * self.mlp_delta_f.bias) + attention @ values
+        return torch.cat((prefix, patches + delta), dim=1)
+
+    def _constants(self, layer: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Multiply out what does not depend on the features, so that patches meet c x c once.
+
+        s ((D + f) W_f + b_f) = f (s W_f) + S V + s b_f, with V = [0; T_i[1:] W_T + b_T] (s W_f): the
+        row of zeros stands for token 0, which absorbs attention that should change nothing.
+
+        Returns:
+            Tokens (m, c), divided by sqrt(c) for the softmax; V (m, c); s W_f^T (c, c).
+        """
+        tokens = self.tokens(layer)
+        weight = self.scale * self.mlp_delta_f.weight
+        values = F.pad(F.linear(self.mlp_token2feat(tokens[1:]), weight), (0, 0, 1, 0))
+        if self.use_softmax:
+            tokens = tokens * self.embed_dims**-0.5
+        return tokens, values, weight
 
     def queries(self) -> Tensor:
         """Link the tokens of all blocks to the head's queries.

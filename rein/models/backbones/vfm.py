@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from functools import partial
 
 import timm
-import torch.nn.functional as F
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from rein.checkpoint import load_backbone, load_strictly
 from rein.models.backbones.published_keys import from_published, to_published
 from rein.models.freezing import freeze
+from rein.models.pyramid import Pyramid
 
 PYRAMID_STRIDES = (4, 8, 16, 32)
 
@@ -81,15 +81,15 @@ class VisionFoundationModel(BaseModule):
         """Forward hook of block `layer`: the adapter's output replaces the block's."""
         return self.reins(output, layer, self.model.num_prefix_tokens)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, ...] | tuple[tuple[Tensor, ...], Tensor]:
+    def forward(self, images: Tensor) -> Pyramid | tuple[Pyramid, Tensor]:
         """Compute the feature pyramid.
 
         Args:
             images: (B, 3, H, W), normalised.
 
         Returns:
-            Four maps (B, C, H/4, W/4) to (B, C, H/32, W/32); with an adapter that links its
-            tokens to queries, a pair of these and the queries (m, q).
+            Four maps (B, C, H/4, W/4) to (B, C, H/32, W/32), resized as they are asked for; with
+            an adapter that links its tokens to queries, a pair of these and the queries (m, q).
         """
         taken = sorted(set(self.out_indices))
         outputs = dict(zip(taken, self.model.forward_intermediates(
@@ -97,10 +97,10 @@ class VisionFoundationModel(BaseModule):
             intermediates_only=True), strict=True))
         maps = [outputs[index] for index in self.out_indices]
         patch_height, patch_width = self.model.patch_embed.patch_size
-        pyramid = tuple(
-            _resize(x, (round(x.shape[-2] * patch_height / stride),
-                        round(x.shape[-1] * patch_width / stride)))
-            for x, stride in zip(maps, PYRAMID_STRIDES, strict=True))
+        height, width = maps[0].shape[-2] * patch_height, maps[0].shape[-1] * patch_width
+        pyramid = Pyramid(maps, [
+            (max(round(height / stride), 1), max(round(width / stride), 1))
+            for stride in PYRAMID_STRIDES])
         if self.reins is not None and self.reins.link_token_to_query:
             return pyramid, self.reins.queries()
         return pyramid
@@ -140,12 +140,3 @@ def _default_out_indices(depth: int) -> list[int]:
     if depth == 24:
         return [7, 11, 15, 23]
     return [max(depth * i // 4 - 1, 0) for i in (1, 2, 3, 4)]
-
-
-def _resize(feats: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize maps (B, C, h, w) to `size` (at least 1 x 1), bilinear."""
-    size = tuple(max(side, 1) for side in size)
-    if tuple(feats.shape[-2:]) == size:
-        return feats
-    return F.interpolate(feats, size=size, mode="bilinear", align_corners=False)
-

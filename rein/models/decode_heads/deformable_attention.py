@@ -8,11 +8,14 @@ Source: Zhu et al., Deformable DETR (arXiv:2010.04159), section 4.1.
 """
 
 import warnings
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from mmcv.ops import MultiScaleDeformableAttention
 from torch import Tensor
+
+_BORDER = 2  # pixels of zeros around a level: at most one is looked at beside a place in it
 
 
 class CPUDeformableAttention(MultiScaleDeformableAttention):
@@ -61,71 +64,170 @@ def sample_and_sum(
         (B, Q, heads * D).
     """
     batch, _, heads, channels = value.shape
-    value, widths, starts = _pad_levels(value, spatial_shapes)
-    # beyond the border lie zeros: places farther out are moved there
-    x, y = (torch.minimum((places[..., i] - 0.5).clamp(min=-1), spatial_shapes[:, 1 - i, None])
-            .flatten(3) for i in (0, 1))  # (B, Q, heads, levels * points)
-    left, top = x.detach().floor(), y.detach().floor()
-    right, low = x - left, y - top  # shares of the right and lower corners
-    widths, starts = (v.repeat_interleave(places.shape[4]) for v in (widths, starts))
-    rows = (top.int() + 1) * widths + (left.int() + 1 + starts)
-    rows = rows + value.shape[1] * torch.arange(batch, dtype=torch.int32).view(-1, 1, 1, 1)
-    rows = rows * heads + torch.arange(heads, dtype=torch.int32)[:, None]
-    index = torch.cat([rows + step * heads for step in (0, 1, widths, widths + 1)], -1)
-    upper, lower = weights.flatten(3) * (1 - low), weights.flatten(3) * low
-    shares = torch.cat((upper * (1 - right), upper * right, lower * (1 - right), lower * right), -1)
-    summed = _SumOfRows.apply(
-        value.reshape(-1, channels), index.flatten(0, 2), shares.flatten(0, 2).to(value.dtype))
-    return summed.view(batch, -1, heads * channels)
+    padded, grid = _pad_levels(value.float(), spatial_shapes)
+    summed = _SumAtPlaces.apply(
+        padded, places.float().flatten(3, 4).flatten(0, 2),
+        weights.float().flatten(3).flatten(0, 2), grid)
+    return summed.view(batch, -1, heads * channels).to(value.dtype)
 
 
-def _pad_levels(value: Tensor, spatial_shapes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Put zeros around each level: one row and column before it, two after.
+class _Grid(NamedTuple):
+    """Padded levels, one after the other.
+
+    Attributes:
+        sizes: H and W of each without its border.
+        starts: Where each begins.
+    """
+
+    sizes: list[tuple[int, int]]
+    starts: list[int]
+
+    def spans(self) -> list[tuple[int, int, int]]:
+        """First key, the one after the last, and width of each level."""
+        return [(start, start + (height + 2 * _BORDER) * (width + 2 * _BORDER), width + 2 * _BORDER)
+                for start, (height, width) in zip(self.starts, self.sizes, strict=True)]
+
+
+def _pad_levels(value: Tensor, spatial_shapes: Tensor) -> tuple[Tensor, _Grid]:
+    """Put a border of zeros around each level.
 
     Args:
         value: (B, keys, heads, D).
         spatial_shapes: int64 (levels, 2), H and W.
 
     Returns:
-        The padded values (B, more keys, heads, D); int32 (levels,) their widths and where each
-        level begins.
+        The padded values (B, K, heads, D), and where its levels are.
     """
-    sizes = spatial_shapes.tolist()
+    sizes = [tuple(size) for size in spatial_shapes.tolist()]
     levels = value.split([height * width for height, width in sizes], 1)
-    padded = [
-        F.pad(level.unflatten(1, size), (0, 0, 0, 0, 1, 2, 1, 2)).flatten(1, 2)
-        for level, size in zip(levels, sizes, strict=True)]
-    lengths = torch.tensor([level.shape[1] for level in padded], dtype=torch.int32)
-    widths = torch.tensor([width + 3 for _, width in sizes], dtype=torch.int32)
-    return torch.cat(padded, 1), widths, (lengths.cumsum(0) - lengths).int()
+    border = (0, 0, 0, 0, *4 * (_BORDER,))
+    padded = [F.pad(level.unflatten(1, size), border).flatten(1, 2)
+              for level, size in zip(levels, sizes, strict=True)]
+    lengths = [level.shape[1] for level in padded]
+    return torch.cat(padded, 1), _Grid(sizes, [sum(lengths[:i]) for i in range(len(lengths))])
 
 
-class _SumOfRows(torch.autograd.Function):
-    """Weighted sums of rows, and their gradients without gathering rows in memory.
+class _Corners(NamedTuple):
+    """The four pixels around each place: upper left, upper right, lower left, lower right.
 
-    Rows are (K, D), index int32 (R, S), weights (R, S); sums are (R, D).
+    Attributes:
+        first: int32 (R, S), row of the upper left one in the flattened values.
+        rows: int32 (R, 4, S), rows of all.
+        right: (R, S), share of the right ones, 0 to 1.
+        low: (R, S), share of the lower ones, 0 to 1.
+    """
+
+    first: Tensor
+    rows: Tensor
+    right: Tensor
+    low: Tensor
+
+    def shares(self, weights: Tensor) -> Tensor:
+        """Divide weights (R, S) among the corners: (R, 4, S)."""
+        low = weights * self.low
+        up = weights - low
+        low_right, up_right = low * self.right, up * self.right
+        return torch.stack((up - up_right, up_right, low - low_right, low_right), 1)
+
+
+def _find_corners(places: Tensor, shape: torch.Size, grid: _Grid) -> _Corners:
+    """Find the pixels around places (R, S, 2) in values of a shape (B, K, heads, D)."""
+    batch, keys, heads, _ = shape
+    points = places.shape[1] // len(grid.sizes)
+    sizes, starts, widths = (
+        torch.tensor(v).repeat_interleave(points, 0) for v in (
+            grid.sizes, grid.starts, [width + 2 * _BORDER for _, width in grid.sizes]))
+    # places farther out lie between zeros, too
+    x, y = ((places[..., i] - 0.5).clamp(torch.tensor(-_BORDER), sizes[:, 1 - i]) for i in (0, 1))
+    left, top = x.floor(), y.floor()
+    pixels = ((top + _BORDER) * widths + (left + (_BORDER + starts))).int()
+    image_and_head = (torch.arange(batch)[:, None, None] * keys * heads + torch.arange(heads)).int()
+    first = (pixels.view(batch, -1, heads, pixels.shape[1]) * heads
+             + image_and_head[..., None]).flatten(0, 2)
+    steps = torch.stack((0 * widths, 0 * widths + 1, widths, widths + 1)).int() * heads
+    return _Corners(first, first[:, None] + steps, x - left, y - top)
+
+
+class _SumAtPlaces(torch.autograd.Function):
+    """Weighted sums of values at places, and their gradients, gathering no rows in memory.
+
+    Values are padded, (B, K, heads, D); places (R, S, 2) and weights (R, S) with R = B * Q * heads;
+    sums are (R, D).
     """
 
     @staticmethod
-    def forward(ctx, rows: Tensor, index: Tensor, weights: Tensor) -> Tensor:
-        ctx.save_for_backward(rows, index, weights)
-        return F.embedding_bag(index, rows, mode="sum", per_sample_weights=weights)
+    def forward(ctx, value: Tensor, places: Tensor, weights: Tensor, grid: _Grid) -> Tensor:
+        ctx.save_for_backward(value, places, weights)
+        ctx.grid = grid
+        corners = _find_corners(places, value.shape, grid)
+        return F.embedding_bag(
+            corners.rows.flatten(1), value.flatten(0, 2), mode="sum",
+            per_sample_weights=corners.shares(weights).flatten(1))
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, None, Tensor | None]:
-        rows, index, weights = ctx.saved_tensors
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        value, places, weights = ctx.saved_tensors
         grad = grad.contiguous()
-        grad_rows = grad_weights = None
+        corners = _find_corners(places, value.shape, ctx.grid)
+        grad_value = grad_places = grad_weights = None
         if ctx.needs_input_grad[0]:
-            # transposed: each row gets the gradients of the sums it is in
-            order = index.flatten().argsort()
-            counts = torch.bincount(index.flatten(), minlength=len(rows))
-            grad_rows = F.embedding_bag(
-                order.div(index.shape[1], rounding_mode="floor"), grad, counts.cumsum(0) - counts,
-                mode="sum", per_sample_weights=weights.flatten()[order])
-        if ctx.needs_input_grad[2]:
-            grad_weights = _products(grad, rows, index)
-        return grad_rows, None, grad_weights
+            grad_value = _grad_of_value(
+                grad, value.shape, corners.first, corners.shares(weights), ctx.grid)
+        if any(ctx.needs_input_grad[1:3]):
+            rows = corners.rows.flatten(1)
+            products = _products(grad, value.flatten(0, 2), rows).view_as(corners.rows)
+            grad_places, grad_weights = _grad_of_places(products, corners, weights)
+        return grad_value, grad_places, grad_weights, None
+
+
+def _grad_of_places(
+    products: Tensor, corners: _Corners, weights: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Gradients of places (R, S, 2) and weights (R, S).
+
+    Args:
+        products: (R, 4, S), of the sums' gradients with the values at the corners.
+        corners: The corners.
+        weights: (R, S).
+    """
+    upper_left, upper_right, lower_left, lower_right = products.unbind(1)
+    upper, lower = upper_right - upper_left, lower_right - lower_left  # slopes along x
+    at_upper = torch.addcmul(upper_left, upper, corners.right)
+    along_y = torch.addcmul(lower_left, lower, corners.right) - at_upper
+    along_x = torch.lerp(upper, lower, corners.low)
+    return (torch.stack((along_x * weights, along_y * weights), -1),
+            torch.addcmul(at_upper, along_y, corners.low))
+
+
+def _grad_of_value(
+    grad: Tensor, shape: torch.Size, first: Tensor, shares: Tensor, grid: _Grid,
+) -> Tensor:
+    """Give each value the gradients (R, D) of the sums it is in.
+
+    Sorted by their upper left corners, places need no other order: what belongs to the other
+    corners is summed there, too, and then moved by a pixel.
+
+    Args:
+        grad: (R, D).
+        shape: Of the values, (B, K, heads, D).
+        first: As in `_Corners`.
+        shares: (R, 4, S), as `_Corners.shares` gives them.
+        grid: The levels.
+
+    Returns:
+        (B, K, heads, D).
+    """
+    order = first.flatten().argsort()
+    counts = torch.bincount(first.flatten(), minlength=shape[:3].numel())
+    bags = order.div(first.shape[1], rounding_mode="floor"), grad, counts.cumsum(0) - counts
+    upper, upper_right, lower, lower_right = (
+        F.embedding_bag(*bags, mode="sum", per_sample_weights=share.flatten()[order]).view(shape)
+        for share in shares.unbind(1))
+    upper[:, 1:] += upper_right[:, :-1]
+    lower[:, 1:] += lower_right[:, :-1]
+    for start, end, width in grid.spans():
+        upper[:, start + width:end] += lower[:, start:end - width]
+    return upper
 
 
 def _products(grad: Tensor, rows: Tensor, index: Tensor) -> Tensor:

@@ -3,8 +3,8 @@
 The same costs, losses and distribution of sampled points as mmdet's loop over layers and images,
 with three differences in how they are computed: logits at points are taken from features sampled
 there instead of from full maps; one transfer to the host brings the costs of all matchings; full
-maps are made of matched queries only. The points of the matching are drawn once per image, not
-once per layer and image.
+maps are made of matched queries only. Random points are drawn once for all layers: those of the
+matching per image, those of the losses per segment.
 
 Sources: Cheng et al., Mask2Former (arXiv:2112.01527), section 3.3; mmdet's costs and losses.
 """
@@ -15,7 +15,6 @@ import torch
 import torch.nn.functional as F
 from mmcv.ops import point_sample
 from mmdet.models.task_modules import CrossEntropyLossCost
-from mmdet.models.utils import get_uncertain_point_coords_with_randomness
 from mmdet.utils import reduce_mean
 from mmengine.structures import InstanceData
 from scipy.optimize import linear_sum_assignment
@@ -159,14 +158,12 @@ def _mask_losses(head, decoded: Decoded, targets: Targets) -> tuple[list[Tensor]
         nothing = 0 * (decoded.mask_embeds.sum() + decoded.mask_features.sum())
         return [nothing] * layers, [nothing] * layers
     masks = _matched_masks(decoded, targets)
-    with torch.no_grad():
-        points = get_uncertain_point_coords_with_randomness(
-            masks, None, head.num_points, head.oversample_ratio, head.importance_sample_ratio)
-        # every segment is looked at in every layer: its mask is read once
-        by_segment = points.view(layers, total, -1, 2).transpose(0, 1).flatten(1, 2)
-        wanted = point_sample(targets.mask[:, None], by_segment)
-        wanted = wanted.view(total, layers, -1).transpose(0, 1)
-    predicted = point_sample(masks, points).view(layers, total, -1)
+    points = _uncertain_points(head, masks.detach())
+    predicted = point_sample(masks.flatten(0, 1)[:, None], points.flatten(0, 1))
+    predicted = predicted.view(total, layers, -1).transpose(0, 1)
+    # every segment is looked at in every layer: its mask is read once
+    wanted = point_sample(targets.mask[:, None], points.flatten(1, 2))
+    wanted = wanted.view(total, layers, -1).transpose(0, 1)
     # the mean over processes, as gradients are averaged over them
     count = reduce_mean(predicted.new_tensor(float(total))).clamp(min=1)
     mask = [head.loss_mask(p.flatten(), w.flatten(), avg_factor=count * head.num_points)
@@ -177,10 +174,27 @@ def _mask_losses(head, decoded: Decoded, targets: Targets) -> tuple[list[Tensor]
 
 
 def _matched_masks(decoded: Decoded, targets: Targets) -> Tensor:
-    """Mask logits (L * T, 1, h, w) of the queries that have a segment."""
-    layer = torch.arange(len(targets.query), device=targets.query.device)[:, None]
-    embeds = decoded.mask_embeds[layer, targets.image, targets.query]
+    """Mask logits (T, L, h, w) of the queries that have a segment."""
+    layer = torch.arange(len(targets.query), device=targets.query.device)
+    embeds = decoded.mask_embeds[layer, targets.image[:, None], targets.query.T]  # (T, L, C)
     counts = torch.bincount(targets.image, minlength=len(decoded.mask_features)).tolist()
-    masks = [torch.einsum("ltc,chw->lthw", part, feats) for part, feats in zip(
-        embeds.split(counts, 1), decoded.mask_features, strict=True)]
-    return torch.cat(masks, 1).flatten(0, 1)[:, None]
+    return torch.cat([torch.einsum("tlc,chw->tlhw", part, feats) for part, feats in zip(
+        embeds.split(counts), decoded.mask_features, strict=True)])
+
+
+@torch.no_grad()
+def _uncertain_points(head, masks: Tensor) -> Tensor:
+    """Draw points (T, L, P, 2), x and y from 0 to 1, more where masks (T, L, h, w) are uncertain.
+
+    As mmdet's `get_uncertain_point_coords_with_randomness`: of more points than needed those with
+    the smallest logits, and some at random. Source: PointRend (arXiv:1912.08193), section 3.1.
+    """
+    total, layers = masks.shape[:2]
+    drawn = torch.rand(
+        total, int(head.num_points * head.oversample_ratio), 2, device=masks.device)
+    uncertain = int(head.num_points * head.importance_sample_ratio)
+    chosen = point_sample(masks, drawn).abs().topk(
+        uncertain, largest=False, sorted=False).indices  # (T, L, uncertain)
+    segment = torch.arange(total, device=masks.device)[:, None, None]
+    at_random = torch.rand(total, 1, head.num_points - uncertain, 2, device=masks.device)
+    return torch.cat((drawn[segment, chosen], at_random.expand(-1, layers, -1, -1)), 2)

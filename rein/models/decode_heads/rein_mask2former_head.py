@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from rein.models.decode_heads.attention import decode_layer
 from rein.models.decode_heads.deformable_attention import CPUDeformableAttention
 from rein.models.decode_heads.mask_losses import Decoded, mask2former_losses
+from rein.models.decode_heads.pixel_decoder import decode_pixels
+from rein.models.pyramid import Pyramid
 
 FINEST_STRIDE = 4
 """Stride of the mask logits, in pixels of the padded image."""
@@ -44,6 +46,9 @@ class ReinMask2FormerHead(Mask2FormerHead):
             raise ValueError("replace_query_feat=True needs linked_queries=True")
         for layer in self.pixel_decoder.encoder.layers:
             layer.self_attn = CPUDeformableAttention(**layer.self_attn_cfg)
+        for module in self.modules():
+            if isinstance(module, nn.ReLU):
+                module.inplace = False  # a linear layer's output is a view: autograd would copy it
         self.replace_query_feat = replace_query_feat
         self.linked_queries = linked_queries
         # what the linked queries replace is no parameter, so that checkpoints do not hold it
@@ -71,7 +76,7 @@ class ReinMask2FormerHead(Mask2FormerHead):
     def decode(self, x) -> Decoded:
         """Run the pixel decoder and the transformer decoder; `x` as for `forward`."""
         maps, query_feat, query_embed = self._initial_queries(x)
-        mask_features, memories = self.pixel_decoder(maps)
+        mask_features, memories = decode_pixels(self.pixel_decoder, maps)
         values, keys = self._flatten_memories(memories)
         # resizing and products with embeddings commute: masks are made at the size they are used
         small = [
@@ -111,7 +116,7 @@ class ReinMask2FormerHead(Mask2FormerHead):
             return mask2former_losses(self, decoded, instances)
         return self.loss_by_feat(*decoded.per_layer(), instances, img_metas)
 
-    def _initial_queries(self, x) -> tuple[tuple[Tensor, ...], Tensor, Tensor]:
+    def _initial_queries(self, x) -> tuple[Pyramid, Tensor, Tensor]:
         """Separate the maps; return them with query contents and positions, each (B, m, q)."""
         if self.linked_queries:
             if len(x) != 2 or x[1].ndim != 2:
@@ -127,7 +132,8 @@ class ReinMask2FormerHead(Mask2FormerHead):
                 f"has num_queries={self.num_queries}; they have to be equal.")
         query_feat = (
             self.querys2feat(query_embed) if self.replace_query_feat else self.query_feat.weight)
-        batch_size = maps[0].shape[0]
+        maps = Pyramid.of(maps)
+        batch_size = len(maps.maps[0])
         return (
             maps, query_feat.expand(batch_size, -1, -1), query_embed.expand(batch_size, -1, -1))
 

@@ -1,0 +1,101 @@
+"""Mask2Former's pixel decoder on maps that are not resized yet, on mmdet's own modules.
+
+A 1 x 1 convolution and a bilinear resizing commute: the smaller of the two maps is convolved. The
+rest is what mmdet's `MSDeformAttnPixelDecoder` does, without its masks of padding, as nothing is
+padded here.
+
+Source: Cheng et al., Mask2Former (arXiv:2112.01527).
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from mmcv.cnn import ConvModule
+from mmdet.models.layers import MSDeformAttnPixelDecoder
+from torch import Tensor
+
+from rein.models.pyramid import Pyramid, resize
+
+
+class PixelFeatures(NamedTuple):
+    """What the pixel decoder gives.
+
+    Attributes:
+        mask_features: (B, C, H/4, W/4).
+        memories: Maps (B, C, h, w) for the transformer decoder, coarse to fine.
+    """
+
+    mask_features: Tensor
+    memories: list[Tensor]
+
+
+def decode_pixels(decoder: MSDeformAttnPixelDecoder, maps: Sequence[Tensor]) -> PixelFeatures:
+    """Compute what the decoder's own `forward` does.
+
+    Args:
+        decoder: mmdet's.
+        maps: A `Pyramid`, or maps (B, C, H_i, W_i), fine to coarse.
+    """
+    pyramid = Pyramid.of(maps)
+    laterals = decoder.num_input_levels - decoder.num_encoder_levels
+    levels = range(decoder.num_input_levels - 1, laterals - 1, -1)  # coarse to fine
+    outputs = _encode(decoder, [
+        _project(conv, pyramid, level)
+        for conv, level in zip(decoder.input_convs, levels, strict=True)])
+    # mmdet calls the convolutions by level, though it lists them from coarse to fine
+    for level in range(laterals - 1, -1, -1):
+        lateral = _project(decoder.lateral_convs[level], pyramid, level)
+        above = resize(outputs[-1], pyramid.sizes[level])
+        outputs.append(decoder.output_convs[level](lateral + above))
+    return PixelFeatures(decoder.mask_feature(outputs[-1]), outputs[:decoder.num_outs])
+
+
+def _project(module: ConvModule, pyramid: Pyramid, level: int) -> Tensor:
+    """Convolve a map by 1 x 1, resize and normalise it: (B, C', H_i, W_i)."""
+    feats, size = pyramid.maps[level], pyramid.sizes[level]
+    if feats.shape[-2] * feats.shape[-1] > size[0] * size[1]:
+        feats = resize(feats, size)
+    # the layout of tokens: what they are added to, and fastest to convolve
+    feats = module.conv(feats).contiguous(memory_format=torch.channels_last)
+    feats = resize(feats, size)
+    return module.norm(feats) if module.with_norm else feats
+
+
+def _encode(decoder: MSDeformAttnPixelDecoder, maps: list[Tensor]) -> list[Tensor]:
+    """Let the places of all maps (B, C, h, w), coarse to fine, look at each other."""
+    sizes = [tuple(x.shape[-2:]) for x in maps]
+    lengths = [height * width for height, width in sizes]
+    shapes = torch.tensor(sizes, device=maps[0].device)
+    tokens = torch.cat([x.flatten(2).transpose(1, 2) for x in maps], 1)
+    centres = torch.cat([_centres(x) for x in maps])[None, :, None]
+    memory = decoder.encoder(
+        query=tokens,
+        query_pos=_positions(decoder, maps),
+        key_padding_mask=None,
+        spatial_shapes=shapes,
+        reference_points=centres.expand(len(tokens), -1, len(maps), -1),
+        level_start_index=shapes.prod(1).cumsum(0) - shapes.prod(1),
+        valid_ratios=None)
+    return [
+        part.transpose(1, 2).unflatten(2, size)
+        for part, size in zip(memory.split(lengths, 1), sizes, strict=True)]
+
+
+def _positions(decoder: MSDeformAttnPixelDecoder, maps: list[Tensor]) -> Tensor:
+    """Embeddings (1, n, C) of the places and levels of maps (B, C, h, w)."""
+    found = []
+    for x, level in zip(maps, decoder.level_encoding.weight, strict=True):
+        no_padding = x.new_zeros((1, *x.shape[-2:]), dtype=torch.bool)
+        place = decoder.postional_encoding(no_padding)  # mmdet's spelling
+        found.append((place + level[:, None, None]).flatten(2).transpose(1, 2))
+    return torch.cat(found, 1)
+
+
+def _centres(x: Tensor) -> Tensor:
+    """Centres (h * w, 2) of the places of maps (B, C, h, w): x and y from 0 to 1."""
+    height, width = x.shape[-2:]
+    y, x = torch.meshgrid(
+        (torch.arange(height, device=x.device) + 0.5) / height,
+        (torch.arange(width, device=x.device) + 0.5) / width, indexing="ij")
+    return torch.stack((x, y), -1).flatten(0, 1)
