@@ -96,28 +96,18 @@ class Reins(nn.Module):
         """
         prefix, patches = feats.split(
             (num_prefix_tokens, feats.shape[1] - num_prefix_tokens), dim=1)
-        tokens, values, weight = self._constants(layer)
-        attention = F.linear(patches, tokens)
-        if self.use_softmax:
-            attention = attention.softmax(dim=-1)
-        delta = F.linear(patches, weight, self.scale * self.mlp_delta_f.bias) + attention @ values
-        return torch.cat((prefix, patches + delta), dim=1)
-
-    def _constants(self, layer: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Multiply out what does not depend on the features, so that patches meet c x c once.
-
-        s ((D + f) W_f + b_f) = f (s W_f) + S V + s b_f, with V = [0; T_i[1:] W_T + b_T] (s W_f): the
-        row of zeros stands for token 0, which absorbs attention that should change nothing.
-
-        Returns:
-            Tokens (m, c), divided by sqrt(c) for the softmax; V (m, c); s W_f^T (c, c).
-        """
+        # what does not depend on the features is multiplied out, so that they meet c x c once:
+        # s ((D + f) W_f + b_f) = f (s W_f) + S V + s b_f, with V = [0; T_i[1:] W_T + b_T] (s W_f)
+        weight, bias = self.scale * self.mlp_delta_f.weight, self.scale * self.mlp_delta_f.bias
         tokens = self.tokens(layer)
-        weight = self.scale * self.mlp_delta_f.weight
-        values = F.pad(F.linear(self.mlp_token2feat(tokens[1:]), weight), (0, 0, 1, 0))
+        values = F.linear(self.mlp_token2feat(tokens[1:]), weight)
+        values = F.pad(values, (0, 0, 1, 0))  # token 0 absorbs what should change nothing
         if self.use_softmax:
-            tokens = tokens * self.embed_dims**-0.5
-        return tokens, values, weight
+            attention = F.linear(patches, tokens * self.embed_dims**-0.5).softmax(dim=-1)
+        else:
+            attention = F.linear(patches, tokens)
+        return torch.cat(
+            (prefix, patches + (F.linear(patches, weight, bias) + attention @ values)), dim=1)
 
     def queries(self) -> Tensor:
         """Link the tokens of all blocks to the head's queries.
