@@ -38,7 +38,8 @@ def init_segmentor(
 
     Returns:
         The model in evaluation mode, with `cfg`, the config, and `dataset_meta`, a dict with
-        `classes` and their RGB `palette`.
+        `classes` and their RGB `palette`. It gives classes alone; with `keep_logits = True` its
+        samples hold `seg_logits`, too.
 
     Raises:
         UserError: A file is missing or does not fit.
@@ -49,7 +50,7 @@ def init_segmentor(
         model = MODELS.build(cfg.model)
     load_for_testing(model, content, checkpoint, backbone, allow_other_backbone)
     meta = meta_of(content).get("dataset_meta") or {}
-    model.cfg = cfg
+    model.cfg, model.keep_logits = cfg, False
     model.dataset_meta = dict(
         classes=meta.get("classes", CLASSES), palette=meta.get("palette", PALETTE))
     return model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")).eval()
@@ -99,7 +100,7 @@ def segment(model: nn.Module, image: str | Path | np.ndarray) -> np.ndarray:
     packed = _test_pipeline(model.cfg)(dict(img=np.ascontiguousarray(image[..., ::-1])))
     with torch.no_grad():
         sample, = model.test_step({key: [value] for key, value in packed.items()})
-    return sample.pred_sem_seg.data.squeeze(0).cpu().numpy().astype(np.uint8)
+    return sample.pred_sem_seg.data.squeeze(0).to(torch.uint8).cpu().numpy()
 
 
 def _test_pipeline(cfg: Config) -> Compose:

@@ -159,6 +159,7 @@ def load_runner(
     runner = ReinRunner.from_cfg(cfg)
     model = unwrap(runner.model)
     model = model.module if tta else model
+    model.keep_logits = tta
     load_for_testing(model, content, checkpoint, backbone, allow_other_backbone)
     return runner, model
 
