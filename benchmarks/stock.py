@@ -1,7 +1,11 @@
 """The reference: the published model put together from stock mmseg, mmdet and mmcv modules."""
 
+import copy
+
 import torch
 from mmcv.ops import MultiScaleDeformableAttention
+from mmengine.registry import DefaultScope
+from mmseg.models import EncoderDecoder
 from mmseg.models.decode_heads import Mask2FormerHead
 from mmseg.registry import MODELS
 
@@ -49,3 +53,23 @@ class StockHead(ReinMask2FormerHead):
 
     loss = Mask2FormerHead.loss
     predict = Mask2FormerHead.predict
+
+
+def stock_model(cfg: dict) -> EncoderDecoder:
+    """Build the reference as a whole: mmseg's segmentor, attention step by step, `StockHead`.
+
+    Args:
+        cfg: Config of a segmentor, such as `load_config(PATH).model`; it is not changed.
+
+    Returns:
+        The model; its weights are interchangeable with those of this project's.
+    """
+    cfg = copy.deepcopy(cfg)
+    cfg.update(type=EncoderDecoder)
+    cfg["decode_head"].update(type="StockHead")
+    with DefaultScope.overwrite_default_scope("mmseg"):
+        model = MODELS.build(cfg)
+    for module in model.backbone.modules():
+        if hasattr(module, "fused_attn"):
+            module.fused_attn = False  # timm's way without scaled_dot_product_attention
+    return model

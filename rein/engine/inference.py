@@ -18,6 +18,7 @@ from rein.engine.config import find_path
 from rein.engine.testing import read_config
 from rein.engine.weights import load_for_testing
 from rein.errors import UserError
+from rein.models.int8 import quantize_frozen
 
 
 def init_segmentor(
@@ -26,6 +27,7 @@ def init_segmentor(
     backbone: str | Path | None = None,
     device: str | torch.device | None = None,
     allow_other_backbone: bool = False,
+    int8: bool = False,
 ) -> nn.Module:
     """Build a segmentor and load all its weights.
 
@@ -35,13 +37,16 @@ def init_segmentor(
         backbone: Pretrained weights, for a checkpoint without; default: what the config names.
         device: Where the model runs; default: the GPU if there is one.
         allow_other_backbone: Use another frozen backbone than the checkpoint was trained with.
+        int8: Let the frozen backbone compute in int8; on a CPU only. More than twice as fast and
+            a quarter of its memory, for about one pixel in a hundred.
 
     Returns:
         The model in evaluation mode, with `cfg`, the config, and `dataset_meta`, a dict with
-        `classes` and their RGB `palette`.
+        `classes` and their RGB `palette`. It gives classes alone; with `keep_logits = True` its
+        samples hold `seg_logits`, too.
 
     Raises:
-        UserError: A file is missing or does not fit.
+        UserError: A file is missing or does not fit, or `int8` does not apply.
     """
     cfg = read_config(str(config))
     content = load_file(find_path(checkpoint))
@@ -49,10 +54,11 @@ def init_segmentor(
         model = MODELS.build(cfg.model)
     load_for_testing(model, content, checkpoint, backbone, allow_other_backbone)
     meta = meta_of(content).get("dataset_meta") or {}
-    model.cfg = cfg
+    model.cfg, model.keep_logits = cfg, False
     model.dataset_meta = dict(
         classes=meta.get("classes", CLASSES), palette=meta.get("palette", PALETTE))
-    return model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")).eval()
+    model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")).eval()
+    return quantize_frozen(model) if int8 else model
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -99,7 +105,7 @@ def segment(model: nn.Module, image: str | Path | np.ndarray) -> np.ndarray:
     packed = _test_pipeline(model.cfg)(dict(img=np.ascontiguousarray(image[..., ::-1])))
     with torch.no_grad():
         sample, = model.test_step({key: [value] for key, value in packed.items()})
-    return sample.pred_sem_seg.data.squeeze(0).cpu().numpy().astype(np.uint8)
+    return sample.pred_sem_seg.data.squeeze(0).to(torch.uint8).cpu().numpy()
 
 
 def _test_pipeline(cfg: Config) -> Compose:

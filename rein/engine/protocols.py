@@ -154,7 +154,7 @@ def sizes(cfg: Config) -> dict[str, str]:
     return found
 
 
-def inference_text(cfg: Config, tta: bool = False) -> str:
+def inference_text(cfg: Config, tta: bool = False, int8: bool = False) -> str:
     """Say how the model goes over an image, e.g. "slide, crop 512x512, stride 341x341"."""
     test_cfg = cfg.model.get("test_cfg", {})
     text = test_cfg.get("mode", "whole")
@@ -164,7 +164,8 @@ def inference_text(cfg: Config, tta: bool = False) -> str:
             "x".join(map(str, reversed(test_cfg[key]))) for key in ("crop_size", "stride"))
         text = f"slide, crop {crop}, stride {stride}"
     ratios = ", ".join(map(str, TTA_RATIOS))
-    return f"{text}; mean over scales {ratios} and flips" if tta else text
+    text += f"; mean over scales {ratios} and flips" * tta
+    return text + "; frozen backbone in int8" * int8
 
 
 def for_submission(cfg: Config, server: str) -> Config:

@@ -66,15 +66,16 @@ def describe_weights(
         date=datetime.now().astimezone().isoformat(timespec="seconds"))
 
 
-def describe_inference(cfg: Config, tta: bool) -> dict[str, Any]:
+def describe_inference(cfg: Config, tta: bool, int8: bool = False) -> dict[str, Any]:
     """Return the fields of a record that a protocol decides.
 
     Args:
         cfg: The config as it is tested, before `use_tta`.
         tta: Whether scales and flips are averaged.
+        int8: Whether the frozen backbone computes in int8.
     """
     protocol = (dg_evaluator(cfg) or {}).get("protocol", "")
-    return dict(protocol=protocol, sizes=sizes(cfg), inference=inference_text(cfg, tta))
+    return dict(protocol=protocol, sizes=sizes(cfg), inference=inference_text(cfg, tta, int8))
 
 
 def training_curves(content: Mapping[str, Any], checkpoint: str) -> Curves:

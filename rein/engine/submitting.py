@@ -12,6 +12,7 @@ from rein.engine.protocols import apply_protocol, for_submission, set_mode, use_
 from rein.engine.testing import load_runner, prepare
 from rein.errors import UserError
 from rein.evaluation.submission import check_submission, make_submission
+from rein.models.int8 import quantize_frozen
 
 
 class Submitted(NamedTuple):
@@ -34,6 +35,7 @@ def submit(
     force: bool = False,
     launcher: str = "none",
     allow_other_backbone: bool = False,
+    int8: bool = False,
 ) -> Submitted | None:
     """Predict a server's test images, pack the predictions and check the zip.
 
@@ -50,6 +52,7 @@ def submit(
         force: Replace a zip that is there.
         launcher: none, pytorch, slurm or mpi.
         allow_other_backbone: Test with another frozen backbone than the checkpoint's.
+        int8: Let the frozen backbone compute in int8; on a CPU only.
 
     Returns:
         The zip in the main process, None in others.
@@ -72,7 +75,9 @@ def submit(
     cfg.test_evaluator["output_dir"] = str(predictions)
     if tta:
         use_tta(cfg)
-    runner, _ = load_runner(cfg, content, checkpoint, backbone, tta, allow_other_backbone)
+    runner, model = load_runner(cfg, content, checkpoint, backbone, tta, allow_other_backbone)
+    if int8:
+        quantize_frozen(model)
     runner.test()
     if not is_main_process():
         return None

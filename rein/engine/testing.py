@@ -32,6 +32,7 @@ from rein.evaluation.results import (
     save_results,
 )
 from rein.files import write_atomically
+from rein.models.int8 import quantize_frozen
 
 
 class Tested(NamedTuple):
@@ -84,11 +85,12 @@ def test(
     force: bool = False,
     launcher: str = "none",
     allow_other_backbone: bool = False,
+    int8: bool = False,
 ) -> list[Tested]:
     """Test a checkpoint on the config's test datasets.
 
     Each leaves results.json, results.npz, results.md and results.html, in a folder named after
-    `protocols`, `mode` and `tta` where they are given.
+    `protocols`, `mode`, `tta` and `int8` where they are given.
 
     Args:
         cfg: The whole config; it is changed to what is run.
@@ -103,6 +105,7 @@ def test(
         force: Replace results of another test.
         launcher: none, pytorch, slurm or mpi.
         allow_other_backbone: Test with another frozen backbone than the checkpoint's.
+        int8: Let the frozen backbone compute in int8; on a CPU only.
 
     Returns:
         One for each protocol.
@@ -120,10 +123,13 @@ def test(
     runner, model = load_runner(
         tested[0], content, checkpoint, backbone, tta, allow_other_backbone)
     weights = describe_weights(model, content, checkpoint, cfg)
-    reports, flags = Path(out or cfg.work_dir), [mode, "tta" if tta else None]
+    if int8:
+        quantize_frozen(model)
+    reports = Path(out or cfg.work_dir)
+    flags = [mode, "tta" if tta else None, "int8" if int8 else None]
     runs = []
     for (protocol, variant), ready in zip(variants.items(), tested, strict=True):
-        record = dataclasses.replace(weights, **describe_inference(variant, tta))
+        record = dataclasses.replace(weights, **describe_inference(variant, tta, int8))
         name = "_".join(part for part in (protocol, *flags) if part)
         if not force:
             check_free(reports / name, record)
@@ -159,6 +165,7 @@ def load_runner(
     runner = ReinRunner.from_cfg(cfg)
     model = unwrap(runner.model)
     model = model.module if tta else model
+    model.keep_logits = tta
     load_for_testing(model, content, checkpoint, backbone, allow_other_backbone)
     return runner, model
 

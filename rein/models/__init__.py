@@ -7,10 +7,11 @@ from rein.models.backbones import (
     VisionFoundationModel,
 )
 from rein.models.decode_heads import ReinMask2FormerHead
-from rein.models.segmentors import FrozenBackboneEncoderDecoder
+from rein.models.segmentors import EncoderDecoder, FrozenBackboneEncoderDecoder
 
 __all__ = [
     "DinoVisionTransformer",
+    "EncoderDecoder",
     "FrozenBackboneEncoderDecoder",
     "LoRAReins",
     "ReinMask2FormerHead",

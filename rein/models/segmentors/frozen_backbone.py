@@ -1,9 +1,9 @@
 """The baseline that Rein is measured against: a frozen backbone and a trained head."""
 
-from mmseg.models import EncoderDecoder
 from mmseg.registry import MODELS
 
 from rein.models.freezing import freeze
+from rein.models.segmentors.encoder_decoder import EncoderDecoder
 
 
 @MODELS.register_module()
@@ -11,7 +11,7 @@ class FrozenBackboneEncoderDecoder(EncoderDecoder):
     """Encoder-decoder whose backbone does not train (arXiv:2312.04265, table 1, "Freeze").
 
     Args:
-        **kwargs: As for mmseg's `EncoderDecoder`.
+        **kwargs: As for `EncoderDecoder`.
     """
 
     def __init__(self, **kwargs) -> None:

@@ -1,0 +1,143 @@
+"""mmseg's encoder-decoder, with a sliding window and a last step that copy less.
+
+Source: mmseg's `EncoderDecoder` (https://github.com/open-mmlab/mmsegmentation), whose results these
+are.
+"""
+
+import torch
+import torch.nn.functional as F
+from mmengine.structures import PixelData
+from mmseg.models import EncoderDecoder as MMSegEncoderDecoder
+from mmseg.registry import MODELS
+from torch import Tensor
+
+BYTES_PER_PIXEL = 4096
+"""Room for one window over its pixels: ViT-L and its head took 1500 in float32 on a CPU."""
+
+
+@MODELS.register_module(force=True)
+class EncoderDecoder(MMSegEncoderDecoder):
+    """A backbone and a head. It takes the place of mmseg's, since published configs name that.
+
+    `test_cfg` may hold `window_batch`, how many windows run at once. By default a CPU takes them
+    one by one, since it gains nothing from more, and a GPU as many as half of its memory holds:
+    of all its memory, not what is free, so that a test repeats to the bit.
+
+    Args:
+        **kwargs: As for mmseg's `EncoderDecoder`.
+
+    Attributes:
+        keep_logits: Whether `predict` leaves `seg_logits` at the image's own size in each sample,
+            as mmseg's does. Averaging over scales and flips needs them; else they only take
+            memory and time.
+    """
+
+    keep_logits = True
+
+    def slide_inference(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
+        """Predict in overlapping windows of `test_cfg.crop_size`, `test_cfg.stride` apart.
+
+        The last window of a row or column moves back to end at the border. An image smaller than
+        a window is one smaller window.
+
+        Args:
+            inputs: (B, 3, H, W), normalised.
+            batch_img_metas: Not used; mmseg's interface.
+
+        Returns:
+            (B, classes, H, W), the mean over the windows that cover a pixel.
+        """
+        size = tuple(inputs.shape[-2:])
+        window = tuple(map(min, self.test_cfg.crop_size, size))
+        tops, lefts = map(window_starts, size, window, self.test_cfg.stride)
+        corners = [(top, left) for top in tops for left in lefts]
+        step = max(self._window_batch(window, inputs.device) // len(inputs), 1)
+        logits = inputs.new_zeros((len(inputs), self.out_channels, *size))
+        for first in range(0, len(corners), step):
+            views = [(..., slice(top, top + window[0]), slice(left, left + window[1]))
+                     for top, left in corners[first:first + step]]
+            crops = torch.cat([inputs[view] for view in views])
+            decoded = self.encode_decode(crops, [dict(img_shape=window)] * len(crops))
+            for view, part in zip(views, decoded.split(len(inputs)), strict=True):
+                logits[view] += part
+        rows, columns = (
+            _cover(starts, length, total).to(logits)
+            for starts, length, total in zip((tops, lefts), window, size, strict=True))
+        return logits.div_(rows[:, None] * columns)
+
+    def _window_batch(self, window: tuple[int, int], device: torch.device) -> int:
+        """Return how many windows (H, W) run at once."""
+        given = self.test_cfg.get("window_batch")
+        if given:
+            return given
+        if device.type != "cuda":
+            return 1
+        memory = torch.cuda.get_device_properties(device).total_memory
+        return max(memory // 2 // (BYTES_PER_PIXEL * window[0] * window[1]), 1)
+
+    def postprocess_result(self, seg_logits: Tensor, data_samples: list | None = None) -> list:
+        """Bring predictions to the images' own sizes.
+
+        Args:
+            seg_logits: (B, classes, H, W), of the network's input.
+            data_samples: Of each image; default: new ones, at the input's size.
+
+        Returns:
+            The samples with `pred_sem_seg`, int64 (1, H, W), and with `keep_logits` also
+            `seg_logits` (classes, H, W).
+        """
+        if self.keep_logits or data_samples is None or self.out_channels == 1:
+            return super().postprocess_result(seg_logits, data_samples)
+        for logits, sample in zip(seg_logits, data_samples, strict=True):
+            seg_map = resized_argmax(
+                _as_loaded(logits, sample.metainfo), sample.ori_shape, self.align_corners)
+            sample.set_data(dict(pred_sem_seg=PixelData(data=seg_map[None])))
+        return data_samples
+
+
+def window_starts(size: int, window: int, stride: int) -> list[int]:
+    """Return where windows begin along one side, so that the last one ends at `size`."""
+    count = -(-(size - window) // stride) + 1
+    return [min(i * stride, size - window) for i in range(count)]
+
+
+def _cover(starts: list[int], window: int, size: int) -> Tensor:
+    """Count for every place of one side the windows that cover it, (size,)."""
+    counts = torch.zeros(size)
+    for start in starts:
+        counts[start:start + window] += 1
+    return counts
+
+
+def _as_loaded(logits: Tensor, meta: dict) -> Tensor:
+    """Undo the padding and flipping of an image on its logits (classes, H, W)."""
+    left, right, top, bottom = meta.get("img_padding_size", meta.get("padding_size", (0,) * 4))
+    height, width = logits.shape[-2:]
+    logits = logits[:, top:height - bottom, left:width - right]
+    if meta.get("flip"):
+        return logits.flip(-1 if meta["flip_direction"] == "horizontal" else -2)
+    return logits
+
+
+def resized_argmax(logits: Tensor, size: tuple[int, int], align_corners: bool = False) -> Tensor:
+    """Find the best class of each pixel of the resized logits, which never exist all at once.
+
+    Args:
+        logits: (classes, H, W).
+        size: (H, W) to resize to, bilinear.
+        align_corners: As for `torch.nn.functional.interpolate`.
+
+    Returns:
+        int64 (H, W) of `size`; of equals the first.
+    """
+    size = tuple(size)
+    best = logits.new_full(size, -torch.inf)
+    seg_map = torch.zeros(size, dtype=torch.int64, device=logits.device)
+    # a running maximum is also several times faster than torch's argmax over classes on a CPU
+    for index, one in enumerate(logits):
+        if one.shape != size:
+            one = F.interpolate(
+                one[None, None], size, mode="bilinear", align_corners=align_corners)[0, 0]
+        seg_map.masked_fill_(one > best, index)
+        torch.maximum(best, one, out=best)
+    return seg_map

@@ -1,0 +1,66 @@
+"""Windows in batches and classes without logits against mmseg's own way."""
+
+import copy
+
+import pytest
+import torch
+from mmseg.models import EncoderDecoder
+from mmseg.structures import SegDataSample
+
+from rein.models.segmentors.encoder_decoder import resized_argmax
+
+
+def samples(number, size, ori_shape=None, **meta):
+    meta.update(img_shape=size, ori_shape=ori_shape or size)
+    return [SegDataSample(metainfo=dict(meta)) for _ in range(number)]
+
+
+@pytest.fixture
+def model(tiny_model):
+    torch.nn.init.normal_(tiny_model.decode_head.cls_embed.weight)  # predicts several classes
+    return tiny_model.eval()
+
+
+@pytest.mark.parametrize("size, stride, window_batch", [
+    ((64, 64), (43, 43), 1), ((100, 151), (43, 43), 4), ((140, 70), (50, 64), 3),
+    ((40, 100), (64, 37), 2), ((30, 41), (43, 43), 8)])
+@pytest.mark.parametrize("images", [1, 2])
+def test_windows_in_batches_give_mmsegs_logits(model, size, stride, window_batch, images):
+    model.test_cfg.update(stride=stride, window_batch=window_batch)
+    inputs = torch.randn(images, 3, *size)
+    batches = []
+    model.backbone.register_forward_pre_hook(lambda _, given: batches.append(len(given[0])))
+    with torch.no_grad():
+        found = model.slide_inference(inputs, [{} for _ in range(images)])
+        assert max(batches) <= max(window_batch, images)
+        expected = EncoderDecoder.slide_inference(model, inputs, [{} for _ in range(images)])
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+
+
+def test_windows_in_mixed_precision_give_mmsegs_logits(model):
+    model.test_cfg.window_batch = 4
+    inputs = torch.randn(1, 3, 100, 151)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        found = model.slide_inference(inputs, [{}])
+        expected = EncoderDecoder.slide_inference(model, inputs, [{}])
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, expected, atol=0.02 * expected.abs().max().item(), rtol=0)
+
+
+@pytest.mark.parametrize("meta", [
+    {}, dict(ori_shape=(150, 203)), dict(ori_shape=(50, 61), img_padding_size=(0, 7, 0, 4)),
+    dict(flip=True, flip_direction="horizontal")])
+def test_classes_without_logits_are_those_of_the_logits(model, meta):
+    logits, given = torch.randn(2, 19, 80, 100), samples(2, (80, 100), **meta)
+    expected = model.postprocess_result(logits, copy.deepcopy(given))
+    model.keep_logits = False
+    found = model.postprocess_result(logits, given)
+    for one, other in zip(found, expected, strict=True):
+        assert torch.equal(one.pred_sem_seg.data, other.pred_sem_seg.data)
+        assert other.seg_logits.data.shape[1:] == other.ori_shape
+        assert "seg_logits" not in one
+
+
+def test_of_equal_logits_the_first_class_is_taken():
+    logits = torch.randint(0, 3, (5, 20, 30)).float()
+    assert torch.equal(resized_argmax(logits, (20, 30)), logits.argmax(0))
