@@ -53,13 +53,18 @@ def build_heads(cfg, device):
 
 
 def make_batch(batch: int, size: int, device, channels: int = 1024, queries: int = 100):
-    """Random features and queries, and labels of a dozen classes in blocks."""
+    """Random features and queries, and labels."""
     grid = size // 16
     maps = Pyramid(
         [torch.randn(batch, channels, grid, grid, device=device, requires_grad=True)
          for _ in range(4)],
         [(size // stride, size // stride) for stride in (4, 8, 16, 32)])
     query = torch.randn(queries, 256, device=device, requires_grad=True)
+    return (maps, query), labelled_samples(batch, size, device)
+
+
+def labelled_samples(batch: int, size: int, device) -> list[SegDataSample]:
+    """Labels of a dozen classes in blocks."""
     samples = []
     for i in range(batch):
         coarse = torch.randint(0, 12, (size // 32, size // 32),
@@ -67,4 +72,4 @@ def make_batch(batch: int, size: int, device, channels: int = 1024, queries: int
         label = coarse.repeat_interleave(32, 0).repeat_interleave(32, 1).to(device)
         samples.append(SegDataSample(
             gt_sem_seg=PixelData(data=label[None]), metainfo=dict(img_shape=(size, size))))
-    return (maps, query), samples
+    return samples

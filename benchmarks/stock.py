@@ -8,7 +8,9 @@ from mmengine.registry import DefaultScope
 from mmseg.models import EncoderDecoder
 from mmseg.models.decode_heads import Mask2FormerHead
 from mmseg.registry import MODELS
+from torch import nn
 
+from rein.models.adapters import LoRAReins
 from rein.models.decode_heads import ReinMask2FormerHead
 
 
@@ -24,6 +26,9 @@ class StockHead(ReinMask2FormerHead):
         super().__init__(**kwargs)
         for layer in self.pixel_decoder.encoder.layers:
             layer.self_attn = MultiScaleDeformableAttention(**layer.self_attn_cfg)
+        for module in self.modules():
+            if isinstance(module, nn.ReLU):
+                module.inplace = True
 
     def forward(self, x, batch_data_samples=None):
         """Decode layer by layer, with full masks after each, as mmdet's head does."""
@@ -55,6 +60,24 @@ class StockHead(ReinMask2FormerHead):
     predict = Mask2FormerHead.predict
 
 
+@MODELS.register_module()
+class StockReins(LoRAReins):
+    """The adapter step by step, as the paper writes it.
+
+    Args:
+        **kwargs: As for `LoRAReins`; the weights are interchangeable.
+    """
+
+    def forward(self, feats, layer, num_prefix_tokens=1):
+        """Refine the output of one block."""
+        prefix, patches = feats[:, :num_prefix_tokens], feats[:, num_prefix_tokens:]
+        tokens = self.tokens(layer)
+        attention = (patches @ tokens.T * self.embed_dims**-0.5).softmax(-1)
+        delta = attention[..., 1:] @ self.mlp_token2feat(tokens[1:])
+        patches = patches + self.scale * self.mlp_delta_f(delta + patches)
+        return torch.cat((prefix, patches), dim=1)
+
+
 def stock_model(cfg: dict) -> EncoderDecoder:
     """Build the reference as a whole: mmseg's segmentor, attention step by step, `StockHead`.
 
@@ -67,6 +90,7 @@ def stock_model(cfg: dict) -> EncoderDecoder:
     cfg = copy.deepcopy(cfg)
     cfg.update(type=EncoderDecoder)
     cfg["decode_head"].update(type="StockHead")
+    cfg["backbone"]["reins_config"].update(type="StockReins")
     with DefaultScope.overwrite_default_scope("mmseg"):
         model = MODELS.build(cfg)
     for module in model.backbone.modules():

@@ -31,6 +31,8 @@ class VisionFoundationModel(BaseModule):
             first becomes the finest. Default: four, evenly spaced (7, 11, 15, 23 of 24 blocks).
         reins_config (dict, optional): Adapter to build; it refines the output of every block.
         frozen (bool): Keep the model's weights out of training. The adapter always trains.
+        with_cp (bool): Checkpoint activations: training keeps each block's input alone and computes
+            the rest again in the backward pass, for less memory and more time.
         init_cfg (dict, optional): `dict(type='Pretrained', checkpoint=PATH)` with weights of the
             model alone, as tools/convert_models writes them.
         **kwargs: Passed to `timm.create_model` if `model` is a name.
@@ -47,6 +49,7 @@ class VisionFoundationModel(BaseModule):
         out_indices: Sequence[int] | None = None,
         reins_config: dict | None = None,
         frozen: bool = True,
+        with_cp: bool = False,
         init_cfg: dict | None = None,
         **kwargs,
     ) -> None:
@@ -58,6 +61,8 @@ class VisionFoundationModel(BaseModule):
         self.out_indices = tuple(out_indices or _default_out_indices(len(model.blocks)))
         self.embed_dims = model.embed_dim
         self.frozen = frozen
+        if with_cp:
+            model.set_grad_checkpointing()
         if frozen:
             freeze(self.model)
         self.reins = MODELS.build(reins_config) if reins_config else None

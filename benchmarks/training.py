@@ -1,0 +1,136 @@
+"""A whole training step of the main config: time and peak memory, and what the switches do."""
+
+import argparse
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+
+import torch
+
+import rein  # noqa: F401  isort: skip  compat comes first
+from mmengine.registry import DefaultScope
+from mmseg.registry import MODELS
+
+from benchmarks.head import CONFIG, labelled_samples
+from benchmarks.paired import Row, compare, row_of
+from benchmarks.stock import stock_model
+from rein.engine.config import load_config
+
+ROOT = Path(__file__).resolve().parents[1]
+SIZE = 512
+DTYPES = {"fp32": None, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+def run(repeats: int) -> list[Row]:
+    """Measure one image a step on a CPU, four on a GPU."""
+    return _on_gpu(repeats) if torch.cuda.is_available() else _on_cpu(repeats)
+
+
+def _on_cpu(repeats: int) -> list[Row]:
+    ours, stock, saving = Step(), Step("stock"), Step(with_cp=True)
+    rows = [
+        compare("training step, ViT-L, 512x512, batch 1", ours, stock, repeats, goal=1.6),
+        compare("the same, with activation checkpointing against without", saving, ours, repeats,
+                goal=1 / 1.35),
+    ]
+    peaks = {kind: _peak_in_own_process(*kind) for kind in ((), ("--with-cp",), ("--stock",))}
+    return rows + [
+        row_of("peak memory of training, batch 1", [(peaks[()], peaks["--stock",])], "MiB", 1 / 0.75),
+        row_of("the same, with activation checkpointing",
+               [(peaks["--with-cp",], peaks["--stock",])], "MiB", 2),
+    ]
+
+
+def _on_gpu(repeats: int) -> list[Row]:
+    rows = []
+    fast = Step(batch=4, precision="bf16", compiled=True)
+    for precision, goal in (("fp32", 5), ("fp16", 2.5)):
+        rows.append(compare(
+            f"training step in bf16, compiled, against the reference in {precision}, batch 4",
+            fast, Step("stock", batch=4, precision=precision), repeats, "ms", 1000, goal))
+    others = {
+        "fp32": dict(precision="fp32"), "bf16": {}, "bf16 with activation checkpointing":
+        dict(with_cp=True)}
+    for name, options in others.items():
+        rows.append(compare(
+            f"training step in bf16, compiled, against our own in {name}, batch 4", fast,
+            Step(**{"batch": 4, "precision": "bf16", **options}), repeats, "ms", 1000))
+    peaks = [_peak_in_own_process(*kind, "--batch", "4") for kind in (
+        ("--precision", "bf16", "--compiled"), ("--stock", "--precision", "fp16"))]
+    return [*rows, row_of("peak GPU memory of training against the reference in fp16, batch 4",
+                          [tuple(peaks)], "MiB", 1 / 0.6)]
+
+
+class Step:
+    """A model with random weights, its optimizer and a batch; a call trains it by one step.
+
+    Args:
+        kind: "ours" or "stock".
+        batch: Images.
+        precision: A key of `DTYPES`.
+        with_cp: Checkpoint activations.
+        compiled: Through `torch.compile`, as the config switch does it.
+    """
+
+    def __init__(self, kind: str = "ours", batch: int = 1, precision: str = "fp32",
+                 with_cp: bool = False, compiled: bool = False) -> None:
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        cfg = load_config(CONFIG).model
+        cfg.backbone.update(init_cfg=None, with_cp=with_cp)
+        torch.manual_seed(0)
+        self.model = stock_model(cfg) if kind == "stock" else _ours(cfg)
+        self.model.decode_head.init_weights()
+        self.model.to(self.device).train()
+        trained = [p for p in self.model.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.AdamW(trained, lr=1e-4)
+        self.dtype = DTYPES[precision]
+        self.scaler = torch.amp.GradScaler(self.device, enabled=self.dtype == torch.float16)
+        self.images = torch.randn(batch, 3, SIZE, SIZE, device=self.device)
+        self.samples = labelled_samples(batch, SIZE, self.device)
+
+    def __call__(self) -> None:
+        """Train by one step."""
+        precision = torch.autocast(self.device, self.dtype) if self.dtype else nullcontext()
+        with precision:
+            losses = self.model.loss(self.images, self.samples)
+            total = sum(value for name, value in losses.items() if "loss" in name)
+        self.scaler.scale(total).backward()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad()
+
+
+def _ours(cfg: dict) -> torch.nn.Module:
+    with DefaultScope.overwrite_default_scope("mmseg"):
+        return MODELS.build(cfg)
+
+
+def _peak_in_own_process(*arguments: str) -> float:
+    """Peak MiB of some steps: of the process on a CPU, of what torch holds on a GPU."""
+    command = [sys.executable, "-m", "benchmarks.training", *arguments]
+    done = subprocess.run(command, cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE)
+    return float(done.stdout.split()[-1])
+
+
+def _measure_peak(step: Callable[[], None]) -> float:
+    for _ in range(3):
+        step()
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**20
+    status = Path("/proc/self/status").read_text()  # not ru_maxrss: it is the parent's, too
+    return int(re.search(r"VmHWM:\s+(\d+)", status).group(1)) / 1024
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Print the peak memory of training, MiB.")
+    parser.add_argument("--stock", action="store_true")
+    parser.add_argument("--with-cp", action="store_true")
+    parser.add_argument("--compiled", action="store_true")
+    parser.add_argument("--precision", choices=DTYPES, default="fp32")
+    parser.add_argument("--batch", type=int, default=1)
+    args = parser.parse_args()
+    print(_measure_peak(Step("stock" if args.stock else "ours", args.batch, args.precision,
+                             args.with_cp, args.compiled)))
