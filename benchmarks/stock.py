@@ -3,7 +3,6 @@
 import copy
 
 import torch
-from mmcv.ops import MultiScaleDeformableAttention
 from mmengine.registry import DefaultScope
 from mmseg.models import EncoderDecoder
 from mmseg.models.decode_heads import Mask2FormerHead
@@ -24,8 +23,6 @@ class StockHead(ReinMask2FormerHead):
 
     def __init__(self, **kwargs) -> None:
         super().__init__(**kwargs)
-        for layer in self.pixel_decoder.encoder.layers:
-            layer.self_attn = MultiScaleDeformableAttention(**layer.self_attn_cfg)
         for module in self.modules():
             if isinstance(module, nn.ReLU):
                 module.inplace = True

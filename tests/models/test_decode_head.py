@@ -1,20 +1,18 @@
 """Each fast path of the head computes what mmdet's and mmcv's own modules compute."""
 
-import copy
-
 import pytest
 import torch
 from conftest import build, tiny_model_config
-from mmcv.ops import MultiScaleDeformableAttention
 from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch
 from mmdet.models.task_modules import CrossEntropyLossCost
 from mmengine.structures import InstanceData, PixelData
 from mmseg.models.decode_heads import Mask2FormerHead
 from mmseg.structures import SegDataSample
 
-from rein.models.decode_heads import mask_losses
+from rein.models.decode_heads import deformable_attention, mask_losses
 from rein.models.decode_heads.attention import decode_layer
-from rein.models.decode_heads.deformable_attention import sample_and_sum
+from rein.models.decode_heads.pixel_decoder import decode_pixels
+from rein.models.pyramid import Pyramid
 
 SHAPES = torch.tensor([(3, 5), (6, 10), (12, 20)])
 
@@ -44,34 +42,42 @@ def gradients(output, leaves):
     return torch.autograd.grad((output * weight).sum(), leaves)
 
 
-def test_deformable_attention_equals_mmcvs_forward_and_backward():
+@pytest.mark.parametrize("way", ["_with_bags", "_with_grid_sample"])
+def test_deformable_attention_equals_mmcvs_forward_and_backward(way):
     """Also for places on and beyond the border, and several images."""
     torch.manual_seed(0)
     value = torch.randn(2, int(SHAPES.prod(1).sum()), 2, 8, requires_grad=True)
-    places = (torch.rand(2, 30, 2, 3, 4, 2) * 2 - 0.5).requires_grad_()  # of the level's size
+    places = torch.rand(2, 30, 2, 3, 4, 2) * 2 - 0.5  # of the level's size
+    places[:, 0] *= 20  # far outside
+    places.requires_grad_()
     weights = torch.rand(2, 30, 2, 3, 4, requires_grad=True)
     expected = multi_scale_deformable_attn_pytorch(value, SHAPES, places, weights)
-    found = sample_and_sum(value, SHAPES, places * SHAPES.flip(-1)[:, None], weights)
+    sizes = [tuple(shape) for shape in SHAPES.tolist()]
+    found = getattr(deformable_attention, way)(
+        value, sizes, places * SHAPES.flip(-1)[:, None], weights)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
     leaves = value, places, weights
     for one, other in zip(gradients(found, leaves), gradients(expected, leaves), strict=True):
         torch.testing.assert_close(one, other, atol=2e-4, rtol=1e-4)
 
 
-def test_the_pixel_decoder_equals_mmdets(head):
-    stock = copy.deepcopy(head.pixel_decoder)
-    for layer in stock.encoder.layers:
-        attention = MultiScaleDeformableAttention(**layer.self_attn_cfg)
-        attention.load_state_dict(layer.self_attn.state_dict())
-        layer.self_attn = attention
-    for parameter in (*head.pixel_decoder.parameters(), *stock.parameters()):
+def test_the_pixel_decoder_equals_mmdets_forward_and_backward(head):
+    """On maps that are not resized yet, against mmdet's on maps that are."""
+    decoder = head.pixel_decoder
+    for parameter in decoder.parameters():
         parameter.data.copy_(torch.randn(
             parameter.shape, generator=torch.Generator().manual_seed(parameter.numel())) * 0.2)
-    maps, _ = inputs()
-    found, expected = head.pixel_decoder(maps), stock(maps)
-    torch.testing.assert_close(found[0], expected[0], atol=1e-4, rtol=1e-4)
-    for one, other in zip(found[1], expected[1], strict=True):
+    torch.manual_seed(0)
+    native = [torch.randn(2, 32, 5, 7, requires_grad=True) for _ in range(4)]
+    pyramid = Pyramid(native, [(20, 28), (10, 14), (5, 7), (2, 4)])
+    found, expected = decode_pixels(decoder, pyramid), decoder(tuple(pyramid))
+    leaves = [*native, *decoder.parameters()]
+    for one, other in ((found.mask_features, expected[0]),
+                       *zip(found.memories, expected[1], strict=True)):
         torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+    for one, other in zip(gradients(found.mask_features, leaves),
+                          gradients(expected[0], leaves), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-3 * other.abs().max().item(), rtol=1e-3)
 
 
 def test_a_decoder_layer_equals_mmdets_forward_and_backward(head):
@@ -92,6 +98,7 @@ def test_a_decoder_layer_equals_mmdets_forward_and_backward(head):
 
 def test_losses_and_gradients_are_mmdets_in_the_mean(head):
     """Both draw their points at random: means over many draws are compared."""
+    head.num_points = 1500
     x = inputs()
     draws = {"ours": [], "mmdet": []}
     for kind, compute in (("ours", head.loss),

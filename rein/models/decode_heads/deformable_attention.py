@@ -1,74 +1,110 @@
-"""Multi-scale deformable attention that is fast on a CPU, with mmcv's weights.
+"""Multi-scale deformable attention with mmcv's weights, fast without compiled operators.
 
 Each output is a weighted sum of a few dozen rows of the values (points x levels x 4 corners of a
-bilinear interpolation): torch's embedding bags sum rows without writing the gathered ones to
-memory, which mmcv's PyTorch path does. On other devices mmcv's own paths run.
+bilinear interpolation). On a CPU torch's embedding bags sum rows without writing the gathered ones
+to memory, which mmcv's PyTorch path does. Elsewhere mmcv's compiled operator runs if it is there,
+else `grid_sample`; sizes are plain numbers, so that nothing waits for the device.
 
 Source: Zhu et al., Deformable DETR (arXiv:2010.04159), section 4.1.
 """
 
 import warnings
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from mmcv.ops import MultiScaleDeformableAttention
+from mmcv.ops.multi_scale_deform_attn import MultiScaleDeformableAttnFunction
 from torch import Tensor
+
+from rein.compat import has_compiled_ops
 
 _BORDER = 2  # pixels of zeros around a level: at most one is looked at beside a place in it
 
 
-class CPUDeformableAttention(MultiScaleDeformableAttention):
-    """mmcv's module with another way to compute it on a CPU.
+def attend_deformable(
+    attention: MultiScaleDeformableAttention,
+    query: Tensor,
+    query_pos: Tensor,
+    centres: Tensor,
+    sizes: Sequence[tuple[int, int]],
+) -> Tensor:
+    """Let each place look at a few others, and add the identity.
 
     Args:
-        **kwargs: As for mmcv's, `batch_first` being True.
-    """
+        attention: mmcv's module.
+        query: (B, n, C), level after level, row after row.
+        query_pos: (B or 1, n, C).
+        centres: (n, 2), the place of each query, x and y from 0 to 1.
+        sizes: H and W of each level.
 
-    def forward(self, query, key=None, value=None, identity=None, query_pos=None,
-                key_padding_mask=None, reference_points=None, spatial_shapes=None,
-                level_start_index=None, **kwargs) -> Tensor:
-        """Attend; see mmcv's for the arguments."""
-        if query.device.type != "cpu" or reference_points.shape[-1] != 2 or not self.batch_first:
-            return super().forward(
-                query, key, value, identity, query_pos, key_padding_mask, reference_points,
-                spatial_shapes, level_start_index, **kwargs)
-        value = self.value_proj(query if value is None else value)
-        if key_padding_mask is not None:
-            value = value.masked_fill(key_padding_mask[..., None], 0.0)
-        placed = query if query_pos is None else query + query_pos
-        shape = (*query.shape[:2], self.num_heads, self.num_levels, self.num_points)
-        weights = self.attention_weights(placed).unflatten(-1, (self.num_heads, -1)).softmax(-1)
-        sizes = spatial_shapes.flip(-1)[:, None]  # (levels, 1, 2), x before y
-        # offsets are in pixels of their level
-        places = (reference_points[:, :, None, :, None] * sizes
-                  + self.sampling_offsets(placed).view(*shape, 2))
-        output = sample_and_sum(
-            value.unflatten(-1, (self.num_heads, -1)), spatial_shapes, places, weights.view(shape))
-        identity = query if identity is None else identity
-        return self.dropout(self.output_proj(output)) + identity
+    Returns:
+        (B, n, C).
+    """
+    heads, points = attention.num_heads, attention.num_points
+    value = attention.value_proj(query).unflatten(-1, (heads, -1))
+    placed = query + query_pos
+    shape = (*query.shape[:2], heads, len(sizes), points)
+    weights = attention.attention_weights(placed).unflatten(-1, (heads, -1)).softmax(-1)
+    # offsets are in pixels of their level
+    pixels = torch.stack([
+        centres * centres.new_tensor((width, height)) for height, width in sizes], 1)
+    places = pixels[:, None, :, None] + attention.sampling_offsets(placed).view(*shape, 2)
+    output = sample_and_sum(value, sizes, places, weights.view(shape))
+    return attention.dropout(attention.output_proj(output)) + query
 
 
 def sample_and_sum(
-    value: Tensor, spatial_shapes: Tensor, places: Tensor, weights: Tensor,
+    value: Tensor, sizes: Sequence[tuple[int, int]], places: Tensor, weights: Tensor,
 ) -> Tensor:
     """Interpolate values at places, zero outside of a level, and sum them with weights.
 
     Args:
         value: (B, keys, heads, D), level after level, row after row.
-        spatial_shapes: int64 (levels, 2), H and W of each level.
+        sizes: H and W of each level.
         places: (B, Q, heads, levels, points, 2), x and y in pixels; a pixel's centre is at 0.5.
         weights: (B, Q, heads, levels, points).
 
     Returns:
         (B, Q, heads * D).
     """
+    way = _with_grid_sample
+    if not torch.compiler.is_compiling():
+        if value.device.type == "cpu":
+            way = _with_bags
+        elif has_compiled_ops():
+            way = _with_compiled_operator
+    # places are precise to a fraction of a pixel only in float32
+    return way(value.float(), sizes, places.float(), weights.float()).to(value.dtype)
+
+
+def _with_bags(value: Tensor, sizes, places: Tensor, weights: Tensor) -> Tensor:
     batch, _, heads, channels = value.shape
-    padded, grid = _pad_levels(value.float(), spatial_shapes)
+    padded, grid = _pad_levels(value, sizes)
     summed = _SumAtPlaces.apply(
-        padded, places.float().flatten(3, 4).flatten(0, 2),
-        weights.float().flatten(3).flatten(0, 2), grid)
-    return summed.view(batch, -1, heads * channels).to(value.dtype)
+        padded, places.flatten(3, 4).flatten(0, 2), weights.flatten(3).flatten(0, 2), grid)
+    return summed.view(batch, -1, heads * channels)
+
+
+def _with_grid_sample(value: Tensor, sizes, places: Tensor, weights: Tensor) -> Tensor:
+    maps = value.permute(0, 2, 3, 1).flatten(0, 1)  # (B * heads, D, keys)
+    places = places.transpose(1, 2).flatten(0, 1)  # (B * heads, Q, levels, points, 2)
+    weights = weights.transpose(1, 2).flatten(0, 1)[:, None]
+    total = 0
+    levels = maps.split([height * width for height, width in sizes], 2)
+    for i, (level, (height, width)) in enumerate(zip(levels, sizes, strict=True)):
+        grid = places[:, :, i] * places.new_tensor((2 / width, 2 / height)) - 1
+        found = F.grid_sample(level.unflatten(2, (height, width)), grid, align_corners=False)
+        total = total + (found * weights[:, :, :, i]).sum(-1)  # (B * heads, D, Q)
+    return total.unflatten(0, value.shape[::2][:2]).flatten(1, 2).transpose(1, 2)
+
+
+def _with_compiled_operator(value: Tensor, sizes, places: Tensor, weights: Tensor) -> Tensor:
+    shapes = torch.tensor(sizes, device=value.device)
+    return MultiScaleDeformableAttnFunction.apply(
+        value, shapes, shapes.prod(1).cumsum(0) - shapes.prod(1),
+        (places / shapes.flip(-1)[:, None]).contiguous(), weights.contiguous(), len(value))
 
 
 class _Grid(NamedTuple):
@@ -88,23 +124,22 @@ class _Grid(NamedTuple):
                 for start, (height, width) in zip(self.starts, self.sizes, strict=True)]
 
 
-def _pad_levels(value: Tensor, spatial_shapes: Tensor) -> tuple[Tensor, _Grid]:
+def _pad_levels(value: Tensor, sizes: Sequence[tuple[int, int]]) -> tuple[Tensor, _Grid]:
     """Put a border of zeros around each level.
 
     Args:
         value: (B, keys, heads, D).
-        spatial_shapes: int64 (levels, 2), H and W.
+        sizes: H and W of each level.
 
     Returns:
         The padded values (B, K, heads, D), and where its levels are.
     """
-    sizes = [tuple(size) for size in spatial_shapes.tolist()]
     levels = value.split([height * width for height, width in sizes], 1)
     border = (0, 0, 0, 0, *4 * (_BORDER,))
     padded = [F.pad(level.unflatten(1, size), border).flatten(1, 2)
               for level, size in zip(levels, sizes, strict=True)]
     lengths = [level.shape[1] for level in padded]
-    return torch.cat(padded, 1), _Grid(sizes, [sum(lengths[:i]) for i in range(len(lengths))])
+    return torch.cat(padded, 1), _Grid(list(sizes), [sum(lengths[:i]) for i in range(len(lengths))])
 
 
 class _Corners(NamedTuple):

@@ -15,6 +15,7 @@ from mmcv.cnn import ConvModule
 from mmdet.models.layers import MSDeformAttnPixelDecoder
 from torch import Tensor
 
+from rein.models.decode_heads.deformable_attention import attend_deformable
 from rein.models.pyramid import Pyramid, resize
 
 
@@ -65,21 +66,15 @@ def _project(module: ConvModule, pyramid: Pyramid, level: int) -> Tensor:
 def _encode(decoder: MSDeformAttnPixelDecoder, maps: list[Tensor]) -> list[Tensor]:
     """Let the places of all maps (B, C, h, w), coarse to fine, look at each other."""
     sizes = [tuple(x.shape[-2:]) for x in maps]
-    lengths = [height * width for height, width in sizes]
-    shapes = torch.tensor(sizes, device=maps[0].device)
     tokens = torch.cat([x.flatten(2).transpose(1, 2) for x in maps], 1)
-    centres = torch.cat([_centres(x) for x in maps])[None, :, None]
-    memory = decoder.encoder(
-        query=tokens,
-        query_pos=_positions(decoder, maps),
-        key_padding_mask=None,
-        spatial_shapes=shapes,
-        reference_points=centres.expand(len(tokens), -1, len(maps), -1),
-        level_start_index=shapes.prod(1).cumsum(0) - shapes.prod(1),
-        valid_ratios=None)
-    return [
-        part.transpose(1, 2).unflatten(2, size)
-        for part, size in zip(memory.split(lengths, 1), sizes, strict=True)]
+    positions, centres = _positions(decoder, maps), torch.cat([_centres(x) for x in maps])
+    for layer in decoder.encoder.layers:
+        tokens = layer.norms[0](attend_deformable(
+            layer.self_attn, tokens, positions, centres, sizes))
+        tokens = layer.norms[1](layer.ffn(tokens))
+    parts = tokens.split([height * width for height, width in sizes], 1)
+    return [part.transpose(1, 2).unflatten(2, size)
+            for part, size in zip(parts, sizes, strict=True)]
 
 
 def _positions(decoder: MSDeformAttnPixelDecoder, maps: list[Tensor]) -> Tensor:

@@ -12,7 +12,6 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from rein.models.decode_heads.attention import decode_layer
-from rein.models.decode_heads.deformable_attention import CPUDeformableAttention
 from rein.models.decode_heads.mask_losses import Decoded, mask2former_losses
 from rein.models.decode_heads.pixel_decoder import decode_pixels
 from rein.models.pyramid import Pyramid
@@ -44,8 +43,6 @@ class ReinMask2FormerHead(Mask2FormerHead):
         super().__init__(**ConfigDict(kwargs))
         if replace_query_feat and not linked_queries:
             raise ValueError("replace_query_feat=True needs linked_queries=True")
-        for layer in self.pixel_decoder.encoder.layers:
-            layer.self_attn = CPUDeformableAttention(**layer.self_attn_cfg)
         for module in self.modules():
             if isinstance(module, nn.ReLU):
                 module.inplace = False  # a linear layer's output is a view: autograd would copy it
