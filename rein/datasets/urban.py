@@ -18,6 +18,7 @@ from mmseg.registry import DATASETS
 from torch.utils.data import Dataset
 
 from rein.datasets.domains import Origin, domain_of_root, require_folder
+from rein.datasets.faster import faster
 from rein.datasets.label_maps import CLASSES, PALETTE
 from rein.datasets.loading import StampDomain, checked
 from rein.errors import UserError
@@ -65,14 +66,14 @@ def leaf_datasets(cfg: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _stamp(dataset: Any, domain: str) -> None:
-    """Check what a dataset's pipeline loads, and end it with the domain."""
+    """Check what a dataset's pipeline loads, make it faster, and end it with the domain."""
     labels = dict(
         num_classes=len(dataset.metainfo.get("classes") or ()),
         ignore_index=getattr(dataset, "ignore_index", 255),
         label_values=getattr(dataset, "label_values", None),
     )
     origin = Origin(domain, dataset.data_root)
-    steps = [checked(step, origin, **labels) for step in dataset.pipeline.transforms]
+    steps = [checked(faster(step), origin, **labels) for step in dataset.pipeline.transforms]
     dataset.pipeline.transforms = [*steps, StampDomain(domain)]
 
 
