@@ -89,6 +89,18 @@ def _leaves(dataset: Any) -> Iterator[Any]:
         yield dataset
 
 
+def files_of(dataset: Any) -> list[tuple[str, bool]]:
+    """List the files of a dataset, or of those inside wrappers, once each.
+
+    Returns:
+        (path, whether it is a label).
+    """
+    samples = [leaf.get_data_info(i) for leaf in _leaves(dataset) for i in range(len(leaf))]
+    return list(dict.fromkeys(
+        (sample[key], key == "seg_map_path") for sample in samples
+        for key in ("img_path", "seg_map_path") if sample.get(key)))
+
+
 def stamp_domains(dataset: Any) -> None:
     """Give each dataset that stamps no domain the one that its own data_root names, in place.
 
