@@ -1,23 +1,46 @@
 """mmseg's steps of training with the same draws and the same pixels in less time."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 
 import cv2
+import mmcv
 import numpy as np
+from mmcv.transforms import BaseTransform, RandomChoiceResize
 from mmcv.transforms.utils import cache_randomness
-from mmseg.datasets.transforms import PackSegInputs, PhotoMetricDistortion, RandomCrop
+from mmseg.datasets.transforms import (
+    PackSegInputs,
+    PhotoMetricDistortion,
+    RandomCrop,
+    ResizeShortestEdge,
+)
 from mmseg.datasets.transforms.transforms import RandomFlip
 
 _VALUES = np.arange(256, dtype=np.uint8)
 _FLIP_CODES = dict(horizontal=1, vertical=0, diagonal=-1)
 
 
-def faster(transform: Callable) -> Callable:
-    """Give the faster equal of a transform: the same output from the same random numbers.
+def faster(transforms: Sequence[Callable]) -> list[Callable]:
+    """Replace transforms by faster equals: the same output from the same random numbers.
 
     Args:
-        transform: Any transform; one that is mmseg's to the very class is replaced.
+        transforms: Of a pipeline, in order; those that are mmseg's to the very class are replaced.
     """
+    steps = []
+    for transform in map(_faster, transforms):
+        if isinstance(transform, HistogramCrop) and steps and _is_shortest_edge(steps[-1]):
+            steps[-1] = ResizedCrop(steps[-1], transform)
+        else:
+            steps.append(transform)
+    return steps
+
+
+def _is_shortest_edge(transform: Callable) -> bool:
+    return type(transform) is RandomChoiceResize and type(transform.resize) is ResizeShortestEdge
+
+
+def _faster(transform: Callable) -> Callable:
+    """Give the faster equal of one transform."""
     if type(transform) is RandomCrop:
         return HistogramCrop(
             transform.crop_size, transform.cat_max_ratio, transform.ignore_index)
@@ -49,11 +72,14 @@ class HistogramCrop(RandomCrop):
         Args:
             results: With `img` (H, W, 3) and `gt_seg_map` (H, W).
         """
-        height, width = results["img"].shape[:2]
+        return self.box_in(*results["img"].shape[:2], results.get("gt_seg_map"))
+
+    def box_in(self, height: int, width: int, label: np.ndarray) -> tuple[int, int, int, int]:
+        """Draw the crop of an image of this size whose label (H, W) is known."""
         box = self._draw(height, width)
         if self.cat_max_ratio < 1:
             for _ in range(10):
-                if self._is_varied(self.crop(results["gt_seg_map"], box)):
+                if self._is_varied(self.crop(label, box)):
                     break
                 box = self._draw(height, width)
         return box
@@ -70,6 +96,56 @@ class HistogramCrop(RandomCrop):
         counts[self.ignore_index] = 0
         counts = counts.astype(np.int64)
         return np.count_nonzero(counts) > 1 and counts.max() / counts.sum() < self.cat_max_ratio
+
+
+class ResizedCrop(BaseTransform):
+    """A random resizing and crop in one, which resizes no more of the image than the crop needs.
+
+    Args:
+        resize (RandomChoiceResize): Whose resizing is mmseg's `ResizeShortestEdge`.
+        crop (HistogramCrop): What follows it.
+    """
+
+    def __init__(self, resize: RandomChoiceResize, crop: HistogramCrop):
+        self.resize, self.crop = resize, crop
+
+    def transform(self, results: dict) -> dict:
+        """Draw a scale, then a box by the label, and cut both from `results` as mmseg does."""
+        if results.get("seg_fields") != ["gt_seg_map"]:
+            return self.crop(self.resize(results))
+        image = results["img"]
+        height, width = image.shape[:2]
+        edge, results["scale_idx"] = self.resize._random_select()
+        results["scale"] = self.resize.resize._get_output_shape(image, edge)
+        new_width, new_height = mmcv.rescale_size((width, height), results["scale"])
+        label = cv2.resize(
+            results["gt_seg_map"], (new_width, new_height), interpolation=cv2.INTER_NEAREST)
+        box = self.crop.box_in(new_height, new_width, label)
+        results["img"] = _resized(image, new_height, new_width, box)
+        results["gt_seg_map"] = self.crop.crop(label, box)
+        results["img_shape"] = results["img"].shape[:2]
+        results["scale_factor"] = (new_width / width, new_height / height)
+        results["keep_ratio"] = True
+        return results
+
+    def __repr__(self):
+        return f"{type(self).__name__}({self.resize!r}, {self.crop!r})"
+
+
+def _resized(image: np.ndarray, new_height: int, new_width: int,
+             box: tuple[int, int, int, int]) -> np.ndarray:
+    """Resize an image (H, W, 3) bilinearly and cut a box out of it.
+
+    Pixels depend on their place and the scale alone. So what is right of the box or below it is
+    left out, and OpenCV is told the scale instead of the size; the result is the same to the bit.
+    """
+    (height, width), (top, bottom, left, right) = image.shape[:2], box
+    # one pixel more for the interpolation, one for the rounding of the resized size
+    rows = math.ceil(min(bottom, new_height) * height / new_height) + 2
+    columns = math.ceil(min(right, new_width) * width / new_width) + 2
+    resized = cv2.resize(
+        image[:rows, :columns], None, fx=new_width / width, fy=new_height / height)
+    return resized[top:min(bottom, new_height), left:min(right, new_width)]
 
 
 class CopyingFlip(RandomFlip):

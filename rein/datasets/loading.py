@@ -16,6 +16,7 @@ from mmseg.registry import TRANSFORMS
 
 from rein.datasets.cache import cache_from_environment, load
 from rein.datasets.domains import Origin
+from rein.datasets.faster import ResizedCrop
 from rein.errors import UserError
 
 
@@ -162,7 +163,7 @@ def checked(transform: Callable, origin: Origin, **labels) -> Callable:
     """
     if isinstance(transform, LoadImageFromFile | LoadAnnotations):
         return CheckedLoading(transform, origin, **labels)
-    if isinstance(transform, Resize | RandomChoiceResize):
+    if isinstance(transform, Resize | RandomChoiceResize | ResizedCrop):
         return CheckedResize(transform, origin)
     if isinstance(transform, TestTimeAug):
         for routine in transform.subroutines:

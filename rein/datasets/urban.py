@@ -73,7 +73,8 @@ def _stamp(dataset: Any, domain: str) -> None:
         label_values=getattr(dataset, "label_values", None),
     )
     origin = Origin(domain, dataset.data_root)
-    steps = [checked(faster(step), origin, **labels) for step in dataset.pipeline.transforms]
+    transforms = faster(dataset.pipeline.transforms)
+    steps = [checked(step, origin, **labels) for step in transforms]
     dataset.pipeline.transforms = [*steps, StampDomain(domain)]
 
 

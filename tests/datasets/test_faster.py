@@ -1,5 +1,6 @@
 """The faster steps of training draw what mmseg's draw and give the same bits."""
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -9,7 +10,7 @@ from mmseg.registry import DATASETS
 from PIL import Image
 
 import rein  # noqa: F401  fills the registries
-from rein.datasets.faster import faster
+from rein.datasets.faster import _resized, faster
 from rein.datasets.urban import build_dataset
 from rein.engine.seeding import seed_everything
 
@@ -69,10 +70,24 @@ def same_samples(stock, ours, seeds=range(6)):
          swap_seg_labels=[(3, 7)])])
 def test_samples_are_mmsegs_to_the_bit_for_the_same_seed(root, flip):
     stock, ours = datasets(root, flip)
-    steps = [type(step).__name__ for step in ours.pipeline.transforms]
-    assert steps[3:7] == [
-        "HistogramCrop", "CopyingFlip", "TablePhotoMetricDistortion", "PlanarPackSegInputs"]
+    steps = [type(getattr(step, "resize", step)).__name__ for step in ours.pipeline.transforms]
+    assert steps[2:6] == [
+        "ResizedCrop", "CopyingFlip", "TablePhotoMetricDistortion", "PlanarPackSegInputs"]
     same_samples(stock, ours)
+
+
+def test_only_a_part_is_resized_and_its_bits_are_those_of_the_whole():
+    rng = np.random.default_rng(0)
+    for _ in range(400):
+        size, new_size, crop = rng.integers(1, 120, 2), rng.integers(1, 160, 2), rng.integers(1, 99)
+        if rng.random() < 0.2:
+            size = 2 * new_size  # OpenCV takes another way
+        image = rng.integers(0, 256, (*size, 3), np.uint8)
+        height, width = new_size.tolist()
+        top, left = (int(rng.integers(0, max(length - crop, 0) + 1)) for length in new_size)
+        whole = cv2.resize(image, (width, height))
+        found = _resized(image, height, width, (top, top + crop, left, left + crop))
+        assert np.array_equal(found, whole[top:top + crop, left:left + crop]), (size, new_size)
 
 
 def test_every_level_of_every_channel_is_distorted_as_mmseg_does():
@@ -80,7 +95,7 @@ def test_every_level_of_every_channel_is_distorted_as_mmseg_does():
     image = np.stack([np.tile(levels, (64, 1)), np.repeat(levels[::4, None], 256, 1),
                       np.random.default_rng(0).integers(0, 256, (64, 256), np.uint8)], -1)
     stock = PhotoMetricDistortion(40, (0.3, 1.9), (0.2, 2.0), 30)
-    ours = faster(stock)
+    (ours,) = faster([stock])
     for seed in range(60):
         found = []
         for transform in (stock, ours):
@@ -93,7 +108,7 @@ def test_every_level_of_every_channel_is_distorted_as_mmseg_does():
 def test_a_class_may_not_fill_its_share_of_a_crop(largest, varied):
     label = np.full((20, 10), 255, np.uint8)
     label[:10] = np.r_[np.full(largest, 2), np.full(100 - largest, 5)].reshape(10, 10)
-    crop = faster(RandomCrop((20, 10), cat_max_ratio=0.75))
+    (crop,) = faster([RandomCrop((20, 10), cat_max_ratio=0.75)])
     assert crop._is_varied(label) == varied
     assert not crop._is_varied(np.full((8, 8), 2, np.uint8))
     assert not crop._is_varied(np.full((8, 8), 255, np.uint8))
@@ -104,4 +119,4 @@ def test_a_transform_of_another_kind_is_left_alone():
         """A user's, which may draw otherwise."""
 
     own = Own((8, 8))
-    assert faster(own) is own
+    assert faster([own]) == [own]
