@@ -12,7 +12,7 @@ import struct
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +31,7 @@ CACHE_VARIABLE = "REIN_DATA_CACHE"
 
 _HEADER = struct.Struct("<8sqqiii")  # mark, source's bytes, its mtime in ns, H, W, channels
 _MARK = b"reinraw1"  # another layout gets another number
+_SAID: set[str] = set()  # caches that were complained about
 
 
 class CacheReport(NamedTuple):
@@ -106,7 +107,7 @@ def read(source: str, cache_dir: str, ndim: int) -> np.ndarray | None:
 
     Returns:
         uint8 (H, W, 3) in BGR or (H, W), which may be written to without changing the file; None
-        if it is not in the cache, or the source has changed since, which is said once.
+        if it is not in the cache, or of no use since the source has changed, which is said once.
     """
     path = _path_of(source, cache_dir)
     try:
@@ -115,8 +116,10 @@ def read(source: str, cache_dir: str, ndim: int) -> np.ndarray | None:
         shape = _shape_if_fresh(content, source, path)
     except FileNotFoundError:
         return None
+    except OSError:  # not ours to read
+        shape = None
     if shape is None or len(shape) != ndim:
-        _warn_of_stale_files(cache_dir, source)
+        _say_once_that_it_is_of_no_use(cache_dir, source)
         return None
     # mode "c": pages are read when they are needed and copied when they are written to
     return np.asarray(np.memmap(path, np.uint8, "c", _HEADER.size, shape))
@@ -135,11 +138,13 @@ def _shape_if_fresh(content: bytes, source: str, path: Path) -> tuple[int, ...] 
     return (height, width, channels) if channels else (height, width)
 
 
-@cache
-def _warn_of_stale_files(cache_dir: str, source: str) -> None:
-    print_log(
-        f"{source} is not what was cached in {cache_dir}; the file itself is loaded. Run "
-        f"`python tools/cache_dataset.py CONFIG {cache_dir}` again.", "current", logging.WARNING)
+def _say_once_that_it_is_of_no_use(cache_dir: str, source: str) -> None:
+    if cache_dir not in _SAID:
+        _SAID.add(cache_dir)
+        print_log(
+            f"{source} has changed since it was cached in {cache_dir}, or the cache is damaged; "
+            f"the file itself is loaded, and so with others. Run `python tools/cache_dataset.py "
+            f"CONFIG {cache_dir}` again.", "current", logging.WARNING)
 
 
 def _path_of(source: str, cache_dir: str) -> Path:

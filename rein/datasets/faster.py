@@ -41,7 +41,7 @@ def _is_shortest_edge(transform: Callable) -> bool:
 
 def _faster(transform: Callable) -> Callable:
     """Give the faster equal of one transform."""
-    if type(transform) is RandomCrop:
+    if type(transform) is RandomCrop and 0 <= transform.ignore_index < 256:
         return HistogramCrop(
             transform.crop_size, transform.cat_max_ratio, transform.ignore_index)
     if type(transform) is RandomFlip:

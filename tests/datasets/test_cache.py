@@ -110,7 +110,7 @@ def test_what_was_cached_of_another_file_is_not_used(root, tmp_path, monkeypatch
         expected = np.asarray(picture)[..., ::-1]
     for _ in range(2):
         assert np.array_equal(data[0]["img"], expected)
-    assert len(said) == 1 and "images/0.img is not what was cached" in said[0]
+    assert len(said) == 1 and "images/0.img has changed since" in said[0]
 
 
 def test_a_broken_file_is_named_and_the_others_are_cached(root, tmp_path, monkeypatch):
