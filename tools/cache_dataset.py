@@ -34,9 +34,13 @@ def main(args: argparse.Namespace) -> int:
     from rein.datasets.cache import CACHE_VARIABLE, cache_files
     from rein.datasets.urban import build_dataset, files_of
     from rein.engine.config import load_config, resolve_paths
+    from rein.errors import UserError
 
     os.environ.pop(CACHE_VARIABLE, None)  # may name the folder that is made only now
     cfg = resolve_paths(load_config(args.config))
+    if "train_dataloader" not in cfg:
+        raise UserError(f"{args.config}: no train_dataloader, so nothing to cache. Name a config "
+                        "that trains.")
     init_default_scope(cfg.get("default_scope", "mmseg"))
     files = files_of(build_dataset(cfg.train_dataloader.dataset))
     report = cache_files(files, args.cache, workers=args.workers)

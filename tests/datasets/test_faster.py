@@ -14,6 +14,8 @@ from rein.datasets.faster import _resized, faster
 from rein.datasets.urban import build_dataset
 from rein.engine.seeding import seed_everything
 
+META = ["img_path", "ori_shape", "img_shape", "scale", "scale_idx", "scale_factor", "keep_ratio",
+        "flip", "flip_direction", "swap_seg_labels"]
 SIZES = [(40, 60), (64, 64), (97, 131), (131, 77), (240, 64), (150, 300)]  # the first is no crop
 
 
@@ -39,7 +41,7 @@ def datasets(root, flip):
         dict(type="RandomChoiceResize", scales=[48, 64, 96, 128], max_size=256,
              resize_type="ResizeShortestEdge"),
         dict(type="RandomCrop", crop_size=(64, 64), cat_max_ratio=0.75), flip,
-        dict(type="PhotoMetricDistortion"), dict(type="PackSegInputs")]
+        dict(type="PhotoMetricDistortion"), dict(type="PackSegInputs", meta_keys=META)]
     cfg = dict(data_root=str(root), img_suffix=".png", seg_map_suffix=".png", pipeline=pipeline,
                data_prefix=dict(img_path="images", seg_map_path="labels"))
     with DefaultScope.overwrite_default_scope("mmseg"):
