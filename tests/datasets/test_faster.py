@@ -43,6 +43,7 @@ def datasets(root, flip):
         dict(type="RandomCrop", crop_size=(64, 64), cat_max_ratio=0.75), flip,
         dict(type="PhotoMetricDistortion"), dict(type="PackSegInputs", meta_keys=META)]
     cfg = dict(data_root=str(root), img_suffix=".png", seg_map_suffix=".png", pipeline=pipeline,
+               serialize_data=False,
                data_prefix=dict(img_path="images", seg_map_path="labels"))
     with DefaultScope.overwrite_default_scope("mmseg"):
         stock = DATASETS.build(dict(cfg, type="CityscapesDataset"))
