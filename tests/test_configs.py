@@ -36,7 +36,7 @@ def differences(ours, published, path=""):
 def test_main_config_is_the_published_one_but_for_domains(published_config):
     cfg = Config.fromfile(ROOT / "configs/dinov2/rein_dinov2_mask2former_512x512_bs1x4.py")
     ours_to_say = ("type", "domain", "img_suffix", "seg_map_suffix", "protocol", "linked_queries",
-                   "max_unlabelled")
+                   "max_unlabelled", "num_workers")
     for part in ("model", "train_dataloader", "val_dataloader", "test_dataloader", "val_evaluator",
                  "test_evaluator", "optim_wrapper", "param_scheduler", "train_cfg", "val_cfg",
                  "test_cfg", "default_hooks", "env_cfg", "visualizer", "randomness", "tta_model"):

@@ -14,7 +14,9 @@ from mmcv.transforms import (
 )
 from mmseg.registry import TRANSFORMS
 
+from rein.datasets.cache import cache_from_environment, load
 from rein.datasets.domains import Origin
+from rein.datasets.faster import ResizedCrop
 from rein.errors import UserError
 
 
@@ -41,7 +43,7 @@ class CorruptFile(SampleError):
 
 
 class CheckedLoading:
-    """A loading transform whose failures name the file and the way out.
+    """A loading transform that knows the cache, and whose failures name the file and the way out.
 
     Args:
         load (Callable): The transform, an mmcv `LoadImageFromFile` or `LoadAnnotations`.
@@ -61,6 +63,7 @@ class CheckedLoading:
         self.num_classes = num_classes
         self.ignore_index = ignore_index
         self.label_values = label_values
+        self.cache_dir = cache_from_environment()
 
     def __call__(self, results: dict) -> dict | None:
         """Load, and check the labels.
@@ -74,7 +77,7 @@ class CheckedLoading:
         retry = self.origin.how_to_convert() if is_label else "Copy or download it again."
         sample = self.origin.domain, results["img_path"]
         try:
-            results = self.load(results)
+            results = load(self.load, results, self.cache_dir)
         except FileNotFoundError as error:
             raise CorruptFile(f"{path}: no such file. {retry}", *sample) from error
         except Exception as error:  # each decoder has its own kinds
@@ -160,7 +163,7 @@ def checked(transform: Callable, origin: Origin, **labels) -> Callable:
     """
     if isinstance(transform, LoadImageFromFile | LoadAnnotations):
         return CheckedLoading(transform, origin, **labels)
-    if isinstance(transform, Resize | RandomChoiceResize):
+    if isinstance(transform, Resize | RandomChoiceResize | ResizedCrop):
         return CheckedResize(transform, origin)
     if isinstance(transform, TestTimeAug):
         for routine in transform.subroutines:

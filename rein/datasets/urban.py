@@ -18,6 +18,7 @@ from mmseg.registry import DATASETS
 from torch.utils.data import Dataset
 
 from rein.datasets.domains import Origin, domain_of_root, require_folder
+from rein.datasets.faster import faster
 from rein.datasets.label_maps import CLASSES, PALETTE
 from rein.datasets.loading import StampDomain, checked
 from rein.errors import UserError
@@ -65,14 +66,15 @@ def leaf_datasets(cfg: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _stamp(dataset: Any, domain: str) -> None:
-    """Check what a dataset's pipeline loads, and end it with the domain."""
+    """Check what a dataset's pipeline loads, make it faster, and end it with the domain."""
     labels = dict(
         num_classes=len(dataset.metainfo.get("classes") or ()),
         ignore_index=getattr(dataset, "ignore_index", 255),
         label_values=getattr(dataset, "label_values", None),
     )
     origin = Origin(domain, dataset.data_root)
-    steps = [checked(step, origin, **labels) for step in dataset.pipeline.transforms]
+    transforms = faster(dataset.pipeline.transforms)
+    steps = [checked(step, origin, **labels) for step in transforms]
     dataset.pipeline.transforms = [*steps, StampDomain(domain)]
 
 
@@ -86,6 +88,18 @@ def _leaves(dataset: Any) -> Iterator[Any]:
             yield from _leaves(part)
     elif hasattr(dataset, "pipeline"):
         yield dataset
+
+
+def files_of(dataset: Any) -> list[tuple[str, bool]]:
+    """List the files of a dataset, or of those inside wrappers, once each.
+
+    Returns:
+        (path, whether it is a label).
+    """
+    samples = [leaf.get_data_info(i) for leaf in _leaves(dataset) for i in range(len(leaf))]
+    return list(dict.fromkeys(
+        (sample[key], key == "seg_map_path") for sample in samples
+        for key in ("img_path", "seg_map_path") if sample.get(key)))
 
 
 def stamp_domains(dataset: Any) -> None:

@@ -1,6 +1,7 @@
 """mmengine's Runner, made to resume exactly, to load strictly and safely, to save atomically."""
 
 import logging
+import os
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from rein.checkpoint import TRAINING_STATE, load_file, load_strictly, state_dict_of
+from rein.datasets.converters.engine import available_cores
 from rein.datasets.urban import build_dataset
 from rein.engine.config import check_classes, resolve_paths
 from rein.engine.hooks import (
@@ -27,6 +29,32 @@ from rein.engine.weights import check_trained_with, frozen_fingerprint
 from rein.errors import UserError
 from rein.files import replacing
 from rein.models.freezing import frozen_names
+
+MAX_WORKERS = 8  # they decode 120 GTA frames a second; more would only take memory
+
+
+def _fit_to_machine(loader: dict) -> None:
+    """Settle a loader's processes and pinned memory by what there is, in place.
+
+    Args:
+        loader: Config of a data loader; its `num_workers` is a number or "auto".
+
+    Raises:
+        UserError: `num_workers` is neither.
+    """
+    workers = loader.get("num_workers", 0)
+    if workers == "auto":
+        # each training process of this machine (torchrun tells how many) keeps a core to itself
+        cores = available_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+        workers = min(max(cores - 1, 1), MAX_WORKERS)
+    if not isinstance(workers, int) or workers < 0:
+        raise UserError(f'num_workers={workers!r}: expected a number from 0 on, or "auto".')
+    loader["num_workers"] = workers
+    if not workers:
+        for key in ("persistent_workers", "prefetch_factor"):  # torch refuses them without workers
+            loader.pop(key, None)
+    if not torch.cuda.is_available():  # torch warns of memory pinned for nothing
+        loader.pop("pin_memory", None)
 
 
 class ReinRunner(Runner):
@@ -88,8 +116,7 @@ class ReinRunner(Runner):
             dataset = dict(type=SeededDataset, cfg=dataloader["dataset"], seed=seed)
             dataloader["sampler"] = dict(dataloader["sampler"], type=SeededSampler)
         dataloader["dataset"] = dataset
-        if not dataloader.get("num_workers"):
-            dataloader.pop("persistent_workers", None)  # torch refuses it without workers
+        _fit_to_machine(dataloader)
         return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
 
     def build_test_loop(self, loop):

@@ -18,8 +18,6 @@ def _toy(dataset, folder):
 
 train_dataloader = dict(
     batch_size=2,
-    num_workers=1,
-    pin_memory=False,
     dataset=dict(**_base_.train_gta, pipeline=_base_.train_pipeline_toy),
 )
 train_dataloader["dataset"]["data_root"] = f"{root}gta/"
@@ -35,7 +33,6 @@ val_dataloader = dict(
         ],
     ),
 )
-val_dataloader["num_workers"] = 1
 test_dataloader = val_dataloader
 val_evaluator = dict(
     **_base_.val_evaluator, dataset_keys=["citys", "bdd", "map", "acdc_night"], protocol="toy")
