@@ -37,8 +37,8 @@ def init_segmentor(
         backbone: Pretrained weights, for a checkpoint without; default: what the config names.
         device: Where the model runs; default: the GPU if there is one.
         allow_other_backbone: Use another frozen backbone than the checkpoint was trained with.
-        int8: Let the frozen backbone compute in int8; on a CPU only. More than twice as fast and
-            a quarter of its memory, for about one pixel in a hundred.
+        int8: Let the frozen backbone compute in int8; on a CPU only. Faster and a quarter of its
+            memory; fewer than one pixel in a hundred changes.
 
     Returns:
         The model in evaluation mode, with `cfg`, the config, and `dataset_meta`, a dict with

@@ -5,54 +5,57 @@ Weights get a scale for each output channel, inputs one for each token, as in LL
 (Darcet et al., arXiv:2309.16588), and one scale for all would leave the others few levels.
 """
 
-import warnings
-
 import torch
 from torch import Tensor, nn
 
 from rein.errors import UserError
 
-ENGINES = ("onednn", "x86", "fbgemm", "qnnpack")
-"""torch's libraries of int8 kernels, best first."""
+LEVELS = 127
+"""Largest magnitude of an int8; -128 has no counterpart."""
 
 
 class Int8Linear(nn.Module):
-    """A linear layer with products in int8; it only predicts, and has no parameters.
+    """A linear layer with products in int8, for prediction; fast where a CPU has VNNI or AMX.
+
+    torch's own dynamic quantization is deprecated and has one scale for all tokens; torchao, its
+    successor, counts on torch.compile, which needs a C++ compiler. The product itself is torch's.
 
     Args:
-        linear (nn.Linear): The layer, float32 on the CPU; its weights are not kept.
+        linear (nn.Linear): The layer, float32; its weights are not kept.
     """
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
-        self.in_features, self.out_features = linear.in_features, linear.out_features
         weight = linear.weight.detach()
-        scales = weight.abs().amax(1).clamp(min=torch.finfo(weight.dtype).tiny) / 127
-        with warnings.catch_warnings():
-            # what replaces them in torch, torchao, is slow without a compiler
-            warnings.filterwarnings("ignore", message="torch.quantize_per_tensor, torch.quantize")
-            quantized = torch.quantize_per_channel(
-                weight, scales, torch.zeros_like(scales, dtype=torch.int64), 0, torch.qint8)
-        self.packed = torch.ops.quantized.linear_prepack(quantized, None)
-        self.bias = None if linear.bias is None else linear.bias.detach().clone()
-        # without VNNI, sums of two products saturate unless inputs lose a bit
-        self.reduce_range = not torch.cpu._is_vnni_supported()
+        scales = _scales(weight)
+        self.register_buffer("weight", (weight / scales).round().to(torch.int8))
+        self.register_buffer("weight_scales", scales.flatten())
+        self.register_buffer("bias", (
+            torch.zeros_like(self.weight_scales) if linear.bias is None
+            else linear.bias.detach().clone()))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., in_features) to (..., out_features), float32."""
         x = x.float()
-        scales = torch.linalg.vector_norm(x, torch.inf, -1, keepdim=True)
-        scales = scales.clamp(min=torch.finfo(x.dtype).tiny)
-        out = torch.ops.quantized.linear_dynamic(x / scales, self.packed, self.reduce_range)
-        return out.mul_(scales) if self.bias is None else torch.addcmul(
-            self.bias, out, scales, out=out)
+        scales = _scales(x)
+        rounded = x.div(scales).round_().to(torch.int8)
+        sums = torch._int_mm(rounded.flatten(0, -2), self.weight.t())
+        out = sums.view(*x.shape[:-1], -1) * self.weight_scales
+        return torch.addcmul(self.bias, out, scales, out=out)
+
+
+def _scales(x: Tensor) -> Tensor:
+    """Return what the rows of x (..., n) are divided by to be int8, (..., 1)."""
+    # on a CPU a quarter of the time of the norm that it is
+    largest = torch.maximum(x.amax(-1, keepdim=True), -x.amin(-1, keepdim=True))
+    return largest.div_(LEVELS).clamp_(min=torch.finfo(x.dtype).tiny)  # rows may be zero
 
 
 def quantize_frozen(model: nn.Module) -> nn.Module:
     """Turn the frozen linear layers of a segmentor's backbone into int8, in place.
 
-    Load its weights first: they need a quarter of the memory then, but are in no state dict any
-    more. Adapter and head stay as they are.
+    Load its weights first: afterwards they take a quarter of the memory, and its state dict is no
+    checkpoint. Adapter and head stay as they are.
 
     Args:
         model: A segmentor on the CPU.
@@ -67,7 +70,6 @@ def quantize_frozen(model: nn.Module) -> nn.Module:
     if device.type != "cpu":
         raise UserError(f"int8 is for CPUs, but the model is on {device}. Leave it out, or hide "
                         "the GPU: CUDA_VISIBLE_DEVICES= before the command.")
-    _choose_engine()
     found = [(parent, name, layer) for parent in model.backbone.modules()
              for name, layer in parent.named_children() if _can_be_int8(parent, layer)]
     if not found:
@@ -83,16 +85,3 @@ def _can_be_int8(parent: nn.Module, layer: nn.Module) -> bool:
     # timm's EVA and BEiT put their biases together and read the weight of `qkv`
     weight_is_read = getattr(parent, "q_bias", None) is not None
     return type(layer) is nn.Linear and not layer.weight.requires_grad and not weight_is_read
-
-
-def _choose_engine() -> None:
-    """Choose torch's library for int8.
-
-    Raises:
-        UserError: This torch has none.
-    """
-    there = torch.backends.quantized.supported_engines
-    best = next((engine for engine in ENGINES if engine in there), None)
-    if best is None:
-        raise UserError("this PyTorch has no int8 kernels for this CPU. Leave int8 out.")
-    torch.backends.quantized.engine = best

@@ -20,8 +20,9 @@ class EncoderDecoder(MMSegEncoderDecoder):
     """A backbone and a head. It takes the place of mmseg's, since published configs name that.
 
     `test_cfg` may hold `window_batch`, how many windows run at once. By default a CPU takes them
-    one by one, since it gains nothing from more, and a GPU as many as half of its memory holds:
-    of all its memory, not what is free, so that a test repeats to the bit.
+    one by one: it is busy with one, and each more takes memory (0.4 GB for 512x512, ViT-L). A GPU
+    takes as many as half of its memory holds: of all its memory, not of what happens to be free,
+    since the number has an influence on the last bits of a result.
 
     Args:
         **kwargs: As for mmseg's `EncoderDecoder`.

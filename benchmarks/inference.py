@@ -1,0 +1,63 @@
+"""Predicting a frame in sliding windows, in float32 and faster, against the stock model."""
+
+from collections.abc import Callable
+
+import torch
+from mmengine.registry import DefaultScope
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+from torch import nn
+
+from benchmarks.paired import Row, compare
+from benchmarks.stock import stock_model
+from rein.engine.config import load_config
+from rein.models.int8 import quantize_frozen
+
+CONFIG = "configs/dinov2/rein_dinov2_mask2former_512x512_bs1x4.py"
+FULL = (1024, 2048)
+"""H and W of a frame of Cityscapes."""
+
+
+def run(repeats: int) -> list[Row]:
+    """Compare the main config's prediction of a frame: 1024x512 on a CPU, 2048x1024 on a GPU.
+
+    Classes come at 2048x1024 either way. On a CPU that is the protocol `rein`, on a GPU `full`.
+    """
+    gpu = torch.cuda.is_available()
+    device, (height, width) = "cuda" if gpu else "cpu", FULL if gpu else (512, 1024)
+    stock, ours = build_models(device)
+    frame = torch.randn(1, 3, height, width, device=device)
+    what = f"slide inference, frame of {width}x{height}"
+    reference = predict(stock, frame)
+    rows = [compare(f"{what}, float32", predict(ours, frame), reference, repeats,
+                    goal=None if gpu else 1.25)]
+    if gpu:
+        faster = torch.autocast("cuda", torch.bfloat16)(predict(ours, frame))
+    else:
+        faster = predict(quantize_frozen(ours), frame)
+    name = "bfloat16 against float32" if gpu else "int8 against float32"
+    return [*rows, compare(f"{what}, {name}", faster, reference, repeats, goal=4 if gpu else 2)]
+
+
+def build_models(device: str) -> tuple[nn.Module, nn.Module]:
+    """Build the reference and this project's model with the same random weights."""
+    cfg = load_config(CONFIG).model
+    cfg.backbone.init_cfg = None
+    torch.manual_seed(0)
+    stock = stock_model(cfg)
+    with DefaultScope.overwrite_default_scope("mmseg"):
+        ours = MODELS.build(cfg)
+    ours.load_state_dict(stock.state_dict())
+    ours.keep_logits = False
+    return stock.to(device).eval(), ours.to(device).eval()
+
+
+def predict(model: nn.Module, frame: torch.Tensor) -> Callable[[], torch.Tensor]:
+    """Return a function that predicts the classes of a frame, at full size on the host."""
+
+    @torch.no_grad()
+    def run_once() -> torch.Tensor:
+        sample = SegDataSample(metainfo=dict(img_shape=frame.shape[-2:], ori_shape=FULL))
+        return model.predict(frame, [sample])[0].pred_sem_seg.data.cpu()
+
+    return run_once
