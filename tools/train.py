@@ -25,7 +25,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--allow-other-backbone", action="store_true",
         help="resume on another frozen backbone than the checkpoint was trained with")
-    parser.add_argument("--amp", action="store_true", help="mixed precision (needs a GPU)")
+    parser.add_argument("--amp", action="store_true", help="train in float16 (needs a GPU)")
     parser.add_argument(
         "--cfg-options", nargs="+", default=[], metavar="KEY=VALUE",
         help="override config values, e.g. train_dataloader.batch_size=2")

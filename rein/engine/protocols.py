@@ -165,6 +165,7 @@ def inference_text(cfg: Config, tta: bool = False, int8: bool = False) -> str:
         text = f"slide, crop {crop}, stride {stride}"
     ratios = ", ".join(map(str, TTA_RATIOS))
     text += f"; mean over scales {ratios} and flips" * tta
+    text += "; bfloat16" * (cfg.model.get("precision") == "bf16")
     return text + "; frozen backbone in int8" * int8
 
 

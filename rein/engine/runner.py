@@ -15,6 +15,7 @@ from torch import nn
 from rein.checkpoint import TRAINING_STATE, load_file, load_strictly, state_dict_of
 from rein.datasets.converters.engine import available_cores
 from rein.datasets.urban import build_dataset
+from rein.engine.compiling import compile_model
 from rein.engine.config import check_classes, resolve_paths
 from rein.engine.hooks import (
     TerminalHook,
@@ -67,6 +68,7 @@ class ReinRunner(Runner):
 
     allow_other_backbone = False
     _read: dict | None = None  # the checkpoint to resume from, read once
+    _compiled = False
 
     @classmethod
     def from_cfg(cls, cfg: Config) -> "ReinRunner":
@@ -134,6 +136,19 @@ class ReinRunner(Runner):
         cfg = resolve_paths(cfg)
         self._test_dataloader, self._test_evaluator = cfg.test_dataloader, cfg.test_evaluator
         self._test_loop = cfg.test_cfg
+
+    def _maybe_compile(self, target: str) -> None:
+        """Compile, once, if the config's `compile` is True or holds options of `torch.compile`."""
+        options = self.cfg.get("compile")
+        if options and not self._compiled:
+            self._compiled = True
+            compile_model(unwrap(self.model), **(options if isinstance(options, dict) else {}))
+            self.logger.info("compiling: the first iterations take minutes")
+
+    def test(self) -> dict:
+        """Test the model."""
+        self._maybe_compile("test_step")
+        return super().test()
 
     def register_hooks(self, default_hooks=None, custom_hooks=None) -> None:
         """Register the config's hooks and those every run has."""

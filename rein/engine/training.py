@@ -26,7 +26,7 @@ def train(
         name: Name of the run.
         work_dir: Where logs and checkpoints go. Default: the config's, else work_dirs/NAME.
         resume: A checkpoint to continue from, or "auto" for the latest in the work dir.
-        amp: Train in mixed precision.
+        amp: Train in float16 with scaled losses; `model.precision` is for bfloat16.
         launcher: none, pytorch, slurm or mpi.
         allow_other_backbone: Start from a checkpoint that was trained with another frozen backbone.
 
@@ -41,6 +41,9 @@ def train(
     if amp:
         if not torch.cuda.is_available():
             raise UserError("--amp needs a GPU, and torch finds none. Leave it out.")
+        if cfg.model.get("precision", "fp32") != "fp32":
+            raise UserError("--amp trains in float16, but model.precision says "
+                            f"{cfg.model.precision}. Leave one out.")
         cfg.optim_wrapper.update(type="AmpOptimWrapper", loss_scale="dynamic")
     if resume == "auto":
         resume = find_latest_checkpoint(cfg.work_dir)

@@ -71,7 +71,11 @@ class ReinMask2FormerHead(Mask2FormerHead):
         return self.decode(x).per_layer()
 
     def decode(self, x) -> Decoded:
-        """Run the pixel decoder and the transformer decoder; `x` as for `forward`."""
+        """Run the pixel decoder and the transformer decoder; `x` as for `forward`.
+
+        Returns:
+            Predictions in float32, whatever the decoders computed in.
+        """
         maps, query_feat, query_embed = self._initial_queries(x)
         mask_features, memories = decode_pixels(self.pixel_decoder, maps)
         values, keys = self._flatten_memories(memories)
@@ -89,7 +93,7 @@ class ReinMask2FormerHead(Mask2FormerHead):
                 layer, query_feat, query_embed, keys[level], values[level], blocked)
             outputs.append(self._predict_queries(query_feat))
         cls_preds, mask_embeds = map(torch.stack, zip(*outputs, strict=True))
-        return Decoded(cls_preds, mask_embeds, mask_features)
+        return Decoded(cls_preds.float(), mask_embeds.float(), mask_features.float())
 
     def _predict_queries(self, query_feat: Tensor) -> tuple[Tensor, Tensor]:
         """Class logits (B, m, classes + 1) and mask embeddings (B, m, C) of queries."""
@@ -109,9 +113,10 @@ class ReinMask2FormerHead(Mask2FormerHead):
         """
         instances, img_metas = self._seg_data_to_instance_data(batch_data_samples)
         decoded = self.decode(x)
-        if max(len(gt.labels) for gt in instances) <= self.num_queries:
-            return mask2former_losses(self, decoded, instances)
-        return self.loss_by_feat(*decoded.per_layer(), instances, img_metas)
+        with torch.autocast(decoded.mask_features.device.type, enabled=False):
+            if max(len(gt.labels) for gt in instances) <= self.num_queries:
+                return mask2former_losses(self, decoded, instances)
+            return self.loss_by_feat(*decoded.per_layer(), instances, img_metas)
 
     def _initial_queries(self, x) -> tuple[Pyramid, Tensor, Tensor]:
         """Separate the maps; return them with query contents and positions, each (B, m, q)."""
@@ -158,10 +163,15 @@ class ReinMask2FormerHead(Mask2FormerHead):
             times mask probability.
         """
         decoded = self.decode(x)
+        with torch.autocast(decoded.mask_features.device.type, enabled=False):
+            return self._class_scores(decoded, batch_img_metas[0])
+
+    def _class_scores(self, decoded: Decoded, img_meta: dict) -> Tensor:
+        """Scores (B, classes, H, W) from the last layer's predictions."""
         masks = decoded.mask_preds(-1)
         # masks cover the image as the backbone padded it: undo that, do not squeeze it
         padded = tuple(FINEST_STRIDE * side for side in masks.shape[-2:])
-        height, width = _input_size(batch_img_metas[0], padded)
+        height, width = _input_size(img_meta, padded)
         masks = F.interpolate(masks, size=padded, mode="bilinear", align_corners=False)
         masks = masks[..., :height, :width].sigmoid()
         classes = decoded.cls_preds[-1].softmax(dim=-1)[..., :-1]

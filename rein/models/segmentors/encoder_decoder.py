@@ -25,6 +25,8 @@ class EncoderDecoder(MMSegEncoderDecoder):
     since the number has an influence on the last bits of a result.
 
     Args:
+        precision (str): "fp32", or "bf16": backbone and decoder compute in bfloat16 where torch's
+            autocast finds that safe, losses and class scores in float32; weights stay float32.
         **kwargs: As for mmseg's `EncoderDecoder`.
 
     Attributes:
@@ -34,6 +36,19 @@ class EncoderDecoder(MMSegEncoderDecoder):
     """
 
     keep_logits = True
+
+    def __init__(self, precision: str = "fp32", **kwargs) -> None:
+        super().__init__(**kwargs)
+        if precision not in ("fp32", "bf16"):
+            raise ValueError(f"precision={precision!r}: expected 'fp32' or 'bf16'.")
+        self.precision = precision
+
+    def forward(self, inputs: Tensor, data_samples: list | None = None, mode: str = "tensor"):
+        """Compute losses, predictions or logits, in the model's precision; see mmseg's."""
+        if self.precision == "fp32":
+            return super().forward(inputs, data_samples, mode)
+        with torch.autocast(inputs.device.type, torch.bfloat16):
+            return super().forward(inputs, data_samples, mode)
 
     def slide_inference(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
         """Predict in overlapping windows of `test_cfg.crop_size`, `test_cfg.stride` apart.
