@@ -11,6 +11,7 @@ import timm
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from rein.checkpoint import load_backbone, load_strictly
 from rein.models.backbones.published_keys import from_published, to_published
@@ -31,8 +32,8 @@ class VisionFoundationModel(BaseModule):
             first becomes the finest. Default: four, evenly spaced (7, 11, 15, 23 of 24 blocks).
         reins_config (dict, optional): Adapter to build; it refines the output of every block.
         frozen (bool): Keep the model's weights out of training. The adapter always trains.
-        with_cp (bool): Checkpoint activations: training keeps each block's input alone and computes
-            the rest again in the backward pass, for less memory and more time.
+        with_cp (bool): Checkpoint activations: training keeps each block's input and output alone
+            and computes what is between again in the backward pass: less memory, more time.
         init_cfg (dict, optional): `dict(type='Pretrained', checkpoint=PATH)` with weights of the
             model alone, as tools/convert_models writes them.
         **kwargs: Passed to `timm.create_model` if `model` is a name.
@@ -62,10 +63,14 @@ class VisionFoundationModel(BaseModule):
         self.embed_dims = model.embed_dim
         self.frozen = frozen
         if with_cp:
-            model.set_grad_checkpointing()
+            # around `forward`, the adapter's hook outside: the block's last product, which only
+            # the adapter reads, is not computed again
+            for block in model.blocks:
+                block.forward = partial(checkpoint, block.forward, use_reentrant=False)
         if frozen:
             freeze(self.model)
         self.reins = MODELS.build(reins_config) if reins_config else None
+        self._projection = None  # the adapter's, while `forward` runs
         if self.reins is not None:
             self._attach_adapter()
         # state dicts hold the published names, whatever the nesting in memory
@@ -84,7 +89,7 @@ class VisionFoundationModel(BaseModule):
 
     def _refine(self, layer: int, block: nn.Module, inputs: tuple, output: Tensor) -> Tensor:
         """Forward hook of block `layer`: the adapter's output replaces the block's."""
-        return self.reins(output, layer, self.model.num_prefix_tokens)
+        return self.reins(output, layer, self.model.num_prefix_tokens, self._projection)
 
     def forward(self, images: Tensor) -> Pyramid | tuple[Pyramid, Tensor]:
         """Compute the feature pyramid.
@@ -97,9 +102,11 @@ class VisionFoundationModel(BaseModule):
             an adapter that links its tokens to queries, a pair of these and the queries (m, q).
         """
         taken = sorted(set(self.out_indices))
+        self._projection = self.reins.projection() if self.reins is not None else None
         outputs = dict(zip(taken, self.model.forward_intermediates(
             images, indices=taken, norm=False, stop_early=True, output_fmt="NCHW",
             intermediates_only=True), strict=True))
+        self._projection = None
         maps = [outputs[index] for index in self.out_indices]
         patch_height, patch_width = self.model.patch_embed.patch_size
         height, width = maps[0].shape[-2] * patch_height, maps[0].shape[-1] * patch_width

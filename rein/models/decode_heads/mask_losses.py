@@ -117,15 +117,20 @@ def _costs(head, decoded: Decoded, image: int, gt: InstanceData) -> Tensor:
     points = torch.rand(1, head.num_points, 2, device=gt.labels.device)
     feats = point_sample(decoded.mask_features[image, None], points)[0]
     wanted = point_sample(gt.masks[None].to(feats.dtype), points)[0]
-    predicted = InstanceData(
-        scores=decoded.cls_preds[:, image].flatten(0, 1),
-        masks=decoded.mask_embeds[:, image].flatten(0, 1) @ feats)
     truth = InstanceData(labels=gt.labels, masks=wanted)
-    return sum(
-        _cross_entropy_cost(cost, predicted.masks, wanted)
-        if type(cost) is CrossEntropyLossCost
-        else cost(pred_instances=predicted, gt_instances=truth, img_meta={})
-        for cost in head.assigner.match_costs)
+    # one layer's logits fit a CPU's cache; a GPU takes all at once
+    layers = 1 if feats.device.type == "cpu" else len(decoded.cls_preds)
+    found = []
+    for scores, embeds in zip(decoded.cls_preds[:, image].split(layers),
+                              decoded.mask_embeds[:, image].split(layers), strict=True):
+        predicted = InstanceData(
+            scores=scores.flatten(0, 1), masks=embeds.flatten(0, 1) @ feats)
+        found.append(sum(
+            _cross_entropy_cost(cost, predicted.masks, wanted)
+            if type(cost) is CrossEntropyLossCost
+            else cost(pred_instances=predicted, gt_instances=truth, img_meta={})
+            for cost in head.assigner.match_costs))
+    return torch.cat(found)
 
 
 def _cross_entropy_cost(cost: CrossEntropyLossCost, logits: Tensor, wanted: Tensor) -> Tensor:
