@@ -65,7 +65,10 @@ class StockReins(LoRAReins):
         **kwargs: As for `LoRAReins`; the weights are interchangeable.
     """
 
-    def forward(self, feats, layer, num_prefix_tokens=1):
+    def shared(self):
+        """Nothing is computed ahead."""
+
+    def forward(self, feats, layer, num_prefix_tokens=1, shared=None):
         """Refine the output of one block."""
         prefix, patches = feats[:, :num_prefix_tokens], feats[:, num_prefix_tokens:]
         tokens = self.tokens(layer)

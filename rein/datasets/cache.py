@@ -23,9 +23,9 @@ from mmengine.logging import print_log
 from mmseg.datasets.transforms import LoadAnnotations
 from tqdm import tqdm
 
-from rein.datasets.converters.engine import in_processes
 from rein.errors import UserError
 from rein.files import is_cut_short, write_atomically
+from rein.processes import in_processes
 
 CACHE_VARIABLE = "REIN_DATA_CACHE"
 

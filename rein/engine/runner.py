@@ -13,7 +13,6 @@ from mmengine.runner import Runner
 from torch import nn
 
 from rein.checkpoint import TRAINING_STATE, load_file, load_strictly, state_dict_of
-from rein.datasets.converters.engine import available_cores
 from rein.datasets.urban import build_dataset
 from rein.engine.compiling import compile_model
 from rein.engine.config import check_classes, resolve_paths
@@ -30,6 +29,7 @@ from rein.engine.weights import check_trained_with, frozen_fingerprint
 from rein.errors import UserError
 from rein.files import replacing
 from rein.models.freezing import frozen_names
+from rein.processes import available_cores
 
 MAX_WORKERS = 8  # they decode 120 GTA frames a second; more would only take memory
 

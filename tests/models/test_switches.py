@@ -5,31 +5,10 @@ import copy
 import pytest
 import torch
 from conftest import build, tiny_model_config
-from mmengine.structures import PixelData
-from mmseg.structures import SegDataSample
+from tiny_rein import batch, tiny
 
 from rein.engine.compiling import compile_model
 from rein.models.pyramid import Pyramid
-
-
-def tiny(**backbone):
-    torch.manual_seed(0)
-    cfg = tiny_model_config()
-    cfg["backbone"].update(backbone)
-    model = build(cfg)
-    torch.nn.init.constant_(model.backbone.reins.scale, 0.5)  # else it hardly matters
-    torch.nn.init.normal_(model.decode_head.cls_embed.weight)  # predicts several classes
-    return model
-
-
-def batch(height=64, width=64):
-    generator = torch.Generator().manual_seed(1)
-    label = torch.randint(0, 4, (2, height // 16, width // 16), generator=generator)
-    label = label.repeat_interleave(16, 1).repeat_interleave(16, 2)
-    samples = [SegDataSample(
-        gt_sem_seg=PixelData(data=one[None]),
-        metainfo=dict(img_shape=(height, width), ori_shape=(height, width))) for one in label]
-    return torch.randn(2, 3, height, width, generator=generator), samples
 
 
 def losses_and_gradients(model, *size):

@@ -16,7 +16,6 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from rein.datasets.converters.engine import write_atomically
 from rein.datasets.label_maps import (
     CITYSCAPES_ID_TO_TRAIN_ID,
     CITYSCAPES_LABELS,
@@ -26,6 +25,7 @@ from rein.datasets.label_maps import (
     lookup_table,
 )
 from rein.datasets.toy_streets.scene import Scene
+from rein.files import write_atomically
 
 MAPILLARY_NAMES = {
     "unlabeled": "Unlabeled", "ego vehicle": "Ego Vehicle", "static": "Trash Can", "road": "Road",

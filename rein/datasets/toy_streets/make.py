@@ -18,13 +18,14 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from rein.datasets.converters.engine import available_cores, write_atomically
 from rein.datasets.toy_streets import formats
 from rein.datasets.toy_streets.layout import sample_scene
 from rein.datasets.toy_streets.looks import LOOKS, sample_look
 from rein.datasets.toy_streets.scene import Scene
 from rein.datasets.toy_streets.weather import render
 from rein.errors import UserError
+from rein.files import write_atomically
+from rein.processes import available_cores
 
 FAIR_QUALITY = 90
 MIXED_SIZES = ((400, 300), (448, 336), (512, 384), (480, 320), (512, 288))

@@ -83,13 +83,13 @@ class Reins(nn.Module):
         """Return the tokens of one block (m, c), or of all blocks (N, m, c)."""
         return self.learnable_tokens if layer is None else self.learnable_tokens[layer]
 
-    def projection(self) -> tuple[Tensor, Tensor]:
-        """Return what all blocks share: s W_f, as (out, in), and s b_f."""
+    def shared(self) -> tuple[Tensor, Tensor]:
+        """Compute what all blocks of one pass share: s W_f, as (out, in), and s b_f."""
         return self.scale * self.mlp_delta_f.weight, self.scale * self.mlp_delta_f.bias
 
     def forward(
         self, feats: Tensor, layer: int, num_prefix_tokens: int = 1,
-        projection: tuple[Tensor, Tensor] | None = None,
+        shared: tuple[Tensor, Tensor] | None = None,
     ) -> Tensor:
         """Refine the output of one block.
 
@@ -97,7 +97,7 @@ class Reins(nn.Module):
             feats: (B, prefix + n, c), prefix tokens (class token, registers) first.
             layer: Index of the block, 0 to N - 1.
             num_prefix_tokens: Tokens at the front that pass unchanged.
-            projection: What `projection` returned, to compute it once for all blocks.
+            shared: What `shared` returned, to compute it once for all blocks.
 
         Returns:
             (B, prefix + n, c).
@@ -106,7 +106,7 @@ class Reins(nn.Module):
             (num_prefix_tokens, feats.shape[1] - num_prefix_tokens), dim=1)
         # what does not depend on the features is multiplied out, so that they meet c x c once:
         # s ((D + f) W_f + b_f) = f (s W_f) + S V + s b_f, with V = [0; T_i[1:] W_T + b_T] (s W_f)
-        weight, bias = projection or self.projection()
+        weight, bias = shared or self.shared()
         tokens = self.tokens(layer)
         values = F.linear(self.mlp_token2feat(tokens[1:]), weight)
         values = F.pad(values, (0, 0, 1, 0))  # token 0 absorbs what should change nothing

@@ -70,7 +70,7 @@ class VisionFoundationModel(BaseModule):
         if frozen:
             freeze(self.model)
         self.reins = MODELS.build(reins_config) if reins_config else None
-        self._projection = None  # the adapter's, while `forward` runs
+        self._shared = None  # what the adapter's blocks share, while `forward` runs
         if self.reins is not None:
             self._attach_adapter()
         # state dicts hold the published names, whatever the nesting in memory
@@ -89,7 +89,7 @@ class VisionFoundationModel(BaseModule):
 
     def _refine(self, layer: int, block: nn.Module, inputs: tuple, output: Tensor) -> Tensor:
         """Forward hook of block `layer`: the adapter's output replaces the block's."""
-        return self.reins(output, layer, self.model.num_prefix_tokens, self._projection)
+        return self.reins(output, layer, self.model.num_prefix_tokens, self._shared)
 
     def forward(self, images: Tensor) -> Pyramid | tuple[Pyramid, Tensor]:
         """Compute the feature pyramid.
@@ -102,11 +102,11 @@ class VisionFoundationModel(BaseModule):
             an adapter that links its tokens to queries, a pair of these and the queries (m, q).
         """
         taken = sorted(set(self.out_indices))
-        self._projection = self.reins.projection() if self.reins is not None else None
+        self._shared = self.reins.shared() if self.reins is not None else None
         outputs = dict(zip(taken, self.model.forward_intermediates(
             images, indices=taken, norm=False, stop_early=True, output_fmt="NCHW",
             intermediates_only=True), strict=True))
-        self._projection = None
+        self._shared = None
         maps = [outputs[index] for index in self.out_indices]
         patch_height, patch_width = self.model.patch_embed.patch_size
         height, width = maps[0].shape[-2] * patch_height, maps[0].shape[-1] * patch_width
