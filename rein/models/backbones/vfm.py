@@ -4,14 +4,15 @@ Sources: timm (https://github.com/huggingface/pytorch-image-models) for the netw
 arXiv:2312.04265 for where the adapter goes and for the feature pyramid.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import timm
+import torch
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
+from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts
 
 from rein.checkpoint import load_backbone, load_strictly
 from rein.models.backbones.published_keys import from_published, to_published
@@ -19,6 +20,10 @@ from rein.models.freezing import freeze
 from rein.models.pyramid import Pyramid
 
 PYRAMID_STRIDES = (4, 8, 16, 32)
+
+# costly to compute again and small to keep: the forms of torch's fused attention
+_ATTENTION = [getattr(torch.ops.aten, f"_scaled_dot_product_{kind}").default for kind in (
+    "flash_attention_for_cpu", "flash_attention", "efficient_attention", "cudnn_attention")]
 
 
 @MODELS.register_module()
@@ -32,8 +37,8 @@ class VisionFoundationModel(BaseModule):
             first becomes the finest. Default: four, evenly spaced (7, 11, 15, 23 of 24 blocks).
         reins_config (dict, optional): Adapter to build; it refines the output of every block.
         frozen (bool): Keep the model's weights out of training. The adapter always trains.
-        with_cp (bool): Checkpoint activations: training keeps each block's input and output alone
-            and computes what is between again in the backward pass: less memory, more time.
+        with_cp (bool): Checkpoint activations: training keeps each block's input and attention
+            alone and computes the rest again in the backward pass: less memory, more time.
         init_cfg (dict, optional): `dict(type='Pretrained', checkpoint=PATH)` with weights of the
             model alone, as tools/convert_models writes them.
         **kwargs: Passed to `timm.create_model` if `model` is a name.
@@ -62,34 +67,40 @@ class VisionFoundationModel(BaseModule):
         self.out_indices = tuple(out_indices or _default_out_indices(len(model.blocks)))
         self.embed_dims = model.embed_dim
         self.frozen = frozen
-        if with_cp:
-            # around `forward`, the adapter's hook outside: the block's last product, which only
-            # the adapter reads, is not computed again
-            for block in model.blocks:
-                block.forward = partial(checkpoint, block.forward, use_reentrant=False)
+        self.with_cp = with_cp
         if frozen:
             freeze(self.model)
         self.reins = MODELS.build(reins_config) if reins_config else None
         self._shared = None  # what the adapter's blocks share, while `forward` runs
         if self.reins is not None:
-            self._attach_adapter()
+            self._check_adapter()
+        for layer, block in enumerate(model.blocks):
+            block.forward = partial(self._run_block, layer, block.forward)
         # state dicts hold the published names, whatever the nesting in memory
         self.register_state_dict_post_hook(to_published)
         self.register_load_state_dict_pre_hook(from_published)
 
-    def _attach_adapter(self) -> None:
-        """Refine every block's output before the next block sees it."""
+    def _check_adapter(self) -> None:
         found, expected = self.reins.num_layers, len(self.model.blocks)
         if found != expected or self.reins.embed_dims != self.embed_dims:
             raise ValueError(
                 f"the adapter has num_layers={found}, embed_dims={self.reins.embed_dims}; "
                 f"the backbone has {expected} blocks of width {self.embed_dims}.")
-        for layer, block in enumerate(self.model.blocks):
-            block.register_forward_hook(partial(self._refine, layer))
 
-    def _refine(self, layer: int, block: nn.Module, inputs: tuple, output: Tensor) -> Tensor:
-        """Forward hook of block `layer`: the adapter's output replaces the block's."""
-        return self.reins(output, layer, self.model.num_prefix_tokens, self._shared)
+    def _run_block(self, layer: int, forward: Callable, feats: Tensor, **kwargs) -> Tensor:
+        """Run block `layer` by its own `forward`; the adapter's output replaces the block's."""
+
+        def run(feats: Tensor, shared: tuple | None) -> Tensor:
+            feats = forward(feats, **kwargs)
+            if self.reins is None:
+                return feats
+            return self.reins(feats, layer, self.model.num_prefix_tokens, shared)
+
+        if not (self.with_cp and torch.is_grad_enabled()):
+            return run(feats, self._shared)
+        return checkpoint(
+            run, feats, self._shared, use_reentrant=False,
+            context_fn=partial(create_selective_checkpoint_contexts, _ATTENTION))
 
     def forward(self, images: Tensor) -> Pyramid | tuple[Pyramid, Tensor]:
         """Compute the feature pyramid.

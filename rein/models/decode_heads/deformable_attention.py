@@ -27,7 +27,7 @@ def attend_deformable(
     attention: MultiScaleDeformableAttention,
     query: Tensor,
     query_pos: Tensor,
-    centres: Tensor,
+    pixels: Tensor,
     sizes: Sequence[tuple[int, int]],
 ) -> Tensor:
     """Let each place look at a few others, and add the identity.
@@ -36,7 +36,7 @@ def attend_deformable(
         attention: mmcv's module.
         query: (B, n, C), level after level, row after row.
         query_pos: (B or 1, n, C).
-        centres: (n, 2), the place of each query, x and y from 0 to 1.
+        pixels: (n, levels, 2), the place of each query, x and y in pixels of each level.
         sizes: H and W of each level.
 
     Returns:
@@ -48,8 +48,6 @@ def attend_deformable(
     shape = (*query.shape[:2], heads, len(sizes), points)
     weights = attention.attention_weights(placed).unflatten(-1, (heads, -1)).softmax(-1)
     # offsets are in pixels of their level
-    pixels = torch.stack([
-        centres * centres.new_tensor((width, height)) for height, width in sizes], 1)
     places = pixels[:, None, :, None] + attention.sampling_offsets(placed).view(*shape, 2)
     output = sample_and_sum(value, sizes, places, weights.view(shape))
     return attention.dropout(attention.output_proj(output)) + query
@@ -94,7 +92,8 @@ def _with_grid_sample(value: Tensor, sizes, places: Tensor, weights: Tensor) -> 
     total = 0
     levels = maps.split([height * width for height, width in sizes], 2)
     for i, (level, (height, width)) in enumerate(zip(levels, sizes, strict=True)):
-        grid = places[:, :, i] * places.new_tensor((2 / width, 2 / height)) - 1
+        x, y = places[:, :, i].unbind(-1)
+        grid = torch.stack((x * (2 / width) - 1, y * (2 / height) - 1), -1)
         found = F.grid_sample(level.unflatten(2, (height, width)), grid, align_corners=False)
         total = total + (found * weights[:, :, :, i]).sum(-1)  # (B * heads, D, Q)
     return total.unflatten(0, value.shape[::2][:2]).flatten(1, 2).transpose(1, 2)

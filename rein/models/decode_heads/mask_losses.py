@@ -48,12 +48,14 @@ class Targets(NamedTuple):
     """The T segments of a batch, image after image.
 
     Attributes:
+        counts: Of each image.
         image: int64 (T,), its place in the batch.
         label: int64 (T,).
         mask: (T, H, W), 0 or 1.
         query: int64 (L, T), the query matched to each in each layer.
     """
 
+    counts: list[int]
     image: Tensor
     label: Tensor
     mask: Tensor
@@ -73,6 +75,7 @@ def mask2former_losses(head, decoded: Decoded, instances: list[InstanceData]) ->
         and so on before the name, as mmdet calls them.
     """
     targets = Targets(
+        [len(gt.labels) for gt in instances],
         torch.cat([gt.labels.new_full(gt.labels.shape, b) for b, gt in enumerate(instances)]),
         torch.cat([gt.labels for gt in instances]),
         torch.cat([gt.masks for gt in instances]).to(decoded.mask_features.dtype),
@@ -182,9 +185,8 @@ def _matched_masks(decoded: Decoded, targets: Targets) -> Tensor:
     """Mask logits (T, L, h, w) of the queries that have a segment."""
     layer = torch.arange(len(targets.query), device=targets.query.device)
     embeds = decoded.mask_embeds[layer, targets.image[:, None], targets.query.T]  # (T, L, C)
-    counts = torch.bincount(targets.image, minlength=len(decoded.mask_features)).tolist()
     return torch.cat([torch.einsum("tlc,chw->tlhw", part, feats) for part, feats in zip(
-        embeds.split(counts), decoded.mask_features, strict=True)])
+        embeds.split(targets.counts), decoded.mask_features, strict=True)])
 
 
 @torch.no_grad()

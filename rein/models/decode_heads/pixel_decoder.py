@@ -67,10 +67,12 @@ def _encode(decoder: MSDeformAttnPixelDecoder, maps: list[Tensor]) -> list[Tenso
     """Let the places of all maps (B, C, h, w), coarse to fine, look at each other."""
     sizes = [tuple(x.shape[-2:]) for x in maps]
     tokens = torch.cat([x.flatten(2).transpose(1, 2) for x in maps], 1)
-    positions, centres = _positions(decoder, maps), torch.cat([_centres(x) for x in maps])
+    positions = _positions(decoder, maps)
+    x, y = torch.cat([_centres(x) for x in maps]).unbind(-1)
+    pixels = torch.stack([torch.stack((x * width, y * height), -1) for height, width in sizes], 1)
     for layer in decoder.encoder.layers:
         tokens = layer.norms[0](attend_deformable(
-            layer.self_attn, tokens, positions, centres, sizes))
+            layer.self_attn, tokens, positions, pixels, sizes))
         tokens = layer.norms[1](layer.ffn(tokens))
     parts = tokens.split([height * width for height, width in sizes], 1)
     return [part.transpose(1, 2).unflatten(2, size)
