@@ -17,6 +17,7 @@ from mmseg.registry import MODELS
 from benchmarks.head import CONFIG, labelled_samples
 from benchmarks.paired import Row, compare, row_of
 from benchmarks.stock import stock_model
+from rein.engine.compiling import compile_model
 from rein.engine.config import load_config
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -87,6 +88,8 @@ class Step:
         self.model.to(self.device).train()
         trained = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(trained, lr=1e-4)
+        if compiled:
+            compile_model(self.model)
         self.dtype = DTYPES[precision]
         self.scaler = torch.amp.GradScaler(self.device, enabled=self.dtype == torch.float16)
         self.images = torch.randn(batch, 3, SIZE, SIZE, device=self.device)
