@@ -117,10 +117,10 @@ class _Grid(NamedTuple):
     sizes: list[tuple[int, int]]
     starts: list[int]
 
-    def spans(self) -> list[tuple[int, int, int]]:
-        """First key, the one after the last, and width of each level."""
-        return [(start, start + (height + 2 * _BORDER) * (width + 2 * _BORDER), width + 2 * _BORDER)
-                for start, (height, width) in zip(self.starts, self.sizes, strict=True)]
+    @property
+    def widths(self) -> list[int]:
+        """Width of each with its border."""
+        return [width + 2 * _BORDER for _, width in self.sizes]
 
 
 def _pad_levels(value: Tensor, sizes: Sequence[tuple[int, int]]) -> tuple[Tensor, _Grid]:
@@ -170,7 +170,7 @@ def _find_corners(places: Tensor, shape: torch.Size, grid: _Grid) -> _Corners:
     points = places.shape[1] // len(grid.sizes)
     sizes, starts, widths = (
         torch.tensor(v).repeat_interleave(points, 0) for v in (
-            grid.sizes, grid.starts, [width + 2 * _BORDER for _, width in grid.sizes]))
+            grid.sizes, grid.starts, grid.widths))
     # places farther out lie between zeros, too
     x, y = ((places[..., i] - 0.5).clamp(torch.tensor(-_BORDER), sizes[:, 1 - i]) for i in (0, 1))
     left, top = x.floor(), y.floor()
@@ -259,7 +259,8 @@ def _grad_of_value(
         for share in shares.unbind(1))
     upper[:, 1:] += upper_right[:, :-1]
     lower[:, 1:] += lower_right[:, :-1]
-    for start, end, width in grid.spans():
+    for start, end, width in zip(
+            grid.starts, [*grid.starts[1:], shape[1]], grid.widths, strict=True):
         upper[:, start + width:end] += lower[:, start:end - width]
     return upper
 

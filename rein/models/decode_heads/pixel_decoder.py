@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import torch
 from mmcv.cnn import ConvModule
-from mmdet.models.layers import MSDeformAttnPixelDecoder
+from mmdet.models.layers import MSDeformAttnPixelDecoder, SinePositionalEncoding
 from torch import Tensor
 
 from rein.models.decode_heads.deformable_attention import attend_deformable
@@ -81,12 +81,16 @@ def _encode(decoder: MSDeformAttnPixelDecoder, maps: list[Tensor]) -> list[Tenso
 
 def _positions(decoder: MSDeformAttnPixelDecoder, maps: list[Tensor]) -> Tensor:
     """Embeddings (1, n, C) of the places and levels of maps (B, C, h, w)."""
-    found = []
-    for x, level in zip(maps, decoder.level_encoding.weight, strict=True):
-        no_padding = x.new_zeros((1, *x.shape[-2:]), dtype=torch.bool)
-        place = decoder.postional_encoding(no_padding)  # mmdet's spelling
-        found.append((place + level[:, None, None]).flatten(2).transpose(1, 2))
-    return torch.cat(found, 1)
+    encoding = decoder.postional_encoding  # mmdet's spelling
+    return torch.cat([
+        embed_places(encoding, x) + level
+        for x, level in zip(maps, decoder.level_encoding.weight, strict=True)], 1)
+
+
+def embed_places(encoding: SinePositionalEncoding, x: Tensor) -> Tensor:
+    """Embeddings (1, h * w, C) of the places of maps (B, C, h, w), none of them padding."""
+    no_padding = x.new_zeros((1, *x.shape[-2:]), dtype=torch.bool)
+    return encoding(no_padding).flatten(2).transpose(1, 2)
 
 
 def _centres(x: Tensor) -> Tensor:

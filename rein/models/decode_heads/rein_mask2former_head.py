@@ -5,7 +5,6 @@ all that is not overridden here; Wei et al., arXiv:2312.04265, section 3.3 for t
 """
 
 import torch
-import torch.nn.functional as F
 from mmengine.config import ConfigDict
 from mmseg.models.decode_heads import Mask2FormerHead
 from mmseg.registry import MODELS
@@ -13,8 +12,8 @@ from torch import Tensor, nn
 
 from rein.models.decode_heads.attention import decode_layer
 from rein.models.decode_heads.mask_losses import Decoded, mask2former_losses
-from rein.models.decode_heads.pixel_decoder import decode_pixels
-from rein.models.pyramid import Pyramid
+from rein.models.decode_heads.pixel_decoder import decode_pixels, embed_places
+from rein.models.pyramid import Pyramid, resize
 
 FINEST_STRIDE = 4
 """Stride of the mask logits, in pixels of the padded image."""
@@ -81,7 +80,7 @@ class ReinMask2FormerHead(Mask2FormerHead):
         values, keys = self._flatten_memories(memories)
         # resizing and products with embeddings commute: masks are made at the size they are used
         small = [
-            F.interpolate(mask_features.detach(), memory.shape[-2:], mode="bilinear").flatten(2)
+            resize(mask_features.detach(), tuple(memory.shape[-2:])).flatten(2)
             for memory in memories]
         outputs = [self._predict_queries(query_feat)]
         for i, layer in enumerate(self.transformer_decoder.layers):
@@ -145,9 +144,7 @@ class ReinMask2FormerHead(Mask2FormerHead):
         for level, memory in enumerate(memories):
             value = self.decoder_input_projs[level](memory).flatten(2).transpose(1, 2)
             values.append(value + self.level_embed.weight[level])
-            no_padding = memory.new_zeros((1, *memory.shape[-2:]), dtype=torch.bool)
-            position = self.decoder_positional_encoding(no_padding)
-            keys.append(values[-1] + position.flatten(2).transpose(1, 2))
+            keys.append(values[-1] + embed_places(self.decoder_positional_encoding, memory))
         return values, keys
 
     def predict(self, x, batch_img_metas: list[dict], test_cfg) -> Tensor:
@@ -172,8 +169,7 @@ class ReinMask2FormerHead(Mask2FormerHead):
         # masks cover the image as the backbone padded it: undo that, do not squeeze it
         padded = tuple(FINEST_STRIDE * side for side in masks.shape[-2:])
         height, width = _input_size(img_meta, padded)
-        masks = F.interpolate(masks, size=padded, mode="bilinear", align_corners=False)
-        masks = masks[..., :height, :width].sigmoid()
+        masks = resize(masks, padded)[..., :height, :width].sigmoid()
         classes = decoded.cls_preds[-1].softmax(dim=-1)[..., :-1]
         return torch.einsum("bqc,bqhw->bchw", classes, masks)
 
