@@ -8,12 +8,10 @@ from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
-import benchmarks.stock  # noqa: F401  registers StockHead
 from benchmarks.paired import Row, compare
+from benchmarks.stock import CONFIG
 from rein.engine.config import load_config
 from rein.models.pyramid import Pyramid
-
-CONFIG = "configs/dinov2/rein_dinov2_mask2former_512x512_bs1x4.py"
 
 
 def run(repeats: int) -> list[Row]:

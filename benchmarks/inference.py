@@ -3,17 +3,14 @@
 from collections.abc import Callable
 
 import torch
-from mmengine.registry import DefaultScope
-from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import nn
 
 from benchmarks.paired import Row, compare
-from benchmarks.stock import stock_model
+from benchmarks.stock import CONFIG, build_model, stock_model
 from rein.engine.config import load_config
 from rein.models.int8 import quantize_frozen
 
-CONFIG = "configs/dinov2/rein_dinov2_mask2former_512x512_bs1x4.py"
 FULL = (1024, 2048)
 """H and W of a frame of Cityscapes."""
 
@@ -32,7 +29,8 @@ def run(repeats: int) -> list[Row]:
     rows = [compare(f"{what}, float32", predict(ours, frame), reference, repeats,
                     goal=None if gpu else 1.25)]
     if gpu:
-        faster = torch.autocast("cuda", torch.bfloat16)(predict(ours, frame))
+        ours.precision = "bf16"
+        faster = predict(ours, frame)
     else:
         faster = predict(quantize_frozen(ours), frame)
     name = "bfloat16 against float32" if gpu else "int8 against float32"
@@ -45,8 +43,7 @@ def build_models(device: str) -> tuple[nn.Module, nn.Module]:
     cfg.backbone.init_cfg = None
     torch.manual_seed(0)
     stock = stock_model(cfg)
-    with DefaultScope.overwrite_default_scope("mmseg"):
-        ours = MODELS.build(cfg)
+    ours = build_model(cfg)
     ours.load_state_dict(stock.state_dict())
     ours.keep_logits = False
     return stock.to(device).eval(), ours.to(device).eval()
@@ -58,6 +55,6 @@ def predict(model: nn.Module, frame: torch.Tensor) -> Callable[[], torch.Tensor]
     @torch.no_grad()
     def run_once() -> torch.Tensor:
         sample = SegDataSample(metainfo=dict(img_shape=frame.shape[-2:], ori_shape=FULL))
-        return model.predict(frame, [sample])[0].pred_sem_seg.data.cpu()
+        return model(frame, [sample], mode="predict")[0].pred_sem_seg.data.cpu()
 
     return run_once

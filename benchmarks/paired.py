@@ -2,8 +2,10 @@
 
 import gc
 import platform
+import re
 import time
 from collections.abc import Callable
+from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
@@ -74,6 +76,11 @@ def seconds(function: Callable[[], object]) -> float:
 def _synchronize() -> None:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
+
+
+def peak_mib() -> float:
+    """Most memory this process has had; not ru_maxrss, which a process inherits."""
+    return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text()).group(1)) / 1024
 
 
 def device_name() -> str:

@@ -12,6 +12,9 @@ from torch import nn
 from rein.models.adapters import LoRAReins
 from rein.models.decode_heads import ReinMask2FormerHead
 
+CONFIG = "configs/dinov2/rein_dinov2_mask2former_512x512_bs1x4.py"
+"""The main config, which is what is measured."""
+
 
 @MODELS.register_module()
 class StockHead(ReinMask2FormerHead):
@@ -78,6 +81,12 @@ class StockReins(LoRAReins):
         return torch.cat((prefix, patches), dim=1)
 
 
+def build_model(cfg: dict) -> nn.Module:
+    """Build a segmentor from a config."""
+    with DefaultScope.overwrite_default_scope("mmseg"):
+        return MODELS.build(cfg)
+
+
 def stock_model(cfg: dict) -> EncoderDecoder:
     """Build the reference as a whole: mmseg's segmentor, attention step by step, `StockHead`.
 
@@ -91,8 +100,7 @@ def stock_model(cfg: dict) -> EncoderDecoder:
     cfg.update(type=EncoderDecoder)
     cfg["decode_head"].update(type="StockHead")
     cfg["backbone"]["reins_config"].update(type="StockReins")
-    with DefaultScope.overwrite_default_scope("mmseg"):
-        model = MODELS.build(cfg)
+    model = build_model(cfg)
     for module in model.backbone.modules():
         if hasattr(module, "fused_attn"):
             module.fused_attn = False  # timm's way without scaled_dot_product_attention

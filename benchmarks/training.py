@@ -1,7 +1,6 @@
 """A whole training step of the main config: time and peak memory, and what the switches do."""
 
 import argparse
-import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,12 +10,9 @@ from pathlib import Path
 import torch
 
 import rein  # noqa: F401  isort: skip  compat comes first
-from mmengine.registry import DefaultScope
-from mmseg.registry import MODELS
-
-from benchmarks.head import CONFIG, labelled_samples
-from benchmarks.paired import Row, compare, row_of
-from benchmarks.stock import stock_model
+from benchmarks.head import labelled_samples
+from benchmarks.paired import Row, compare, peak_mib, row_of
+from benchmarks.stock import CONFIG, build_model, stock_model
 from rein.engine.compiling import compile_model
 from rein.engine.config import load_config
 
@@ -83,7 +79,7 @@ class Step:
         cfg = load_config(CONFIG).model
         cfg.backbone.update(init_cfg=None, with_cp=with_cp)
         torch.manual_seed(0)
-        self.model = stock_model(cfg) if kind == "stock" else _ours(cfg)
+        self.model = stock_model(cfg) if kind == "stock" else build_model(cfg)
         self.model.decode_head.init_weights()
         self.model.to(self.device).train()
         trained = [p for p in self.model.parameters() if p.requires_grad]
@@ -107,11 +103,6 @@ class Step:
         self.optimizer.zero_grad()
 
 
-def _ours(cfg: dict) -> torch.nn.Module:
-    with DefaultScope.overwrite_default_scope("mmseg"):
-        return MODELS.build(cfg)
-
-
 def _peak_in_own_process(*arguments: str) -> float:
     """Peak MiB of some steps: of the process on a CPU, of what torch holds on a GPU."""
     command = [sys.executable, "-m", "benchmarks.training", *arguments]
@@ -124,8 +115,7 @@ def _measure_peak(step: Callable[[], None]) -> float:
         step()
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**20
-    status = Path("/proc/self/status").read_text()  # not ru_maxrss: it is the parent's, too
-    return int(re.search(r"VmHWM:\s+(\d+)", status).group(1)) / 1024
+    return peak_mib()
 
 
 if __name__ == "__main__":

@@ -10,23 +10,21 @@ import torch
 from benchmarks.paired import Row, row_of
 
 ROOT = Path(__file__).resolve().parents[1]
-CONFIG = "configs/dinov2/rein_dinov2_mask2former_512x512_bs1x4.py"
 MIB = 1 << 20
 
 # a process of its own for each tool: peak memory counts from its start
 MEASURE = """
-import re, runpy, sys, time, torch, rein
+import runpy, sys, time, torch, rein
 import rein.engine.weights, mmdet.models
-def peak_kib():  # not ru_maxrss, which a process inherits from its parent
-    return int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read()).group(1))
-before = peak_kib()
+from benchmarks.paired import peak_mib
+before = peak_mib()
 start = time.perf_counter()
 sys.argv = sys.argv[1:]
 try:
     runpy.run_path(sys.argv[0], run_name="__main__")
 except SystemExit as done:
     assert not done.code, done.code
-print((peak_kib() - before) / 1024, time.perf_counter() - start)
+print(peak_mib() - before, time.perf_counter() - start)
 """
 
 
@@ -66,6 +64,7 @@ def _measure(command: list) -> tuple[float, float]:
 
 def _make_files(folder: Path) -> tuple[Path, Path]:
     """Write random weights of a downloaded ViT-L and of the main config's adapter and head."""
+    from benchmarks.stock import CONFIG
     from rein.checkpoint import save_file
     from rein.engine.config import load_config
     from rein.engine.weights import build_empty
