@@ -1,5 +1,6 @@
-"""Label files for tests of the converters."""
+"""Label files for tests, as datasets have them."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,17 @@ def read(path: Path) -> np.ndarray:
     with Image.open(path) as image:
         assert image.mode == "L"
         return np.asarray(image)
+
+
+def write_pairs(
+    root: Path, pairs: Iterable[tuple[np.ndarray, np.ndarray]], label_suffix: str = ".png",
+) -> None:
+    """Write images and their labels of trainIds, named 0, 1, ..., to images/ and labels/."""
+    for folder in ("images", "labels"):
+        (root / folder).mkdir()
+    for i, (image, label) in enumerate(pairs):
+        Image.fromarray(image).save(root / f"images/{i}.png")
+        Image.fromarray(label.astype(np.uint8)).save(root / f"labels/{i}{label_suffix}")
 
 
 def make_gta(root: Path, count: int = 3) -> list[Path]:

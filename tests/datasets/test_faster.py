@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from label_files import write_pairs
 from mmengine.registry import DefaultScope
 from mmseg.datasets.transforms import PhotoMetricDistortion, RandomCrop
 from mmseg.registry import DATASETS
-from PIL import Image
 
 import rein  # noqa: F401  fills the registries
 from rein.datasets.faster import _resized, faster
@@ -24,13 +24,12 @@ def root(tmp_path_factory):
     """Pictures of several sizes, one grey, whose labels have classes too large for a crop."""
     root = tmp_path_factory.mktemp("scenes")
     rng = np.random.default_rng(0)
-    for folder in ("images", "labels"):
-        (root / folder).mkdir()
+    pairs = []
     for i, (height, width) in enumerate(SIZES):
         image = rng.integers(0, 256, (height, width) if i == 2 else (height, width, 3), np.uint8)
         label = np.kron(rng.choice([3, 3, 3, 7, 255], (4, 4)), np.ones((75, 75)))[:height, :width]
-        Image.fromarray(image).save(root / f"images/{i}.png")
-        Image.fromarray(label.astype(np.uint8)).save(root / f"labels/{i}.png")
+        pairs.append((image, label))
+    write_pairs(root, pairs)
     return root
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 from conftest import build, crop_small, tiny_model_config
+from label_files import write_pairs
 from mmengine.config import Config
-from PIL import Image
 from torch.utils.data import ConcatDataset
 
 from rein import checkpoint as ckpt
@@ -27,13 +27,12 @@ def data(tmp_path_factory):
     """Six images of coloured blocks with labels, and frozen weights for the tiny model."""
     root = tmp_path_factory.mktemp("data")
     rng = np.random.default_rng(0)
-    for folder in ("images", "labels"):
-        (root / folder).mkdir()
-    for i in range(6):
+    pairs = []
+    for _ in range(6):
         label = np.kron(rng.integers(0, 19, (4, 5)), np.ones((24, 24))).astype(np.uint8)
         label[:8] = 255
-        Image.fromarray(np.stack([label * 13] * 3, -1)).save(root / f"images/{i}.png")
-        Image.fromarray(label).save(root / f"labels/{i}_labelTrainIds.png")
+        pairs.append((np.stack([label * 13] * 3, -1), label))
+    write_pairs(root, pairs, "_labelTrainIds.png")
     backbone = ckpt.split(build(tiny_model_config()).state_dict()).backbone
     ckpt.save_file(backbone, root / "backbone.pth")
     return root
