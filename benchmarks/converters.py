@@ -17,7 +17,7 @@ from benchmarks.paired import Row, compare
 from rein.datasets.converters.gta import convert_gta
 from rein.datasets.converters.synthia import convert_synthia
 from rein.datasets.label_maps import GTA_ID_TO_TRAIN_ID, SYNTHIA_ID_TO_TRAIN_ID
-from rein.processes import available_cores
+from rein.parallel import available_cores
 
 LABELS = 16
 COPIES = 10  # for several processes, which take a moment to start

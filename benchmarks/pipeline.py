@@ -24,9 +24,9 @@ from benchmarks.paired import Row, compare
 from rein.datasets.cache import CACHE_VARIABLE, cache_files
 from rein.datasets.converters.label_images import encode_label_image
 from rein.datasets.label_maps import CITYSCAPES_ID_TO_TRAIN_ID, lookup_table
-from rein.datasets.toy_streets.make import make_sample
 from rein.datasets.urban import build_dataset, files_of
 from rein.engine.seeding import seed_everything
+from toy.streets.make import make_sample
 
 FRAMES = 3
 SAMPLES = 24  # in each timing, with other draws each

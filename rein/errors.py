@@ -1,25 +1,5 @@
 """A user's mistake, told in one line."""
 
-import sys
-from collections.abc import Callable
-
 
 class UserError(Exception):
-    """Something the user can mend; the message says what was found and what to do."""
-
-
-def run_cli(main: Callable[[], int | None]) -> None:
-    """Run a command-line tool: a `UserError` becomes one line on stderr and exit code 1.
-
-    Args:
-        main: The tool; returns its exit code, None meaning 0.
-    """
-    try:
-        code = main() or 0
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        code = 1
-    except KeyboardInterrupt:
-        print("error: interrupted", file=sys.stderr)
-        code = 130
-    sys.exit(code)
+    """A mistake the user can fix; the message says what was found and what to do."""

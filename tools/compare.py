@@ -31,9 +31,9 @@ def parse_args() -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> None:
     """Compare, print and write."""
+    from rein.atomic_files import write_atomically
     from rein.errors import UserError
     from rein.evaluation.comparison import compare
-    from rein.files import write_atomically
 
     if args.out and args.out.exists():
         raise UserError(f"{args.out}: exists. Remove it or give another name.")
@@ -46,6 +46,6 @@ def main(args: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     arguments = parse_args()
-    from rein.errors import run_cli  # after parsing: importing rein takes seconds
+    from rein.cli import run_cli  # after parsing: importing rein takes seconds
 
     run_cli(lambda: main(arguments))

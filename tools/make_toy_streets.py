@@ -39,7 +39,7 @@ def parse_args() -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> None:
     """Make the data, and print what was written where."""
-    from rein.datasets.toy_streets.make import make_toy_streets
+    from toy.streets.make import make_toy_streets
 
     counts = {
         "gta": args.gta, "synthia": args.synthia, "urbansyn": args.urbansyn,
@@ -52,6 +52,6 @@ def main(args: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     arguments = parse_args()
-    from rein.errors import run_cli  # after parsing: importing rein takes seconds
+    from rein.cli import run_cli  # after parsing: importing rein takes seconds
 
     run_cli(lambda: main(arguments))

@@ -37,10 +37,10 @@ def parse_args() -> argparse.Namespace:
 def main(args: argparse.Namespace) -> None:
     """Pretrain or probe, and print what was written where."""
     from rein.checkpoint import load_file
-    from rein.engine.pretrain import Recipe, find_pairs, pretrain
-    from rein.engine.pretrain_probe import compare_with_random
     from rein.engine.weights import write_output
     from rein.errors import UserError
+    from toy.pretraining.pretrain import Recipe, find_pairs, pretrain
+    from toy.pretraining.probe import compare_with_random
 
     if args.probe:
         print(compare_with_random(load_file(args.out)))
@@ -55,6 +55,6 @@ def main(args: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     arguments = parse_args()
-    from rein.errors import run_cli  # after parsing: importing rein takes seconds
+    from rein.cli import run_cli  # after parsing: importing rein takes seconds
 
     run_cli(lambda: main(arguments))

@@ -72,7 +72,7 @@ def parse_args() -> argparse.Namespace:
 def main(args: argparse.Namespace) -> int:
     """Test, and print the means and where the reports are."""
     from rein.engine.config import merge_options, parse_options
-    from rein.engine.testing import read_config, test
+    from rein.engine.testing.evaluate import read_config, test
 
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     cfg = read_config(args.config)
@@ -96,7 +96,7 @@ def main(args: argparse.Namespace) -> int:
 
 def submit_predictions(cfg, args: argparse.Namespace) -> int:
     """Predict a server's images, and print whether it would take the zip."""
-    from rein.engine.submitting import submit
+    from rein.engine.testing.submission import submit
     from rein.evaluation.submission import submission_text
 
     submitted = submit(
@@ -112,6 +112,6 @@ def submit_predictions(cfg, args: argparse.Namespace) -> int:
 
 if __name__ == "__main__":
     arguments = parse_args()
-    from rein.errors import run_cli  # after parsing: importing rein takes seconds
+    from rein.cli import run_cli  # after parsing: importing rein takes seconds
 
     run_cli(lambda: main(arguments))

@@ -4,15 +4,6 @@ Keys are the published parameter names: `backbone.blocks.*`, `backbone.reins.*`,
 backbone's own file has no prefix.
 """
 
-from rein.checkpoint.files import (
-    CONVERT_COMMAND,
-    StateDict,
-    how_to_get,
-    load_file,
-    meta_of,
-    save_file,
-    state_dict_of,
-)
 from rein.checkpoint.fitting import (
     EXTRA_BACKBONE_KEYS,
     MAY_MISS,
@@ -28,6 +19,15 @@ from rein.checkpoint.identity import (
     fingerprint,
     fingerprint_difference,
     identify,
+)
+from rein.checkpoint.io import (
+    CONVERT_COMMAND,
+    StateDict,
+    how_to_get,
+    load_file,
+    meta_of,
+    save_file,
+    state_dict_of,
 )
 from rein.checkpoint.names import load_backbone, naming, to_dinov2_names
 from rein.checkpoint.parts import Parts, merge, split

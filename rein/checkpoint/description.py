@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rein.checkpoint.files import CONVERT_COMMAND, meta_of, state_dict_of
 from rein.checkpoint.identity import FINGERPRINT, Identity, Kind, digest, identify
+from rein.checkpoint.io import CONVERT_COMMAND, meta_of, state_dict_of
 
 
 def describe(content: Mapping[str, Any], path: str | Path) -> dict[str, str]:

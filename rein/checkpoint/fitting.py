@@ -9,8 +9,8 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from rein.checkpoint.files import CONVERT_COMMAND
 from rein.checkpoint.identity import Identity, Kind, Network, identify
+from rein.checkpoint.io import CONVERT_COMMAND
 from rein.checkpoint.parts import BACKBONE
 from rein.errors import UserError
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rein.checkpoint.files import StateDict, meta_of, state_dict_of
+from rein.checkpoint.io import StateDict, meta_of, state_dict_of
 from rein.checkpoint.names import naming, to_dinov2_names
 from rein.checkpoint.parts import ADAPTER, BACKBONE, HEAD, split
 from rein.checkpoint.resampling import ORIGINAL_PATCH, RESAMPLED

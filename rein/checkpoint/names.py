@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from rein.checkpoint.files import StateDict, load_file, state_dict_of
+from rein.checkpoint.io import StateDict, load_file, state_dict_of
 
 GATED_NAMES = (("mlp.fc1", "mlp.w12"), ("mlp.fc2", "mlp.w3"))
 REGISTER_NAMES = (("reg_token", "register_tokens"),)

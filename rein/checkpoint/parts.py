@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from rein.checkpoint.files import StateDict
+from rein.checkpoint.io import StateDict
 from rein.errors import UserError
 
 BACKBONE = "backbone."

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rein.checkpoint.files import StateDict
+from rein.checkpoint.io import StateDict
 from rein.errors import UserError
 
 RESAMPLED = ("patch_embed.proj.weight", "pos_embed")

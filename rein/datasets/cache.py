@@ -23,9 +23,10 @@ from mmengine.logging import print_log
 from mmseg.datasets.transforms import LoadAnnotations
 from tqdm import tqdm
 
+from rein.atomic_files import write_atomically
+from rein.datasets.image_files import is_cut_short
 from rein.errors import UserError
-from rein.files import is_cut_short, write_atomically
-from rein.processes import in_processes
+from rein.parallel import in_processes
 
 CACHE_VARIABLE = "REIN_DATA_CACHE"
 

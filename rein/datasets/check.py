@@ -15,11 +15,11 @@ from PIL import Image
 from tqdm import tqdm
 
 from rein.datasets.domains import DOMAINS, Origin
+from rein.datasets.image_files import is_cut_short
 from rein.datasets.label_maps import CLASSES, IGNORE_INDEX
 from rein.datasets.urban import list_file
 from rein.errors import UserError
-from rein.files import is_cut_short
-from rein.processes import in_processes
+from rein.parallel import in_processes
 
 BASES = Path(__file__).resolve().parents[2] / "configs/_base_/datasets"
 DATASETS = ("gta", "synthia", "urbansyn", "cityscapes", "bdd100k", "mapillary", "acdc")

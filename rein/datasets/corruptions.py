@@ -16,8 +16,8 @@ from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 from PIL import Image
 
+from rein.atomic_files import write_atomically
 from rein.errors import UserError
-from rein.files import write_atomically
 
 CORRUPTIONS = (
     "gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise",

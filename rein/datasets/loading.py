@@ -16,7 +16,7 @@ from mmseg.registry import TRANSFORMS
 
 from rein.datasets.cache import cache_from_environment, load
 from rein.datasets.domains import Origin
-from rein.datasets.faster import ResizedCrop
+from rein.datasets.fast_transforms import ResizedCrop
 from rein.errors import UserError
 
 

@@ -18,7 +18,7 @@ from mmseg.registry import DATASETS
 from torch.utils.data import Dataset
 
 from rein.datasets.domains import Origin, domain_of_root, require_folder
-from rein.datasets.faster import faster
+from rein.datasets.fast_transforms import faster
 from rein.datasets.label_maps import CLASSES, PALETTE
 from rein.datasets.loading import StampDomain, checked
 from rein.errors import UserError

@@ -15,7 +15,7 @@ from rein.checkpoint import load_file, meta_of
 from rein.datasets.label_maps import CLASSES, PALETTE
 from rein.datasets.urban import leaf_datasets
 from rein.engine.config import find_path
-from rein.engine.testing import read_config
+from rein.engine.testing.evaluate import read_config
 from rein.engine.weights import load_for_testing
 from rein.errors import UserError
 from rein.models.int8 import quantize_frozen

@@ -12,6 +12,7 @@ from mmengine.model import MMDistributedDataParallel
 from mmengine.runner import Runner
 from torch import nn
 
+from rein.atomic_files import replacing
 from rein.checkpoint import TRAINING_STATE, load_file, load_strictly, state_dict_of
 from rein.datasets.urban import build_dataset
 from rein.engine.compiling import compile_model
@@ -23,13 +24,12 @@ from rein.engine.hooks import (
     set_terminal_level,
     unwrap,
 )
-from rein.engine.loops import SurvivingDataset, SurvivingTestLoop, collate_surviving
 from rein.engine.seeding import IterationSeedHook, SeededDataset, SeededSampler
+from rein.engine.testing.loop import SurvivingDataset, SurvivingTestLoop, collate_surviving
 from rein.engine.weights import check_trained_with, frozen_fingerprint
 from rein.errors import UserError
-from rein.files import replacing
 from rein.models.freezing import frozen_names
-from rein.processes import available_cores
+from rein.parallel import available_cores
 
 MAX_WORKERS = 8  # they decode 120 GTA frames a second; more would only take memory
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rein.atomic_files import write_atomically
 from rein.datasets.domains import domain_title
 from rein.evaluation.curves import Curves
 from rein.evaluation.page_style import STYLE
@@ -19,7 +20,6 @@ from rein.evaluation.results import (
     image_miou,
     image_names,
 )
-from rein.files import write_atomically
 
 Palette = Sequence[Sequence[int]]
 

@@ -18,9 +18,9 @@ from mmengine.logging import print_log
 from mmengine.registry import HOOKS
 from PIL import Image, ImageDraw, ImageFont
 
+from rein.atomic_files import replacing
 from rein.datasets.domains import domain_title
 from rein.datasets.label_maps import CLASSES, IGNORE_INDEX, PALETTE
-from rein.files import replacing
 
 Palette = Sequence[Sequence[int]]
 

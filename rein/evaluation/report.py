@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from rein.atomic_files import write_atomically
 from rein.datasets.domains import domain_title
 from rein.evaluation.results import DomainResults, ImageResult, RunRecord
-from rein.files import write_atomically
 
 
 def table_rows(results: DomainResults) -> list[list[str]]:

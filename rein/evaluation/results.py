@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rein.atomic_files import replacing, write_atomically
 from rein.datasets.domains import domain_title
 from rein.errors import UserError
-from rein.files import replacing, write_atomically
 
 RESULTS_FILE = "results.json"
 IMAGES_FILE = "results.npz"

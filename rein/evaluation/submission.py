@@ -18,10 +18,10 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from rein.atomic_files import replacing
 from rein.datasets.converters.label_images import encode_label_image, map_labels
 from rein.datasets.label_maps import CITYSCAPES_LABELS, CLASSES, IGNORE_INDEX, lookup_table
 from rein.errors import UserError
-from rein.files import replacing
 
 _TRAIN_ID_TO_ID = {
     label.train_id: label.id for label in CITYSCAPES_LABELS if label.train_id != IGNORE_INDEX}

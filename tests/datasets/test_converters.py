@@ -11,10 +11,10 @@ from label_files import make_gta, read, save_palette
 from PIL import Image, JpegImagePlugin
 
 from rein.datasets.converters.cityscapes import convert_cityscapes
-from rein.datasets.converters.engine import (
+from rein.datasets.converters.gta import convert_gta
+from rein.datasets.converters.jobs import (
     Report,
 )
-from rein.datasets.converters.gta import convert_gta
 from rein.datasets.converters.mapillary import convert_mapillary, halve_mapillary
 from rein.datasets.converters.statistics import count_pixels
 from rein.datasets.converters.synthia import convert_synthia

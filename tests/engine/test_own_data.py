@@ -9,7 +9,7 @@ from mmengine.config import Config
 from PIL import Image
 
 from rein import checkpoint as ckpt
-from rein.engine.testing import test as run_test
+from rein.engine.testing.evaluate import test as run_test
 from rein.engine.training import train
 from rein.errors import UserError
 from rein.evaluation.results import load_run

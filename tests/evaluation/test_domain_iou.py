@@ -19,9 +19,9 @@ from rein.datasets.label_maps import (
     PALETTE,
     lookup_table,
 )
-from rein.datasets.toy_streets.make import make_sample
 from rein.errors import UserError
 from rein.evaluation.domain_iou import DGIoUMetric, confusion_matrix
+from toy.streets.make import make_sample
 
 PUBLISHED = dict(type="DGIoUMetric", iou_metrics=["mIoU"], dataset_keys=["citys", "map", "bdd"])
 

@@ -30,7 +30,7 @@ def parse_args() -> argparse.Namespace:
 def main(args: argparse.Namespace) -> int:
     """Convert, and print what was written where."""
     from rein.datasets.converters.cityscapes import convert_cityscapes
-    from rein.datasets.converters.engine import summarize
+    from rein.datasets.converters.jobs import summarize
 
     report = convert_cityscapes(
         args.root, coarse=args.coarse, workers=args.workers, overwrite=args.overwrite)
@@ -40,6 +40,6 @@ def main(args: argparse.Namespace) -> int:
 
 if __name__ == "__main__":
     arguments = parse_args()
-    from rein.errors import run_cli  # after parsing: importing rein takes seconds
+    from rein.cli import run_cli  # after parsing: importing rein takes seconds
 
     run_cli(lambda: main(arguments))

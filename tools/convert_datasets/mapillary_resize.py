@@ -36,7 +36,7 @@ def parse_args() -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> int:
     """Convert, and print what was written where."""
-    from rein.datasets.converters.engine import summarize
+    from rein.datasets.converters.jobs import summarize
     from rein.datasets.converters.mapillary import halve_mapillary
 
     report = halve_mapillary(
@@ -47,6 +47,6 @@ def main(args: argparse.Namespace) -> int:
 
 if __name__ == "__main__":
     arguments = parse_args()
-    from rein.errors import run_cli  # after parsing: importing rein takes seconds
+    from rein.cli import run_cli  # after parsing: importing rein takes seconds
 
     run_cli(lambda: main(arguments))

@@ -28,7 +28,7 @@ def parse_args() -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> int:
     """Convert, and print what was written where."""
-    from rein.datasets.converters.engine import summarize
+    from rein.datasets.converters.jobs import summarize
     from rein.datasets.converters.synthia import convert_synthia
 
     report = convert_synthia(args.root, workers=args.workers, overwrite=args.overwrite)
@@ -37,6 +37,6 @@ def main(args: argparse.Namespace) -> int:
 
 if __name__ == "__main__":
     arguments = parse_args()
-    from rein.errors import run_cli  # after parsing: importing rein takes seconds
+    from rein.cli import run_cli  # after parsing: importing rein takes seconds
 
     run_cli(lambda: main(arguments))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rein.datasets.converters.engine import Job, Report, run_jobs
+from rein.datasets.converters.jobs import Job, Report, run_jobs
 from rein.datasets.converters.label_images import map_labels
 from rein.datasets.label_maps import CITYSCAPES_ID_TO_TRAIN_ID, lookup_table
 from rein.datasets.polygons import rasterize

@@ -6,7 +6,7 @@ https://download.visinf.tu-darmstadt.de/data/from_games/.
 
 from pathlib import Path
 
-from rein.datasets.converters.engine import Report
+from rein.datasets.converters.jobs import Report
 from rein.datasets.converters.label_images import read_label_ids
 from rein.datasets.converters.paired import SUFFIX, convert_paired
 from rein.datasets.label_maps import GTA_ID_TO_TRAIN_ID

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from rein.datasets.converters.engine import Job, Report, run_jobs
+from rein.atomic_files import write_atomically
+from rein.datasets.converters.jobs import Job, Report, run_jobs
 from rein.datasets.converters.label_images import map_labels, read_label_ids
 from rein.datasets.label_maps import (
     CITYSCAPES_LABELS,
@@ -20,7 +21,6 @@ from rein.datasets.label_maps import (
     lookup_table,
 )
 from rein.errors import UserError
-from rein.files import write_atomically
 
 SPLITS = {"training": "train", "validation": "val"}
 ENCODING_FILE = "encoding.txt"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rein.datasets.converters.engine import Job, Report, run_jobs
+from rein.datasets.converters.jobs import Job, Report, run_jobs
 from rein.datasets.converters.label_images import map_labels, require_size_of
 from rein.datasets.label_maps import lookup_table
 

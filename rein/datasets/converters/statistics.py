@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from rein.atomic_files import write_atomically
 from rein.datasets.label_maps import CLASSES, IGNORE_INDEX
 from rein.errors import UserError
-from rein.files import write_atomically
 
 STATISTICS_FILE = "class_pixels.json"
 

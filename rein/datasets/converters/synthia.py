@@ -6,7 +6,7 @@ classes occur: there is no terrain, truck or train.
 
 from pathlib import Path
 
-from rein.datasets.converters.engine import Report
+from rein.datasets.converters.jobs import Report
 from rein.datasets.converters.label_images import read_first_channel_of_16_bit
 from rein.datasets.converters.paired import SUFFIX, convert_paired
 from rein.datasets.label_maps import SYNTHIA_ID_TO_TRAIN_ID

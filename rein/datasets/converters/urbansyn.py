@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rein.datasets.converters.engine import Report
+from rein.datasets.converters.jobs import Report
 from rein.datasets.converters.label_images import read_label_ids
 from rein.datasets.converters.paired import SUFFIX, convert_paired
 from rein.datasets.label_maps import (

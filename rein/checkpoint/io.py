@@ -1,0 +1,185 @@
+"""Weight files: read without executing anything in them, written whole or not at all.
+
+Pickles are read by torch's restricted unpickler with the allow-list below. `.safetensors` files
+hold the weights as they are and everything else, as JSON, in their header.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.logging.history_buffer import HistoryBuffer
+from torch import Tensor
+
+from rein.atomic_files import replacing
+from rein.errors import UserError
+
+StateDict = dict[str, Tensor]
+
+CONVERT_COMMAND = "python tools/convert_models/convert_dinov2.py"
+
+_REFUSED = re.compile(r"unsupported (global|class)|not allowed", re.IGNORECASE)
+_SAFETENSORS_META = "rein_meta"
+
+
+# ------------------------------------------------------------------------------------------ reading
+def _statistics_method(owner: type, name: str):
+    """Stand for `getattr` in pickles: gives HistoryBuffer's own statistics, and nothing else."""
+    if owner is not HistoryBuffer or name not in ("min", "max", "current", "mean"):
+        raise UnpicklingError(f"getattr({owner!r}, {name!r}) is not allowed in a checkpoint")
+    return getattr(owner, name)
+
+
+def _safe_globals() -> list:
+    """List what a checkpoint may contain besides tensors and plain containers.
+
+    mmengine's message hub stores loss histories as `HistoryBuffer`s of NumPy arrays.
+    """
+    reconstruct = np.empty(0).__reduce__()[0]
+    scalar = np.float64(0).__reduce__()[0]
+    dtypes = {type(np.dtype(t)) for t in (np.bool_, np.int32, np.int64, np.float32, np.float64)}
+    return [
+        HistoryBuffer, (_statistics_method, "builtins.getattr"), np.ndarray, np.dtype, *dtypes,
+        reconstruct, (reconstruct, "numpy.core.multiarray._reconstruct"),
+        (reconstruct, "numpy._core.multiarray._reconstruct"),
+        (scalar, "numpy.core.multiarray.scalar"), (scalar, "numpy._core.multiarray.scalar"),
+    ]
+
+
+def load_file(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
+    """Read a `.pth` or `.safetensors` file without executing anything in it.
+
+    Args:
+        path: The file.
+        map_location: Where its tensors go, as for `torch.load`; "meta" reads names and shapes only
+            from a `.pth`, which takes no time.
+
+    Returns:
+        The file's content: a state dict, or a dict with `state_dict` and `meta`.
+
+    Raises:
+        UserError: The file is missing, is not a checkpoint, is damaged, or holds objects that
+            could run code.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such file. {how_to_get(path)}")
+    try:
+        if path.suffix == ".safetensors":
+            return _load_safetensors(path, map_location)
+        with torch.serialization.safe_globals(_safe_globals()):
+            content = torch.load(path, map_location=map_location, weights_only=True)
+    except UnpicklingError as error:
+        refused = [line for line in str(error).splitlines() if _REFUSED.search(line)]
+        if refused:
+            raise UserError(
+                f"{path}: refused, because it holds objects that could run code, not only "
+                f"weights ({refused[0].strip()[:120]}). Ask for a file of plain tensors."
+            ) from None
+        raise UserError(f"{path}: not a checkpoint, or damaged. Download or make it again."
+                        ) from None
+    except Exception as error:  # truncated zip archives fail in many ways
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"{path}: not a checkpoint, or damaged ({reason}). Download or make it again."
+        ) from None
+    if not isinstance(content, Mapping):
+        raise UserError(f"{path}: holds a {type(content).__name__}, expected a dict of tensors.")
+    return content
+
+
+def _load_safetensors(path: Path, device: Any) -> dict[str, Any]:
+    """Read weights and what `_save_safetensors` put beside them."""
+    from safetensors import safe_open
+
+    device = "cpu" if str(device) == "meta" else str(torch.device(device))  # which it lacks
+    with safe_open(path, "pt", device=device) as file:
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no dict
+        meta = (file.metadata() or {}).get(_SAFETENSORS_META)
+    return weights if meta is None else dict(meta=json.loads(meta), state_dict=weights)
+
+
+def how_to_get(path: Path) -> str:
+    """Say how a file of the published folder tree comes about."""
+    name = path.name
+    if "converted" in name:
+        size = " --img-size 1024" if "1024" in name else ""
+        return (f"Make it with `{CONVERT_COMMAND} checkpoints/dinov2_vitl14_pretrain.pth "
+                f"{path}{size}`.")
+    if name.startswith("dinov2_") and name.endswith("_pretrain.pth"):
+        model = name.removesuffix("_pretrain.pth")
+        folder = model.removesuffix("_reg4")
+        return ("Download it from https://dl.fbaipublicfiles.com/dinov2/"
+                f"{folder}/{name} to {path.parent}.")
+    if "segmentor" in name:
+        return "Make it with tools/generate_full_weights.py."
+    return "Check the path."
+
+
+def state_dict_of(content: Mapping[str, Any]) -> StateDict:
+    """Return the weights in a file's content, wherever its project put them."""
+    for key in ("state_dict", "model", "teacher"):
+        if isinstance(content.get(key), Mapping):
+            content = content[key]
+    return {
+        name.removeprefix("module."): value
+        for name, value in content.items() if isinstance(value, Tensor)
+    }
+
+
+def meta_of(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a file's content says of itself; empty if it says nothing."""
+    meta = content.get("meta")
+    return meta if isinstance(meta, Mapping) else {}
+
+
+# ------------------------------------------------------------------------------------------ writing
+def save_file(content: Mapping[str, Any], path: str | Path) -> Path:
+    """Write a checkpoint beside its target and rename it: no half-written file is ever seen.
+
+    Args:
+        content: What `load_file` shall return. A `.safetensors` file takes weights, alone or as
+            `state_dict` beside a `meta` of plain values; JSON makes its tuples lists.
+        path: The target; an existing file is replaced at once.
+
+    Returns:
+        The path.
+    """
+    path = Path(path)
+    try:
+        with replacing(path) as temporary:
+            if path.suffix == ".safetensors":
+                _save_safetensors(content, temporary)
+            else:
+                torch.save(content, temporary)
+    except Exception as error:  # a full disk is an OSError, RuntimeError or SafetensorError
+        if not _is_disk_error(error):
+            raise
+        raise UserError(f"{path}: cannot be written ({str(error).splitlines()[0]}). Is the disk "
+                        "full? What was there before is still there.") from None
+    return path
+
+
+def _save_safetensors(content: Mapping[str, Any], path: Path) -> None:
+    """Write weights, and a `meta` beside them as JSON in the header."""
+    from safetensors.torch import save_file as save
+
+    metadata = None
+    if isinstance(content.get("state_dict"), Mapping):
+        beside = sorted(set(content) - {"meta", "state_dict"})
+        if beside:
+            raise UserError(f"{', '.join(beside)} cannot be kept in .safetensors; use .pth.")
+        metadata = {_SAFETENSORS_META: json.dumps(meta_of(content))}
+        content = content["state_dict"]
+    save({name: value.contiguous() for name, value in content.items()}, path, metadata)
+
+
+def _is_disk_error(error: Exception) -> bool:
+    """Tell errors of writing: torch's zip writer and safetensors have their own."""
+    return isinstance(error, OSError) or type(error).__name__ == "SafetensorError" or (
+        isinstance(error, RuntimeError) and re.search("inline_container|write", str(error)))

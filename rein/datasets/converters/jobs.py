@@ -1,0 +1,188 @@
+"""Convert many files: on all cores, skipping what is done, naming what is broken.
+
+Workers use Pillow, zlib and NumPy only: a forked process hangs in OpenCV when its parent has
+already used OpenCV's threads.
+"""
+
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+from tqdm import tqdm
+
+from rein.atomic_files import write_atomically
+from rein.datasets.converters.label_images import encode_label_image
+from rein.datasets.converters.statistics import (
+    ClassPixels,
+    count_pixels,
+    describe_statistics,
+    write_statistics,
+)
+from rein.datasets.image_files import PNG_END
+from rein.parallel import in_processes
+
+NAMES_IN_SUMMARY = 5
+
+
+class Job(NamedTuple):
+    """Files to read, the first of which names the job, and the files to make of them.
+
+    `labels_in` is the folder whose class statistics count the last target, a label of trainIds.
+    """
+
+    sources: tuple[Path, ...]
+    targets: tuple[Path, ...]
+    labels_in: Path | None = None
+
+
+Encode = Callable[[tuple[Path, ...]], tuple["bytes | np.ndarray", ...]]
+"""Turns a job's sources into the contents of its targets; an array is written as a label image."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """How many jobs were converted and skipped, and which failed: (first source, reason).
+
+    `statistics` are the files with the classes' pixels, one for each folder of labels.
+    """
+
+    converted: int
+    skipped: int
+    failed: tuple[tuple[Path, str], ...]
+    statistics: tuple[Path, ...] = field(default=(), compare=False)
+
+
+class _Outcome(NamedTuple):
+    """What became of one job; `reason` tells why it failed."""
+
+    source: Path
+    status: str
+    reason: str = ""
+    pixels: ClassPixels | None = None
+
+
+def run_jobs(
+    jobs: Sequence[Job], encode: Encode, *, workers: int | None = None, overwrite: bool = False
+) -> Report:
+    """Convert each job whose targets are missing, older than its sources or damaged.
+
+    Args:
+        jobs: What to convert; no two jobs share a target.
+        encode: Makes the contents of a job's targets. It has to be picklable; whatever it raises
+            counts as that one job's failure.
+        workers: Processes; None means one per available core.
+        overwrite: Convert what is done, too.
+
+    Returns:
+        The counts and failures; each failure has also been printed to stderr.
+
+    Raises:
+        UserError: `workers` is below 1, or a worker died.
+    """
+    counts = Counter()
+    failed = []
+    pixels: dict[Path, dict[str, ClassPixels]] = {}
+    run = partial(_run_job, encode, overwrite)
+    with closing(in_processes(run, jobs, workers)) as outcomes:
+        progress = tqdm(outcomes, total=len(jobs), unit="file", desc="Converting")
+        for job, outcome in zip(jobs, progress, strict=True):
+            counts[outcome.status] += 1
+            if outcome.status == "failed":
+                failed.append((outcome.source, outcome.reason))
+                tqdm.write(f"failed: {outcome.source}: {outcome.reason}", file=sys.stderr)
+            elif job.labels_in is not None:
+                name = job.targets[-1].relative_to(job.labels_in).as_posix()
+                pixels.setdefault(job.labels_in, {})[name] = outcome.pixels
+    statistics = tuple(write_statistics(folder, files) for folder, files in pixels.items())
+    return Report(counts["converted"], counts["skipped"], tuple(failed), statistics)
+
+
+def summarize(report: Report, where: str) -> int:
+    """Print the kinds of failures, the classes' shares, the counts, and where the results lie.
+
+    Args:
+        report: What `run_jobs` returned.
+        where: The files written, as a path or pattern.
+
+    Returns:
+        Exit code: 0, or 1 if a job failed.
+    """
+    # what differs from file to file (numbers, sizes, paths) does not make another kind
+    kinds = Counter(re.sub(r"\S*[/\d]\S*", "*", reason) for _, reason in report.failed)
+    for kind, count in kinds.most_common(NAMES_IN_SUMMARY):
+        print(f"{count} x {kind}", file=sys.stderr)
+    for path in report.statistics:
+        print(describe_statistics(path))
+    names = [str(source) for source, _ in report.failed[:NAMES_IN_SUMMARY]]
+    if len(report.failed) > NAMES_IN_SUMMARY:
+        names.append("... (all named above)")
+    listing = f" ({', '.join(names)})" if names else ""
+    print(
+        f"{report.converted} converted, {report.skipped} skipped, "
+        f"{len(report.failed)} failed{listing}: {where}"
+    )
+    return 1 if report.failed else 0
+
+
+def _run_job(encode: Encode, overwrite: bool, job: Job) -> _Outcome:
+    """Convert one job unless it is done."""
+    source = job.sources[0]
+    try:
+        if not overwrite and _is_done(job):
+            return _Outcome(source, "skipped", pixels=_pixels_of_target(job))
+        contents = encode(job.sources)
+        for target, content in zip(job.targets, contents, strict=True):
+            if isinstance(content, np.ndarray):
+                content = encode_label_image(content)
+            write_atomically(target, content)
+    except Exception as error:  # one broken file of thousands must not end the run
+        return _Outcome(source, "failed", _reason(error))
+    pixels = None if job.labels_in is None else count_pixels(contents[-1])
+    return _Outcome(source, "converted", pixels=pixels)
+
+
+def _pixels_of_target(job: Job) -> ClassPixels | None:
+    """Count the pixels of a label that is there already."""
+    if job.labels_in is None:
+        return None
+    with Image.open(job.targets[-1]) as image:
+        return count_pixels(np.asarray(image))
+
+
+def _reason(error: Exception) -> str:
+    """An error in words; one that no broken file should cause keeps its type's name."""
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image"
+    if isinstance(error, (OSError, ValueError, SyntaxError)):  # SyntaxError: Pillow, broken PNG
+        return str(error)
+    return f"{type(error).__name__}: {error}"
+
+
+def _is_done(job: Job) -> bool:
+    """Whether all targets are intact and no older than any source."""
+    if not all(target.exists() for target in job.targets):
+        return False
+    newest_source = max(source.stat().st_mtime_ns for source in job.sources)
+    oldest_target = min(target.stat().st_mtime_ns for target in job.targets)
+    return oldest_target >= newest_source and all(map(_is_intact, job.targets))
+
+
+def _is_intact(path: Path) -> bool:
+    """Whether an image is whole."""
+    try:
+        with Image.open(path) as image:
+            if image.format != "PNG":
+                image.load()
+                return True
+            image.verify()  # every chunk's checksum but the last one's, without decoding
+        return path.read_bytes().endswith(PNG_END)
+    except (OSError, ValueError, SyntaxError):
+        return False

@@ -1,0 +1,1 @@
+"""Testing: protocols, the loop, the record of a test and submissions."""

@@ -1,0 +1,78 @@
+"""A test that goes on where a file is broken: what fails is named, and the others count."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from mmengine.dataset import pseudo_collate
+from mmengine.registry import LOOPS
+from mmengine.runner import TestLoop
+
+from rein.datasets.image_files import is_cut_short
+from rein.datasets.loading import CorruptFile
+from rein.datasets.urban import DatasetAround, build_dataset
+from rein.evaluation.domain_iou import DGIoUMetric
+
+
+class FailedSample(NamedTuple):
+    """Stands where a sample would, if its image or label cannot be read."""
+
+    domain: str
+    path: str
+    error: str
+
+
+class SurvivingDataset(DatasetAround):
+    """A dataset that gives a `FailedSample` where a file is corrupt, instead of raising.
+
+    Args:
+        cfg: Config of the dataset.
+    """
+
+    def __init__(self, cfg: Mapping[str, Any]) -> None:
+        super().__init__(build_dataset(cfg))
+
+    def __getitem__(self, index: int):
+        try:
+            sample = self.dataset[index]
+        except CorruptFile as error:
+            return FailedSample(error.domain, error.path, str(error))
+        packed = sample["data_samples"]
+        meta = (packed[0] if isinstance(packed, list) else packed).metainfo  # a list: with TTA
+        for key in ("img_path", "seg_map_path"):
+            if meta.get(key) and is_cut_short(meta[key]):
+                error = f"{meta[key]}: the file is cut short. Copy or download it again."
+                return FailedSample(meta["domain"], meta["img_path"], error)
+        return sample
+
+
+def collate_surviving(samples: Sequence) -> dict:
+    """Collate a batch; samples that failed go to `failed`, and no `inputs` means all did."""
+    failed = [sample for sample in samples if isinstance(sample, FailedSample)]
+    whole = [sample for sample in samples if not isinstance(sample, FailedSample)]
+    return {**(pseudo_collate(whole) if whole else {}), "failed": failed}
+
+
+@LOOPS.register_module()
+class SurvivingTestLoop(TestLoop):
+    """mmengine's test loop, which hands what failed to the metric and goes on.
+
+    With another metric than `DGIoUMetric` the first failure ends the test.
+    """
+
+    def __init__(self, runner, dataloader, evaluator, fp16: bool = False):
+        if isinstance(dataloader, Mapping):
+            dataloader = dict(dataloader, survive=True)
+        super().__init__(runner, dataloader, evaluator, fp16)
+
+    @torch.no_grad()
+    def run_iter(self, idx: int, data_batch: dict) -> None:
+        """Test one batch, less what failed."""
+        for failed in data_batch.pop("failed", ()):
+            metrics = self.evaluator.metrics
+            if not all(isinstance(metric, DGIoUMetric) for metric in metrics):
+                raise CorruptFile(failed.error)
+            for metric in metrics:
+                metric.fail(*failed)
+        if data_batch:
+            super().run_iter(idx, data_batch)

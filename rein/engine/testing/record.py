@@ -1,0 +1,100 @@
+"""What a test was run with: weights, config, versions, and the curves of the training before."""
+
+import importlib
+import importlib.metadata
+import platform
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from torch import nn
+
+from rein import __version__
+from rein.checkpoint import digest, meta_of
+from rein.engine.config import find_path
+from rein.engine.testing.protocols import dg_evaluator, inference_text, sizes
+from rein.engine.weights import carried_config
+from rein.evaluation.curves import Curves, read_curves
+from rein.evaluation.results import RunRecord
+
+_LIBRARIES = {
+    "torch": "torch", "timm": "timm", "mmengine": "onedl-mmengine", "mmcv": "onedl-mmcv",
+    "mmseg": "onedl-mmsegmentation", "mmdet": "onedl-mmdetection", "numpy": "numpy",
+}
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of this project, Python and the libraries that results depend on."""
+    found = {"rein": __version__, "python": platform.python_version()}
+    for name, package in _LIBRARIES.items():
+        try:
+            found[name] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:  # built under the original's name
+            found[name] = getattr(importlib.import_module(name), "__version__", "unknown")
+    return found
+
+
+def config_name(cfg: Config, meta: Mapping[str, Any]) -> str:
+    """Name a config: its file, else the run that made the checkpoint which carries it."""
+    if cfg.filename:
+        return Path(cfg.filename).stem
+    name = re.sub(r"_?\d{8}_\d{6}$", "", str(meta.get("experiment_name") or ""))
+    return name or "carried by the checkpoint"
+
+
+def describe_weights(
+    model: nn.Module, content: Mapping[str, Any], checkpoint: str, cfg: Config,
+) -> RunRecord:
+    """Start the record of a test: all that holds for each protocol.
+
+    Args:
+        model: The model that is tested, with its weights.
+        content: What the checkpoint file holds.
+        checkpoint: Its path, as the user named it.
+        cfg: The config that is tested.
+    """
+    meta = meta_of(content)
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else (
+        f"CPU, {platform.machine()}")
+    return RunRecord(
+        checkpoint, digest(model.state_dict()), config_name(cfg, meta), seed=meta.get("seed"),
+        versions=versions(), device=device,
+        date=datetime.now().astimezone().isoformat(timespec="seconds"))
+
+
+def describe_inference(cfg: Config, tta: bool, int8: bool = False) -> dict[str, Any]:
+    """Return the fields of a record that a protocol decides.
+
+    Args:
+        cfg: The config as it is tested, before `use_tta`.
+        tta: Whether scales and flips are averaged.
+        int8: Whether the frozen backbone computes in int8.
+    """
+    protocol = (dg_evaluator(cfg) or {}).get("protocol", "")
+    return dict(protocol=protocol, sizes=sizes(cfg), inference=inference_text(cfg, tta, int8))
+
+
+def training_curves(content: Mapping[str, Any], checkpoint: str) -> Curves:
+    """Read the curves of the training that a checkpoint came from; empty if it is not here.
+
+    They are looked for beside the checkpoint, then in the work dir of the config it carries, in
+    the folder of the run that saved it.
+    """
+    meta = meta_of(content)
+    cfg = carried_config(content, checkpoint)
+    stamp = re.search(r"\d{8}_\d{6}$", str(meta.get("experiment_name") or ""))
+    folders = [Path(find_path(checkpoint)).parent]
+    if cfg is not None and cfg.get("work_dir"):
+        folders.append(Path(find_path(cfg.work_dir)))
+    for folder in folders:
+        if stamp is None or not (folder / stamp.group()).is_dir():
+            continue
+        # a resumed run has a folder for each start; none later than this one belongs to it
+        files = sorted(path for path in folder.glob("*_*/vis_data/scalars.json")
+                       if path.parts[-3] <= stamp.group())
+        return read_curves(files)
+    return {}

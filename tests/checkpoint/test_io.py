@@ -1,0 +1,131 @@
+"""No file runs code; what is written is whole, or was there before."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pickle import UnpicklingError
+
+import pytest
+import torch
+from conftest import official
+
+from rein import checkpoint as ckpt
+from rein.errors import UserError
+
+
+class Malicious:
+    def __reduce__(self):
+        return os.system, ("touch executed",)
+
+
+@pytest.mark.parametrize("wrap", [lambda bad: bad, lambda bad: {"state_dict": {}, "meta": bad}])
+def test_a_malicious_pickle_does_not_run(tmp_path, monkeypatch, wrap):
+    monkeypatch.chdir(tmp_path)
+    torch.save(wrap(Malicious()), "bad.pth")
+    with pytest.raises(UserError, match="could run code"):
+        ckpt.load_file("bad.pth")
+    assert not (tmp_path / "executed").exists()
+
+
+def test_the_stand_in_for_getattr_gives_nothing_but_statistics():
+    with pytest.raises(UnpicklingError):
+        ckpt.io._statistics_method(os, "system")
+
+
+def test_a_text_is_no_checkpoint(tmp_path):
+    (tmp_path / "readme.pth").write_text("# Rein\n\nA text, by mistake.\n")
+    with pytest.raises(UserError, match="readme.pth: not a checkpoint, or damaged"):
+        ckpt.load_file(tmp_path / "readme.pth")
+
+
+TYPES = {
+    "zip.pth": torch.save,
+    "legacy.pth": lambda content, path: torch.save(
+        content, path, _use_new_zipfile_serialization=False),
+    "plain.safetensors": ckpt.save_file,
+}
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_a_file_cut_off_anywhere_is_named_as_damaged(tmp_path, name):
+    path = tmp_path / name
+    TYPES[name](official(), path)
+    assert ckpt.load_file(path).keys() == official().keys()
+    content = path.read_bytes()
+    for share in (0, 1e-4, 0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99, 0.9999):
+        path.write_bytes(content[:int(share * len(content))])
+        with pytest.raises(UserError, match=f"{name}: not a checkpoint, or damaged"):
+            ckpt.load_file(path)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_saved_files_load_back_and_leave_nothing_beside_them(tmp_path, suffix):
+    weights = official()
+    path = ckpt.save_file(weights, tmp_path / f"out{suffix}")
+    loaded = ckpt.load_file(path)
+    assert all(torch.equal(loaded[name], value) for name, value in weights.items())
+    assert os.listdir(tmp_path) == [path.name]
+
+
+def test_a_failed_save_leaves_the_old_file(tmp_path):
+    path = ckpt.save_file({"a": torch.ones(1)}, tmp_path / "out.pth")
+    with pytest.raises(Exception):  # noqa: B017  whatever torch raises
+        ckpt.save_file({"a": (x for x in ())}, path)
+    assert torch.equal(ckpt.load_file(path)["a"], torch.ones(1))
+    assert os.listdir(tmp_path) == ["out.pth"]
+
+
+def test_safetensors_keep_meta_beside_the_weights(tmp_path):
+    content = dict(meta=dict(cfg="model = dict()", iter=7), state_dict=official())
+    loaded = ckpt.load_file(ckpt.save_file(content, tmp_path / "full.safetensors"))
+    assert loaded["meta"] == content["meta"]
+    assert ckpt.digest(loaded["state_dict"]) == ckpt.digest(content["state_dict"])
+    with pytest.raises(UserError, match="optimizer cannot be kept in .safetensors"):
+        ckpt.save_file({**content, "optimizer": {}}, tmp_path / "run.safetensors")
+
+
+SAVE = """
+import resource, signal, sys, torch
+from rein.checkpoint import save_file
+from rein.cli import run_cli
+limit = int(sys.argv[2])
+if limit:  # a full disk: no file grows beyond the limit
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+print("ready", flush=True)
+run_cli(lambda: [save_file({"a": torch.zeros(1 << 22)}, sys.argv[1]) for _ in range(10 ** 6)])
+"""
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_a_full_disk_or_a_kill_leaves_the_old_file_whole(tmp_path, suffix):
+    path = ckpt.save_file({"a": torch.ones(1 << 22)}, tmp_path / f"out{suffix}")
+    command = [sys.executable, "-c", SAVE, str(path)]
+    full = subprocess.run([*command, str(1 << 20)], capture_output=True, text=True, timeout=120)
+    assert full.returncode == 1 and "cannot be written" in full.stderr, full.stderr
+    assert "Traceback" not in full.stderr
+    assert os.listdir(tmp_path) == [path.name]
+    assert torch.equal(ckpt.load_file(path)["a"], torch.ones(1 << 22))
+    killed = subprocess.Popen([*command, "0"], stdout=subprocess.PIPE)
+    killed.stdout.readline()
+    time.sleep(0.3)  # somewhere in the middle of one of its writes
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert ckpt.load_file(path)["a"].unique().numel() == 1
+
+
+def test_a_folder_that_takes_no_files_is_named():
+    with pytest.raises(UserError, match="/proc/out.pth: cannot be written"):
+        ckpt.save_file({"a": torch.ones(1)}, "/proc/out.pth")
+
+
+@pytest.mark.parametrize("name, hint", [
+    ("dinov2_vitl14_pretrain.pth", "https://dl.fbaipublicfiles.com/dinov2/dinov2_vitl14/"),
+    ("dinov2_converted.pth", "convert_dinov2.py"),
+    ("dinov2_segmentor.pth", "generate_full_weights.py"),
+])
+def test_a_missing_file_says_how_to_get_it(tmp_path, name, hint):
+    with pytest.raises(UserError, match=f"no such file.*{hint}"):
+        ckpt.load_file(tmp_path / name)

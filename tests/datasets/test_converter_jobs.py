@@ -1,0 +1,185 @@
+"""What all converters share: label images, and a run that names, skips, redoes and ends."""
+
+import os
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from label_files import make_gta, read, save_palette
+from PIL import Image
+
+from rein.datasets.converters.gta import convert_gta
+from rein.datasets.converters.jobs import (
+    Job,
+    Report,
+    run_jobs,
+    summarize,
+    write_atomically,
+)
+from rein.datasets.converters.label_images import encode_label_image, map_labels, read_label_ids
+from rein.datasets.converters.mapillary import halve_mapillary
+from rein.errors import UserError
+
+# label images
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (5, 7), (64, 33)])
+def test_label_images_read_the_same_everywhere(tmp_path, shape):
+    labels = np.random.default_rng(1).integers(0, 256, shape, np.uint8)
+    path = tmp_path / "label.png"
+    path.write_bytes(encode_label_image(labels))
+    assert (read(path) == labels).all() and (read_label_ids(path) == labels).all()
+    assert (cv2.imread(str(path), cv2.IMREAD_UNCHANGED) == labels).all()
+
+
+def test_mapping_equals_indexing():
+    rng = np.random.default_rng(2)
+    table, ids = rng.integers(0, 256, 256, np.uint8), rng.integers(0, 256, (9, 14), np.uint8)
+    assert (map_labels(ids[:, ::2], table) == table[ids[:, ::2]]).all()
+
+
+def test_images_that_hold_no_ids_are_refused(tmp_path):
+    Image.new("RGB", (4, 4)).save(tmp_path / "rgb.png")
+    Image.new("L", (4, 4)).save(tmp_path / "lossy.png", "JPEG")
+    Image.new("1", (4, 4)).save(tmp_path / "bits.png")
+    for name in ("rgb", "lossy", "bits"):
+        with pytest.raises(ValueError, match="expected a PNG of label ids"):
+            read_label_ids(tmp_path / f"{name}.png")
+
+
+def test_four_bit_gray_is_refused_rather_than_stretched(tmp_path):
+    path = tmp_path / "gray4.png"
+    ok, content = cv2.imencode(".png", np.zeros((2, 2), np.uint8))
+    data = bytearray(content.tobytes())
+    data[24] = 4  # bit depth in the header
+    data[29:33] = zlib.crc32(bytes(data[12:29])).to_bytes(4, "big")
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match="8-bit gray"):
+        read_label_ids(path)
+
+
+# engine
+
+
+def test_second_run_skips_what_is_done(tmp_path):
+    make_gta(tmp_path)
+    convert_gta(tmp_path, workers=1)
+    target = tmp_path / "labels/00001_labelTrainIds.png"
+    written = target.stat().st_mtime_ns
+    assert convert_gta(tmp_path, workers=1) == Report(0, 3, ())
+    assert target.stat().st_mtime_ns == written
+    assert convert_gta(tmp_path, workers=1, overwrite=True) == Report(3, 0, ())
+
+
+@pytest.mark.parametrize("keep", [0, 30, -1, -12])
+def test_truncated_output_is_redone(tmp_path, keep):
+    make_gta(tmp_path)
+    convert_gta(tmp_path, workers=1)
+    target = tmp_path / "labels/00001_labelTrainIds.png"
+    whole = target.read_bytes()
+    target.write_bytes(whole[:keep])
+    assert convert_gta(tmp_path, workers=1) == Report(1, 2, ())
+    assert target.read_bytes() == whole
+
+
+def test_corrupt_output_is_redone(tmp_path):
+    make_gta(tmp_path, count=1)
+    convert_gta(tmp_path, workers=1)
+    target = tmp_path / "labels/00000_labelTrainIds.png"
+    whole = target.read_bytes()
+    target.write_bytes(whole[:50] + bytes([whole[50] ^ 1]) + whole[51:])
+    assert convert_gta(tmp_path, workers=1) == Report(1, 0, ())
+    assert target.read_bytes() == whole
+
+
+def test_truncated_jpeg_is_redone(tmp_path):
+    (tmp_path / "images").mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "images/a.jpg")
+    save_palette(tmp_path / "labels/a.png", np.zeros((64, 64), np.uint8))
+    folders = [tmp_path / name for name in ("images", "labels", "i", "l")]
+    halve_mapillary(*folders, workers=1)
+    whole = (folders[2] / "a.jpg").read_bytes()
+    (folders[2] / "a.jpg").write_bytes(whole[: len(whole) // 2])
+    assert halve_mapillary(*folders, workers=1) == Report(1, 0, ())
+    assert (folders[2] / "a.jpg").read_bytes() == whole
+
+
+def test_output_older_than_its_source_is_redone(tmp_path):
+    labels = make_gta(tmp_path)
+    convert_gta(tmp_path, workers=1)
+    later = labels[2].stat().st_mtime + 60
+    os.utime(labels[2], (later, later))
+    assert convert_gta(tmp_path, workers=1) == Report(1, 2, ())
+
+
+def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    def full_disk(source, target):
+        raise OSError("No space left on device")
+
+    (tmp_path / "label.png").write_bytes(b"old")
+    monkeypatch.setattr(os, "replace", full_disk)
+    with pytest.raises(OSError, match="No space"):
+        write_atomically(tmp_path / "label.png", b"new")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_broken_files_are_named_and_the_rest_is_converted(tmp_path, capfd, workers):
+    labels = make_gta(tmp_path, count=20)
+    labels[3].write_bytes(labels[3].read_bytes()[:-40])
+    labels[4].write_bytes(b"")
+    labels[5].write_text("not an image")
+    Image.new("RGB", (4, 4)).save(labels[6])
+    report = convert_gta(tmp_path, workers=workers)
+    assert report.converted == 16
+    assert [source for source, _ in report.failed] == labels[3:7]
+    assert all(reason for _, reason in report.failed)
+    assert summarize(report, "labels") == 1
+    printed = capfd.readouterr()
+    assert all(f"failed: {label}: " in printed.err for label in labels[3:7])
+    assert "Converting" in printed.err and "file/s" in printed.err
+    assert "2 x not an image" in printed.err
+    assert "16 labels; road 0.39 %" in printed.out and "ignored: 93 %" in printed.out
+    assert f"\n16 converted, 0 skipped, 4 failed ({labels[3]}" in printed.out
+    names = {path.name for path in (tmp_path / "labels").iterdir()}
+    assert len(names) == 20 + 16 + 1  # the statistics
+    assert not any(name.endswith(".tmp") for name in names)
+
+
+def test_summary_of_many_failures_stays_short(capsys):
+    failed = tuple((Path(f"{i}.png"), "broken") for i in range(1000))
+    assert summarize(Report(1, 2, failed), "data/labels") == 1
+    line = capsys.readouterr().out
+    assert line.startswith("1 converted, 2 skipped, 1000 failed (0.png") and len(line) < 200
+    assert summarize(Report(3, 0, ()), "data/labels") == 0
+    assert capsys.readouterr().out == "3 converted, 0 skipped, 0 failed: data/labels\n"
+
+
+def _interrupt(sources):
+    raise KeyboardInterrupt
+
+
+def _die(sources):
+    os._exit(1)
+
+
+def test_interrupt_ends_the_run(tmp_path):
+    jobs = [Job((tmp_path,), (tmp_path / "out.png",))]
+    with pytest.raises(KeyboardInterrupt):
+        run_jobs(jobs, _interrupt, workers=1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_death_of_a_worker_is_told(tmp_path):
+    jobs = [Job((tmp_path,), (tmp_path / f"{i}.png",)) for i in range(4)]
+    with pytest.raises(UserError, match="worker process died"):
+        run_jobs(jobs, _die, workers=2)
+
+
+def test_no_workers_is_refused(tmp_path):
+    make_gta(tmp_path)
+    with pytest.raises(UserError, match="0 workers"):
+        convert_gta(tmp_path, workers=0)

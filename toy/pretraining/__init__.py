@@ -1,0 +1,1 @@
+"""Label-free pretraining of the toy foundation model, and a linear probe of its features."""

@@ -1,0 +1,197 @@
+"""Making the toy data sets: which scenes in which looks become which files.
+
+Scene `i` of a split and seed is always the same, whatever the number of processes.
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import NamedTuple
+from zlib import crc32
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from rein.atomic_files import write_atomically
+from rein.errors import UserError
+from rein.parallel import available_cores
+from toy.streets import formats
+from toy.streets.layout import sample_scene
+from toy.streets.looks import LOOKS, sample_look
+from toy.streets.scene import Scene
+from toy.streets.weather import render
+
+FAIR_QUALITY = 90
+MIXED_SIZES = ((400, 300), (448, 336), (512, 384), (480, 320), (512, 288))
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A toy data set.
+
+    Attributes:
+        places: Where its streets lie, one drawn per scene.
+        looks: How they appear, one drawn per scene.
+        sizes: Image sizes (width, height), one drawn per scene.
+        files: (root, split, index, seed) -> paths of picture and labels.
+        label_format: A key of `formats.LABEL_ENCODERS`; None for no labels.
+        quality: Range of the JPEG quality.
+        again: A look in which every street is drawn once more, to NAME_fair; None for none.
+    """
+
+    places: tuple[str, ...]
+    looks: tuple[str, ...]
+    sizes: tuple[tuple[int, int], ...]
+    files: Callable[[Path, str, int, int], list[Path]]
+    label_format: str | None
+    quality: tuple[int, int] = (88, 92)
+    again: str | None = None
+
+
+def _acdc(condition: str) -> Domain:
+    return Domain(("europe",), (condition,), ((480, 270),),
+                  partial(formats.acdc_files, condition=condition), "train_ids")
+
+
+CONDITIONS = ("night", "fog", "rain", "snow")
+DOMAINS = {
+    "gta": Domain(("game",), ("game",), ((480, 264),), formats.gta_files, "gta"),
+    "synthia": Domain(("us",), ("game",), ((480, 285),), formats.synthia_files, "synthia"),
+    "urbansyn": Domain(("europe",), ("game",), ((512, 256),), formats.urbansyn_files, "urbansyn"),
+    "cityscapes": Domain(("europe",), ("city",), ((512, 256),), formats.cityscapes_files,
+                         "cityscapes"),
+    "bdd100k": Domain(("us",), ("drive",), ((448, 252),), formats.bdd_files, "train_ids"),
+    "mapillary": Domain(("mixed",), ("mixed",), MIXED_SIZES, formats.mapillary_files,
+                        "mapillary", (55, 90)),
+    **{f"acdc_{condition}": _acdc(condition) for condition in CONDITIONS},
+    "unlabelled": Domain(("game", "europe", "us", "mixed"), tuple(LOOKS), ((480, 270),),
+                         formats.unlabelled_files, None, (70, 92), again="game"),
+}
+
+
+TRAIN_ONLY = ("gta", "synthia", "urbansyn", "unlabelled")
+
+
+class Sample(NamedTuple):
+    """What one picture shows and the truth about it."""
+
+    rgb: np.ndarray
+    scene: Scene
+    quality: int
+
+
+class Summary(NamedTuple):
+    """How many samples were made, and how many were there already."""
+
+    made: int
+    skipped: int
+
+
+def make_sample(domain: str, split: str, index: int, seed: int, again: bool = False) -> Sample:
+    """Make one picture.
+
+    Args:
+        domain: A key of `DOMAINS`.
+        split: train, val or test.
+        index: Number within the split.
+        seed: Of the whole data.
+        again: Draw the same street in the look `Domain.again`.
+
+    Returns:
+        The RGB picture (uint8, H x W x 3), the scene with its labels, and a JPEG quality.
+    """
+    cv2.setNumThreads(1)  # processes, not threads; and forked threads hang
+    spec, key = DOMAINS[domain], [seed, crc32(f"{domain}/{split}".encode()), index]
+    choices, scenery, light, camera = (
+        np.random.default_rng([*key, k]) for k in ((0, 1, 4, 5) if again else range(4)))
+    place = spec.places[choices.integers(len(spec.places))]
+    look = spec.looks[choices.integers(len(spec.looks))]
+    width, height = spec.sizes[choices.integers(len(spec.sizes))]
+    scene = sample_scene(scenery, place, width, height)
+    rgb = render(scene, sample_look(spec.again if again else look, light), camera)
+    return Sample(rgb, scene, int(choices.integers(*spec.quality)))
+
+
+def make_toy_streets(root: Path, counts: Mapping[str, int], seed: int = 0,
+                     workers: int | None = None) -> Summary:
+    """Make toy data sets in the raw formats of the real ones; what exists is skipped.
+
+    Args:
+        root: Folder that receives gta/, cityscapes/, ...
+        counts: Samples of each domain: of `val` where there is one, with some more to train and
+            test; of `train` for the domains in `TRAIN_ONLY`.
+        seed: Another seed, other streets.
+        workers: Processes; all cores by default.
+
+    Returns:
+        How many samples were made and skipped.
+
+    Raises:
+        UserError: A count or the number of workers makes no sense, or `root` cannot be written.
+    """
+    workers = available_cores() if workers is None else workers
+    if workers < 1 or seed < 0 or min(counts.values(), default=0) < 0:
+        raise UserError("workers must be at least 1, the seed and all counts at least 0")
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{root}: cannot make this folder ({error.strerror})") from error
+    jobs = [(domain, split, index) for domain, count in counts.items()
+            for split, total in split_sizes(domain, count).items() for index in range(total)]
+    if counts.get("mapillary"):
+        _write_mapillary_config(root)
+    made = 0
+    with closing(_results(jobs, partial(_make_file, root, seed), min(workers, len(jobs)))) as done:
+        for fresh in tqdm(done, total=len(jobs), unit="img", desc="Making streets"):
+            made += fresh
+    return Summary(made, len(jobs) - made)
+
+
+def split_sizes(domain: str, count: int) -> dict[str, int]:
+    """Samples in each split of a domain when `count` are asked for."""
+    if domain in TRAIN_ONLY or not count:
+        return {"train": count} if count else {}
+    few = max(2, count // 6)
+    return {"train": few, "val": count, **({"test": few} if domain.startswith("acdc") else {})}
+
+
+def _results(jobs: list, run: Callable, workers: int) -> Iterator[bool]:
+    """Run all jobs in order; nothing goes on once this is closed."""
+    if workers <= 1:
+        yield from (run(*job) for job in jobs)
+        return
+    # forked workers need not import everything again; elsewhere the platform's own way is safer
+    context = get_context("fork" if sys.platform == "linux" else None)
+    pool = ProcessPoolExecutor(workers, context)
+    try:
+        yield from pool.map(run, *zip(*jobs, strict=True), chunksize=4)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _make_file(root: Path, seed: int, domain: str, split: str, index: int) -> bool:
+    """Make one sample's files unless all are there; tells whether it did."""
+    spec = DOMAINS[domain]
+    files = spec.files(root, split, index, seed)
+    if all(path.exists() for path in files):
+        return False
+    sample = make_sample(domain, split, index, seed)
+    label_format = spec.label_format if len(files) > 1 else None
+    if spec.again:
+        fair = make_sample(domain, split, index, seed, again=True)
+        path = files[0].with_name(f"{files[0].stem}_fair{files[0].suffix}")
+        formats.write_sample([path], fair.rgb, fair.scene, None, FAIR_QUALITY)
+    formats.write_sample(files, sample.rgb, sample.scene, label_format, sample.quality)
+    return True
+
+
+def _write_mapillary_config(root: Path) -> None:
+    path = root / "mapillary/config_v1.2.json"
+    if not path.exists():
+        write_atomically(path, formats.mapillary_config())
