@@ -53,12 +53,12 @@ def build_heads(cfg, device):
 def make_batch(batch: int, size: int, device, channels: int = 1024, queries: int = 100):
     """Random features and queries, and labels."""
     grid = size // 16
+    query = torch.randn(queries, 256, device=device, requires_grad=True)
     maps = Pyramid(
         [torch.randn(batch, channels, grid, grid, device=device, requires_grad=True)
          for _ in range(4)],
-        [(size // stride, size // stride) for stride in (4, 8, 16, 32)])
-    query = torch.randn(queries, 256, device=device, requires_grad=True)
-    return (maps, query), labelled_samples(batch, size, device)
+        [(size // stride, size // stride) for stride in (4, 8, 16, 32)], query)
+    return maps, labelled_samples(batch, size, device)
 
 
 def labelled_samples(batch: int, size: int, device) -> list[SegDataSample]:

@@ -11,6 +11,7 @@ from torch import nn
 
 from rein.models.adapters import LoRAReins
 from rein.models.decode_heads import ReinMask2FormerHead
+from rein.models.pyramid import Pyramid
 
 CONFIG = "configs/dinov2/rein_dinov2_mask2former_512x512_bs1x4.py"
 """The main config, which is what is measured."""
@@ -32,7 +33,8 @@ class StockHead(ReinMask2FormerHead):
 
     def forward(self, x, batch_data_samples=None):
         """Decode layer by layer, with full masks after each, as mmdet's head does."""
-        maps, query_feat, query_embed = self._initial_queries(x)
+        maps = Pyramid.of(x)
+        query_feat, query_embed = self._initial_queries(maps)
         mask_features, memories = self.pixel_decoder(maps)
         keys, positions = [], []
         for level, memory in enumerate(memories):
@@ -68,10 +70,7 @@ class StockReins(LoRAReins):
         **kwargs: As for `LoRAReins`; the weights are interchangeable.
     """
 
-    def shared(self):
-        """Nothing is computed ahead."""
-
-    def forward(self, feats, layer, num_prefix_tokens=1, shared=None):
+    def forward(self, feats, layer, num_prefix_tokens=1):
         """Refine the output of one block."""
         prefix, patches = feats[:, :num_prefix_tokens], feats[:, num_prefix_tokens:]
         tokens = self.tokens(layer)

@@ -13,6 +13,9 @@ from rein.errors import UserError
 LEVELS = 127
 """Largest magnitude of an int8; -128 has no counterpart."""
 
+_HOOKS = ("_forward_pre_hooks", "_forward_pre_hooks_with_kwargs", "_forward_hooks",
+          "_forward_hooks_with_kwargs", "_forward_hooks_always_called")
+
 
 class Int8Linear(nn.Module):
     """A linear layer with products in int8, for prediction; fast where a CPU has VNNI or AMX.
@@ -21,7 +24,8 @@ class Int8Linear(nn.Module):
     successor, counts on torch.compile, which needs a C++ compiler. The product itself is torch's.
 
     Args:
-        linear (nn.Linear): The layer, float32; its weights are not kept.
+        linear (nn.Linear): The layer, float32; its weights are not kept, its hooks are: adapters
+            reach the network by them.
     """
 
     def __init__(self, linear: nn.Linear) -> None:
@@ -33,6 +37,8 @@ class Int8Linear(nn.Module):
         self.register_buffer("bias", (
             torch.zeros_like(self.weight_scales) if linear.bias is None
             else linear.bias.detach().clone()))
+        for name in _HOOKS:
+            getattr(self, name).update(getattr(linear, name))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., in_features) to (..., out_features), float32."""

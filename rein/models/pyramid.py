@@ -1,7 +1,7 @@
-"""A feature pyramid whose maps are resized when they are asked for.
+"""What every backbone returns: a feature pyramid, with the adapter's queries where it has some.
 
-All maps of a vision transformer have one size; a head that convolves them by 1 x 1 anyway does
-better to convolve the small map and resize the result, which is the same thing.
+All maps of a vision transformer have one size. A head that convolves them by 1 x 1 should convolve
+the small map and resize the result, which is the same; other heads get resized maps.
 """
 
 from collections.abc import Sequence
@@ -9,23 +9,47 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor
 
+FINEST_STRIDE = 4
+"""Stride of the finest map, in pixels."""
+
 
 class Pyramid(Sequence):
-    """Maps (B, C, H_i, W_i), fine to coarse; a sequence of tensors for heads that know no better.
+    """Feature maps, fine to coarse: a sequence of tensors (B, C, H_i, W_i) to any mmseg head.
 
     Args:
-        maps: Maps (B, C, h, w) as the backbone gives them.
+        maps: Maps (B, C, h, w) as the backbone computes them.
         sizes: Their sizes (H_i, W_i) in the pyramid.
+        queries: (m, q) or (B, m, q) for a head that takes them, or None.
+        image_size: (H, W) in pixels that the maps cover: the image as the backbone padded it.
+            Default: the finest size times 4.
     """
 
-    def __init__(self, maps: Sequence[Tensor], sizes: Sequence[tuple[int, int]]) -> None:
+    def __init__(
+        self,
+        maps: Sequence[Tensor],
+        sizes: Sequence[tuple[int, int]],
+        queries: Tensor | None = None,
+        image_size: tuple[int, int] | None = None,
+    ) -> None:
         self.maps = tuple(maps)
         self.sizes = tuple(sizes)
+        self.queries = queries
+        self.image_size = image_size or tuple(FINEST_STRIDE * side for side in self.sizes[0])
 
     @classmethod
-    def of(cls, maps: Sequence[Tensor]) -> "Pyramid":
-        """Return maps that have their sizes already as a pyramid, and a pyramid as it is."""
-        return maps if isinstance(maps, cls) else cls(maps, [tuple(x.shape[-2:]) for x in maps])
+    def of(cls, maps: Sequence[Tensor], like: "Sequence[Tensor] | None" = None) -> "Pyramid":
+        """Return maps that have their sizes already as a pyramid, and a pyramid as it is.
+
+        Args:
+            maps: Tensors (B, C, H_i, W_i), or a pyramid.
+            like: The pyramid they were made from, if any: its queries and image size stay.
+        """
+        if isinstance(maps, cls):
+            return maps
+        sizes = [tuple(x.shape[-2:]) for x in maps]
+        if isinstance(like, cls):
+            return cls(maps, sizes, like.queries, like.image_size)
+        return cls(maps, sizes)
 
     def __len__(self) -> int:
         return len(self.maps)

@@ -27,7 +27,8 @@ def inputs(batch=2, size=64):
     generator = torch.Generator().manual_seed(1)
     maps = tuple(torch.randn(batch, 32, size // s, size // s, generator=generator)
                  for s in (4, 8, 16, 32))
-    return maps, torch.randn(8, 16, generator=generator)
+    sizes = [tuple(x.shape[-2:]) for x in maps]
+    return Pyramid(maps, sizes, torch.randn(8, 16, generator=generator))
 
 
 def samples(batch=2, size=64, classes=4):

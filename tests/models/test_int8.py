@@ -53,10 +53,21 @@ def test_int8_gives_nearly_the_same_features_and_keeps_what_was_trained(toy):
 
 def _classes_of_features(model, image):
     """Classes of deep features by 19 random directions, which none of them is far from."""
-    feats = model.backbone(image)[0][2].flatten(2)[0]
+    feats = model.backbone(image)[2].flatten(2)[0]
     feats = torch.nn.functional.layer_norm(feats, feats.shape[-1:])
     directions = torch.randn(19, len(feats), generator=torch.Generator().manual_seed(0))
     return (directions @ feats).argmax(0)
+
+
+def test_hooks_survive_quantization(tiny_model):
+    layer = tiny_model.backbone.model.blocks[1].attn.proj
+    layer.register_forward_hook(lambda module, args, output: output + 1)
+    layer.register_forward_pre_hook(lambda module, args: (2 * args[0],))
+    expected = layer(torch.ones(1, 3, 32))
+    quantize_frozen(tiny_model)
+    quantized = tiny_model.backbone.model.blocks[1].attn.proj
+    assert isinstance(quantized, Int8Linear)
+    torch.testing.assert_close(quantized(torch.ones(1, 3, 32)), expected, atol=0.02, rtol=0.02)
 
 
 def test_int8_is_refused_where_it_does_not_apply(tiny_config):

@@ -4,6 +4,7 @@ from conftest import build
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
+from rein.errors import UserError
 from rein.models.freezing import count_parameters, trained_state_dict
 
 
@@ -79,5 +80,5 @@ def test_full_fine_tuning_trains_and_saves_everything(tiny_config):
 
 def test_queries_and_tokens_of_different_number_are_refused(tiny_config):
     tiny_config.decode_head.num_queries = 9
-    with pytest.raises(ValueError, match="8 queries.*num_queries=9"):
+    with pytest.raises(UserError, match="8 queries.*num_queries=9"):
         build(tiny_config)(torch.randn(1, 3, 64, 64), [sample()], mode="loss")

@@ -43,6 +43,25 @@ def test_checkpointing_gives_the_same_gradients_from_less_memory():
     assert saved_bytes(saving.backbone) < 0.5 * saved_bytes(plain.backbone)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_checkpointing_works_in_half_precision(dtype):
+    plain, saving = tiny(), tiny(with_cp=True)
+    with torch.autocast("cpu", dtype):
+        found, expected = losses_and_gradients(saving), losses_and_gradients(plain)
+    assert abs(found[0] - expected[0]) < 0.01 * expected[0]
+    assert torch.cosine_similarity(found[1:], expected[1:], dim=0) > 0.999
+
+
+def test_all_switches_work_together():
+    """Checkpointing, bf16 and compilation: the loss and direction of the plain model."""
+    plain, fast = tiny(), tiny(with_cp=True)
+    fast.precision = "bf16"
+    compile_model(fast, backend="aot_eager")
+    found, expected = losses_and_gradients(fast), losses_and_gradients(plain)
+    assert abs(found[0] - expected[0]) < 0.01 * expected[0]
+    assert torch.cosine_similarity(found[1:], expected[1:], dim=0) > 0.99
+
+
 def test_bf16_is_near_fp32_and_leaves_the_weights_as_they_are():
     model = tiny()
     expected = losses_and_gradients(model)
@@ -80,8 +99,8 @@ def test_the_decoder_compiles_as_one_graph():
     for decoder in (head.pixel_decoder.encoder, head.transformer_decoder):
         decoder.layers = decoder.layers[:1]  # tracing takes its time
     maps = Pyramid(
-        [torch.randn(2, 32, 4, 6) for _ in range(4)], [(16, 24), (8, 12), (4, 6), (2, 3)])
-    x = maps, torch.randn(8, 16)
+        [torch.randn(2, 32, 4, 6) for _ in range(4)], [(16, 24), (8, 12), (4, 6), (2, 3)],
+        queries=torch.randn(8, 16))
     compiled = torch.compile(head.decode, backend="eager", fullgraph=True)
-    for found, expected in zip(compiled(x), head.decode(x), strict=True):
+    for found, expected in zip(compiled(maps), head.decode(maps), strict=True):
         torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)

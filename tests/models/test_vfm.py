@@ -20,20 +20,20 @@ def rein_backbone(**kwargs):
 
 @pytest.mark.parametrize("size", [(64, 64), (80, 144), (70, 101), (20, 33)])
 def test_maps_have_strides_4_8_16_32_of_the_padded_image(size):
-    feats, queries = rein_backbone()(torch.randn(1, 3, *size))
+    feats = rein_backbone()(torch.randn(1, 3, *size))
     padded = [-(-side // 16) * 16 for side in size]
     for feat, stride in zip(feats, (4, 8, 16, 32), strict=True):
         assert feat.shape[:2] == (1, 32)
-        assert list(feat.shape[2:]) == [max(round(side / stride), 1) for side in padded]
-    assert queries.shape == (6, 8)
+        assert list(feat.shape[2:]) == [max(side // stride, 1) for side in padded]
+    assert feats.queries.shape == (6, 8)
 
 
 def test_only_the_adapter_trains_and_the_rest_stays_in_evaluation_mode():
     backbone = rein_backbone().train()
     assert {n.split(".")[0] for n, p in backbone.named_parameters() if p.requires_grad} == {"reins"}
     assert not any(module.training for module in backbone.model.modules())
-    feats, queries = backbone(torch.randn(1, 3, 64, 64))
-    (sum(f.sum() for f in feats) + queries.sum()).backward()
+    feats = backbone(torch.randn(1, 3, 64, 64))
+    (sum(f.sum() for f in feats) + feats.queries.sum()).backward()
     assert all(p.grad is not None for p in backbone.reins.parameters())
 
 
@@ -43,17 +43,17 @@ def test_without_its_scale_the_adapter_changes_nothing():
     plain = DinoVisionTransformer(**SMALL)
     weights = {k: v for k, v in backbone.state_dict().items() if not k.startswith("reins.")}
     plain.load_state_dict(weights)
-    for found, expected in zip(backbone(image)[0], plain(image), strict=True):
+    for found, expected in zip(backbone(image), plain(image), strict=True):
         torch.testing.assert_close(found, expected)
 
 
 def test_a_copy_uses_its_own_adapter():
     backbone, image = rein_backbone(), torch.randn(1, 3, 64, 64)
-    before = backbone(image)[0][3]
+    before = backbone(image)[3]
     twin = copy.deepcopy(backbone)
     torch.nn.init.constant_(twin.reins.scale, 5.0)
-    assert torch.equal(backbone(image)[0][3], before)
-    assert not torch.allclose(twin(image)[0][3], before)
+    assert torch.equal(backbone(image)[3], before)
+    assert not torch.allclose(twin(image)[3], before)
 
 
 def test_state_dict_has_dinov2s_names_and_loads_back():
@@ -104,5 +104,40 @@ def test_missing_pretrained_weights_are_named_with_the_command_that_makes_them(t
 
 
 def test_an_adapter_of_another_depth_is_refused():
-    with pytest.raises(ValueError, match="num_layers=4.*2 blocks"):
+    with pytest.raises(UserError, match="num_layers=4.*2 blocks"):
         ReinsDinoVisionTransformer(ADAPTER, **{**SMALL, "depth": 2})
+
+
+@pytest.mark.parametrize("typo, near", [
+    (dict(with_cpp=True), "with_cp"), (dict(embed_dims=32), "embed_dim"),
+    (dict(reins_config=dict(ADAPTER, token_lenght=6)), "token_length"),
+    (dict(reins_config=dict(ADAPTER, lora_dims=2)), "lora_dim"),
+])
+def test_an_unknown_argument_is_refused_with_the_nearest_one(typo, near):
+    with pytest.raises(UserError, match=rf"Did you mean '{near}'"):
+        build(dict(dict(type="ReinsDinoVisionTransformer", reins_config=ADAPTER, **SMALL), **typo))
+
+
+def test_an_unknown_argument_of_timms_network_is_refused():
+    with pytest.raises(UserError, match="Did you mean 'out_indices'"):
+        VisionFoundationModel("vit_tiny_patch16_224", out_indexes=[0])
+
+
+def test_the_pyramid_tells_the_padded_size():
+    backbone = DinoVisionTransformer(**{**SMALL, "img_size": 70}, patch_size=14)
+    feats = backbone(torch.randn(1, 3, 64, 90))
+    assert feats.image_size == (70, 98)
+    assert [tuple(x.shape[2:]) for x in feats] == [(17, 24), (8, 12), (4, 6), (2, 3)]
+
+
+def test_an_averaged_copy_follows_its_own_adapter():
+    from mmengine.model import ExponentialMovingAverage
+
+    backbone, image = rein_backbone(), torch.randn(1, 3, 64, 64)
+    average = ExponentialMovingAverage(backbone, momentum=0.5)
+    torch.nn.init.constant_(backbone.reins.scale, 0.5)
+    before = average(image)[3]
+    assert not torch.allclose(before, backbone(image)[3])
+    for _ in range(2):
+        average.update_parameters(backbone)
+    assert not torch.allclose(average(image)[3], before)

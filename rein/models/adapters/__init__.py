@@ -1,5 +1,6 @@
-"""Adapters: small trainable modules that refine a frozen backbone's tokens."""
+"""Adapters: small trainable modules that refine a frozen backbone."""
 
+from rein.models.adapters.base import Adapter
 from rein.models.adapters.reins import LoRAReins, Reins
 
-__all__ = ["LoRAReins", "Reins"]
+__all__ = ["Adapter", "LoRAReins", "Reins"]

@@ -4,15 +4,20 @@ Source: Wei et al., "Stronger, Fewer, & Superior", CVPR 2024 (arXiv:2312.04265),
 """
 
 import math
+from collections.abc import Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from rein.errors import UserError
+from rein.models.adapters.base import Adapter
+
 
 @MODELS.register_module()
-class Reins(nn.Module):
+class Reins(Adapter):
     """Rein adapter with one full-rank set of tokens per block (arXiv:2312.04265, section 3.2).
 
     For block i with patch features f (n x c) and tokens T_i (m x c):
@@ -21,7 +26,8 @@ class Reins(nn.Module):
         D  = S[:, 1:] (T_i[1:] W_T + b_T)          token 0 is a sink
         f' = f + s * ((D + f) W_f + b_f)
 
-    The tokens of all blocks also give the decode head's queries, see `queries`.
+    A forward hook on every block replaces its output. The tokens of all blocks also give the
+    decode head's queries, see `queries`.
 
     Args:
         num_layers (int): Blocks to refine, N; each has its own tokens.
@@ -30,9 +36,10 @@ class Reins(nn.Module):
         query_dims (int): Channels q of the linked queries; the head's feature channels.
         token_length (int): Tokens per block, m; with linked queries the head has as many queries.
         use_softmax (bool): False: plain dot products instead of the softmax.
-        link_token_to_query (bool): Whether `queries` is available.
+        link_token_to_query (bool): Whether the head gets queries.
         scale_init (float): Initial value of the learnable scale s.
         zero_mlp_delta_f (bool): Start from W_f = 0 with s fixed at 1, instead of a small s.
+        **kwargs: None; others are refused.
     """
 
     def __init__(
@@ -46,8 +53,9 @@ class Reins(nn.Module):
         link_token_to_query: bool = True,
         scale_init: float = 0.001,
         zero_mlp_delta_f: bool = False,
+        **kwargs,
     ) -> None:
-        super().__init__()
+        super().__init__(**kwargs)
         self.num_layers = num_layers
         self.embed_dims = embed_dims
         self.patch_size = patch_size
@@ -83,21 +91,33 @@ class Reins(nn.Module):
         """Return the tokens of one block (m, c), or of all blocks (N, m, c)."""
         return self.learnable_tokens if layer is None else self.learnable_tokens[layer]
 
-    def shared(self) -> tuple[Tensor, Tensor]:
-        """Compute what all blocks of one pass share: s W_f, as (out, in), and s b_f."""
-        return self.scale * self.mlp_delta_f.weight, self.scale * self.mlp_delta_f.bias
+    def attach(
+        self, network: nn.Module, stages: Sequence[Sequence[nn.Module]], num_prefix_tokens: int,
+    ) -> None:
+        """Hook onto every block; see `Adapter.attach`."""
+        blocks = [block for stage in stages for block in stage]
+        width = getattr(network, "embed_dim", self.embed_dims)
+        if len(blocks) != self.num_layers or width != self.embed_dims:
+            raise UserError(
+                f"{type(self).__name__} has num_layers={self.num_layers}, "
+                f"embed_dims={self.embed_dims}; the backbone has {len(blocks)} blocks of width "
+                f"{width}.")
+        for layer, block in enumerate(blocks):
+            block.register_forward_hook(partial(self._refine_output, layer, num_prefix_tokens))
 
-    def forward(
-        self, feats: Tensor, layer: int, num_prefix_tokens: int = 1,
-        shared: tuple[Tensor, Tensor] | None = None,
+    def _refine_output(
+        self, layer: int, num_prefix_tokens: int, block: nn.Module, args: tuple, output: Tensor,
     ) -> Tensor:
+        """Refine the output of block `layer` (a forward hook)."""
+        return self(output, layer, num_prefix_tokens)
+
+    def forward(self, feats: Tensor, layer: int, num_prefix_tokens: int = 1) -> Tensor:
         """Refine the output of one block.
 
         Args:
             feats: (B, prefix + n, c), prefix tokens (class token, registers) first.
             layer: Index of the block, 0 to N - 1.
             num_prefix_tokens: Tokens at the front that pass unchanged.
-            shared: What `shared` returned, to compute it once for all blocks.
 
         Returns:
             (B, prefix + n, c).
@@ -106,7 +126,7 @@ class Reins(nn.Module):
             (num_prefix_tokens, feats.shape[1] - num_prefix_tokens), dim=1)
         # what does not depend on the features is multiplied out, so that they meet c x c once:
         # s ((D + f) W_f + b_f) = f (s W_f) + S V + s b_f, with V = [0; T_i[1:] W_T + b_T] (s W_f)
-        weight, bias = shared or self.shared()
+        weight, bias = self.scale * self.mlp_delta_f.weight, self.scale * self.mlp_delta_f.bias
         tokens = self.tokens(layer)
         values = F.linear(self.mlp_token2feat(tokens[1:]), weight)
         values = F.pad(values, (0, 0, 1, 0))  # token 0 absorbs what should change nothing
@@ -117,18 +137,15 @@ class Reins(nn.Module):
         return torch.cat(
             (prefix, patches + (F.linear(patches, weight, bias) + attention @ values)), dim=1)
 
-    def queries(self) -> Tensor:
+    def queries(self) -> Tensor | None:
         """Link the tokens of all blocks to the head's queries.
 
         Returns:
             (m, q): per query channel the maximum and mean over the blocks and the last block's
-            value, interleaved, merged by one linear layer.
-
-        Raises:
-            RuntimeError: Built with `link_token_to_query=False`.
+            value, interleaved, merged by one linear layer. None without `link_token_to_query`.
         """
         if not self.link_token_to_query:
-            raise RuntimeError("this adapter was built with link_token_to_query=False")
+            return None
         per_layer = self.transform(self.tokens())  # (N, m, q)
         merged = torch.stack((per_layer.amax(0), per_layer.mean(0), per_layer[-1]), dim=-1)
         return self.merge(merged.flatten(-2))

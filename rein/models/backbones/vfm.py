@@ -1,29 +1,24 @@
-"""Any vision transformer of timm as a frozen backbone with an adapter after every block.
+"""Any vision transformer of timm as a frozen backbone with an adapter.
 
 Sources: timm (https://github.com/huggingface/pytorch-image-models) for the networks; Wei et al.,
-arXiv:2312.04265 for where the adapter goes and for the feature pyramid.
+arXiv:2312.04265 for the feature pyramid.
 """
 
-from collections.abc import Callable, Sequence
-from functools import partial
+import re
+from collections.abc import Sequence
 
 import timm
-import torch
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts
 
 from rein.checkpoint import load_backbone, load_strictly
+from rein.models.arguments import known_arguments, refuse_unknown
 from rein.models.backbones.published_keys import from_published, to_published
 from rein.models.freezing import freeze
 from rein.models.pyramid import Pyramid
 
 PYRAMID_STRIDES = (4, 8, 16, 32)
-
-# costly to compute again and small to keep: the forms of torch's fused attention
-_ATTENTION = [getattr(torch.ops.aten, f"_scaled_dot_product_{kind}").default for kind in (
-    "flash_attention_for_cpu", "flash_attention", "efficient_attention", "cudnn_attention")]
 
 
 @MODELS.register_module()
@@ -35,10 +30,10 @@ class VisionFoundationModel(BaseModule):
             `forward_intermediates`, as timm's vision transformers have.
         out_indices (Sequence[int]): Blocks whose outputs become the maps, shallow to deep; the
             first becomes the finest. Default: four, evenly spaced (7, 11, 15, 23 of 24 blocks).
-        reins_config (dict, optional): Adapter to build; it refines the output of every block.
+        reins_config (dict, optional): Adapter to build, an `Adapter` such as `LoRAReins`.
         frozen (bool): Keep the model's weights out of training. The adapter always trains.
-        with_cp (bool): Checkpoint activations: training keeps each block's input and attention
-            alone and computes the rest again in the backward pass: less memory, more time.
+        with_cp (bool): Checkpoint activations: training keeps each block's input alone and
+            computes the rest again in the backward pass. Less memory, more time.
         init_cfg (dict, optional): `dict(type='Pretrained', checkpoint=PATH)` with weights of the
             model alone, as tools/convert_models writes them.
         **kwargs: Passed to `timm.create_model` if `model` is a name.
@@ -47,6 +42,9 @@ class VisionFoundationModel(BaseModule):
         Images (B, 3, H, W), normalised, any H and W; they are zero-padded on the right and at
         the bottom to multiples of the patch size. Maps (B, C, h, w) at strides 4, 8, 16, 32 of
         the padded image.
+
+    Raises:
+        UserError: An argument is unknown, or the adapter does not fit the model.
     """
 
     def __init__(
@@ -61,72 +59,58 @@ class VisionFoundationModel(BaseModule):
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         if isinstance(model, str):
-            model = timm.create_model(
-                model, num_classes=0, dynamic_img_size=True, dynamic_img_pad=True, **kwargs)
+            model = self._create(model, kwargs)
+        else:
+            refuse_unknown(
+                type(self).__name__, kwargs,
+                known_arguments(type(self), VisionFoundationModel) - {"model"})
         self.model = model
         self.out_indices = tuple(out_indices or _default_out_indices(len(model.blocks)))
         self.embed_dims = model.embed_dim
         self.frozen = frozen
-        self.with_cp = with_cp
         if frozen:
             freeze(self.model)
+        model.set_grad_checkpointing(with_cp)
         self.reins = MODELS.build(reins_config) if reins_config else None
-        self._shared = None  # what the adapter's blocks share, while `forward` runs
         if self.reins is not None:
-            self._check_adapter()
-        for layer, block in enumerate(model.blocks):
-            block.forward = partial(self._run_block, layer, block.forward)
+            self.reins.attach(model, [list(model.blocks)], model.num_prefix_tokens)
         # state dicts hold the published names, whatever the nesting in memory
         self.register_state_dict_post_hook(to_published)
         self.register_load_state_dict_pre_hook(from_published)
 
-    def _check_adapter(self) -> None:
-        found, expected = self.reins.num_layers, len(self.model.blocks)
-        if found != expected or self.reins.embed_dims != self.embed_dims:
-            raise ValueError(
-                f"the adapter has num_layers={found}, embed_dims={self.reins.embed_dims}; "
-                f"the backbone has {expected} blocks of width {self.embed_dims}.")
+    def _create(self, name: str, arguments: dict) -> nn.Module:
+        """Create timm's network `name`."""
+        try:
+            return timm.create_model(
+                name, num_classes=0, dynamic_img_size=True, dynamic_img_pad=True, **arguments)
+        except TypeError as error:
+            unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+            if unknown is None or unknown.group(1) not in arguments:
+                raise
+            own = known_arguments(type(self), VisionFoundationModel)
+            refuse_unknown(f"{type(self).__name__}, model={name!r},", [unknown.group(1)], own)
+            raise
 
-    def _run_block(self, layer: int, forward: Callable, feats: Tensor, **kwargs) -> Tensor:
-        """Run block `layer` by its own `forward`; the adapter's output replaces the block's."""
-
-        def run(feats: Tensor, shared: tuple | None) -> Tensor:
-            feats = forward(feats, **kwargs)
-            if self.reins is None:
-                return feats
-            return self.reins(feats, layer, self.model.num_prefix_tokens, shared)
-
-        if not (self.with_cp and torch.is_grad_enabled()):
-            return run(feats, self._shared)
-        return checkpoint(
-            run, feats, self._shared, use_reentrant=False,
-            context_fn=partial(create_selective_checkpoint_contexts, _ATTENTION))
-
-    def forward(self, images: Tensor) -> Pyramid | tuple[Pyramid, Tensor]:
+    def forward(self, images: Tensor) -> Pyramid:
         """Compute the feature pyramid.
 
         Args:
             images: (B, 3, H, W), normalised.
 
         Returns:
-            Four maps (B, C, H/4, W/4) to (B, C, H/32, W/32), resized as they are asked for; with
-            an adapter that links its tokens to queries, a pair of these and the queries (m, q).
+            Four maps (B, C, H/4, W/4) to (B, C, H/32, W/32), each side rounded down, and the
+            adapter's queries.
         """
         taken = sorted(set(self.out_indices))
-        self._shared = self.reins.shared() if self.reins is not None else None
         outputs = dict(zip(taken, self.model.forward_intermediates(
             images, indices=taken, norm=False, stop_early=True, output_fmt="NCHW",
             intermediates_only=True), strict=True))
-        self._shared = None
         maps = [outputs[index] for index in self.out_indices]
         patch_height, patch_width = self.model.patch_embed.patch_size
         height, width = maps[0].shape[-2] * patch_height, maps[0].shape[-1] * patch_width
-        pyramid = Pyramid(maps, [
-            (max(round(height / stride), 1), max(round(width / stride), 1))
-            for stride in PYRAMID_STRIDES])
-        if self.reins is not None and self.reins.link_token_to_query:
-            return pyramid, self.reins.queries()
-        return pyramid
+        sizes = [(max(height // stride, 1), max(width // stride, 1)) for stride in PYRAMID_STRIDES]
+        queries = None if self.reins is None else self.reins.queries()
+        return Pyramid(maps, sizes, queries, image_size=(height, width))
 
     def train(self, mode: bool = True) -> "VisionFoundationModel":
         """Set the mode; a frozen model stays in evaluation mode."""
@@ -136,16 +120,19 @@ class VisionFoundationModel(BaseModule):
         return self
 
     def init_weights(self) -> None:
-        """Load the pretrained weights named by `init_cfg`.
+        """Load the pretrained weights named by `init_cfg`, if any.
 
         Raises:
             UserError: The file is missing or does not fit.
         """
-        if self.init_cfg is None or self.is_init:
+        if self.is_init:
             return
-        path = self.init_cfg["checkpoint"]
-        self.load_pretrained(load_backbone(path), path)
         self.is_init = True
+        if self.init_cfg is not None:
+            path = self.init_cfg["checkpoint"]
+            self.load_pretrained(load_backbone(path), path)
+        elif self.reins is not None:
+            self.reins.on_pretrained()
 
     def load_pretrained(self, state_dict: dict[str, Tensor], source: str) -> None:
         """Load weights of the model alone (no adapter), strictly.
@@ -156,6 +143,8 @@ class VisionFoundationModel(BaseModule):
         """
         adapter = {name for name in self.state_dict() if name.startswith("reins.")}
         load_strictly(self, state_dict, source, may_miss={"adapter": adapter})
+        if self.reins is not None:
+            self.reins.on_pretrained()
 
 
 def _default_out_indices(depth: int) -> list[int]:

@@ -5,40 +5,46 @@ all that is not overridden here; Wei et al., arXiv:2312.04265, section 3.3 for t
 """
 
 import torch
+import torch.nn.functional as F
+from mmdet.models.dense_heads import Mask2FormerHead as MMDetMask2FormerHead
 from mmengine.config import ConfigDict
 from mmseg.models.decode_heads import Mask2FormerHead
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from rein.errors import UserError
+from rein.models.arguments import UNNEEDED, known_arguments, refuse_unknown
 from rein.models.decode_heads.attention import decode_layer
 from rein.models.decode_heads.mask_losses import Decoded, mask2former_losses
 from rein.models.decode_heads.pixel_decoder import decode_pixels, embed_places
 from rein.models.pyramid import Pyramid, resize
-
-FINEST_STRIDE = 4
-"""Stride of the mask logits, in pixels of the padded image."""
 
 
 @MODELS.register_module()
 class ReinMask2FormerHead(Mask2FormerHead):
     """Mask2Former head for features with linked queries.
 
-    Its input is the pair (maps, queries) of a backbone whose adapter links tokens to queries; the
-    queries (m, q) are the decoder's positional queries. With maps alone it is a plain
-    Mask2Former head with learned queries.
+    The adapter's queries, (m, q) or (B, m, q), become the decoder's positional queries. Without
+    `linked_queries` it is a plain Mask2Former head with learned queries.
 
     Args:
         replace_query_feat (bool): Compute the initial query content from the queries, too, by a
             linear layer `querys2feat`, instead of learning it.
-        linked_queries (bool): Whether the backbone gives queries. False: plain Mask2Former.
+        linked_queries (bool): Take the adapter's queries. False: plain Mask2Former.
         **kwargs: As for mmseg's `Mask2FormerHead`. `num_queries` has to equal the adapter's
             token length.
+
+    Raises:
+        UserError: An argument is unknown.
     """
 
     def __init__(
         self, replace_query_feat: bool = False, linked_queries: bool = True, **kwargs,
     ) -> None:
-        kwargs.pop("strides", None)  # published configs name them; the pixel decoder knows them
+        unneeded = UNNEEDED[ReinMask2FormerHead.__name__]
+        kwargs = {name: value for name, value in kwargs.items() if name not in unneeded}
+        refuse_unknown(
+            type(self).__name__, kwargs, known_arguments(type(self), MMDetMask2FormerHead))
         super().__init__(**ConfigDict(kwargs))
         if replace_query_feat and not linked_queries:
             raise ValueError("replace_query_feat=True needs linked_queries=True")
@@ -59,8 +65,8 @@ class ReinMask2FormerHead(Mask2FormerHead):
         """Predict classes and masks of the queries before and after every decoder layer.
 
         Args:
-            x: Four maps (B, C, H/4, W/4) to (B, C, H/32, W/32); with linked queries a pair of
-                these and the queries (m, q).
+            x (Pyramid): Four maps (B, C, H/4, W/4) to (B, C, H/32, W/32), and queries if these
+                are linked.
             batch_data_samples: Not used; mmdet's interface.
 
         Returns:
@@ -75,8 +81,9 @@ class ReinMask2FormerHead(Mask2FormerHead):
         Returns:
             Predictions in float32, whatever the decoders computed in.
         """
-        maps, query_feat, query_embed = self._initial_queries(x)
-        mask_features, memories = decode_pixels(self.pixel_decoder, maps)
+        pyramid = Pyramid.of(x)
+        query_feat, query_embed = self._initial_queries(pyramid)
+        mask_features, memories = decode_pixels(self.pixel_decoder, pyramid)
         values, keys = self._flatten_memories(memories)
         # resizing and products with embeddings commute: masks are made at the size they are used
         small = [
@@ -111,32 +118,30 @@ class ReinMask2FormerHead(Mask2FormerHead):
             `loss_cls`, `loss_mask`, `loss_dice`, and those of earlier layers as `d0.loss_cls`, ...
         """
         instances, img_metas = self._seg_data_to_instance_data(batch_data_samples)
+        x = Pyramid.of(x)
+        for gt in instances:
+            gt.masks = _padded(gt.masks, x.image_size)
         decoded = self.decode(x)
         with torch.autocast(decoded.mask_features.device.type, enabled=False):
             if max(len(gt.labels) for gt in instances) <= self.num_queries:
                 return mask2former_losses(self, decoded, instances)
             return self.loss_by_feat(*decoded.per_layer(), instances, img_metas)
 
-    def _initial_queries(self, x) -> tuple[Pyramid, Tensor, Tensor]:
-        """Separate the maps; return them with query contents and positions, each (B, m, q)."""
-        if self.linked_queries:
-            if len(x) != 2 or x[1].ndim != 2:
-                raise ValueError(
-                    "the backbone gives no queries: its adapter needs link_token_to_query=True, "
-                    "or the head linked_queries=False.")
-            maps, query_embed = x
-        else:
-            maps, query_embed = x, self.query_embed.weight
-        if query_embed.shape[0] != self.num_queries:
-            raise ValueError(
-                f"the adapter gives {query_embed.shape[0]} queries (its token_length), the head "
-                f"has num_queries={self.num_queries}; they have to be equal.")
+    def _initial_queries(self, pyramid: Pyramid) -> tuple[Tensor, Tensor]:
+        """Return the initial content and positions of the queries, each (B, m, q)."""
+        query_embed = pyramid.queries if self.linked_queries else self.query_embed.weight
+        if query_embed is None:
+            raise UserError(
+                "the head expects queries, but the backbone gives none. Set "
+                "link_token_to_query=True in the adapter, or linked_queries=False in the head.")
+        if query_embed.shape[-2] != self.num_queries:
+            raise UserError(
+                f"the adapter gives {query_embed.shape[-2]} queries (its token_length), but the "
+                f"head has num_queries={self.num_queries}. Set both to the same number.")
         query_feat = (
             self.querys2feat(query_embed) if self.replace_query_feat else self.query_feat.weight)
-        maps = Pyramid.of(maps)
-        batch_size = len(maps.maps[0])
-        return (
-            maps, query_feat.expand(batch_size, -1, -1), query_embed.expand(batch_size, -1, -1))
+        batch_size = pyramid.maps[0].shape[0]
+        return query_feat.expand(batch_size, -1, -1), query_embed.expand(batch_size, -1, -1)
 
     def _flatten_memories(self, memories: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Turn memories (B, C, h, w) into decoder values and keys, each (B, h * w, C)."""
@@ -159,19 +164,26 @@ class ReinMask2FormerHead(Mask2FormerHead):
             (B, classes, H, W): for each class the sum over the queries of class probability
             times mask probability.
         """
+        x = Pyramid.of(x)
         decoded = self.decode(x)
         with torch.autocast(decoded.mask_features.device.type, enabled=False):
-            return self._class_scores(decoded, batch_img_metas[0])
+            return self._class_scores(decoded, x.image_size, batch_img_metas[0])
 
-    def _class_scores(self, decoded: Decoded, img_meta: dict) -> Tensor:
+    def _class_scores(
+        self, decoded: Decoded, image_size: tuple[int, int], img_meta: dict,
+    ) -> Tensor:
         """Scores (B, classes, H, W) from the last layer's predictions."""
-        masks = decoded.mask_preds(-1)
+        height, width = _input_size(img_meta, image_size)
         # masks cover the image as the backbone padded it: undo that, do not squeeze it
-        padded = tuple(FINEST_STRIDE * side for side in masks.shape[-2:])
-        height, width = _input_size(img_meta, padded)
-        masks = resize(masks, padded)[..., :height, :width].sigmoid()
+        masks = resize(decoded.mask_preds(-1), image_size)[..., :height, :width].sigmoid()
         classes = decoded.cls_preds[-1].softmax(dim=-1)[..., :-1]
         return torch.einsum("bqc,bqhw->bchw", classes, masks)
+
+
+def _padded(masks: Tensor, size: tuple[int, int]) -> Tensor:
+    """Pad masks (G, H, W) as the backbone padded the image: with zeros, on the right and below."""
+    height, width = (max(p - s, 0) for p, s in zip(size, masks.shape[-2:], strict=True))
+    return F.pad(masks, (0, width, 0, height)) if height or width else masks
 
 
 def _input_size(img_meta: dict, padded: tuple[int, int]) -> tuple[int, int]:

@@ -11,6 +11,8 @@ from mmseg.models import EncoderDecoder as MMSegEncoderDecoder
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from rein.models.pyramid import Pyramid
+
 BYTES_PER_PIXEL = 4096
 """Room for one window over its pixels: ViT-L and its head took 1500 in float32 on a CPU."""
 
@@ -49,6 +51,15 @@ class EncoderDecoder(MMSegEncoderDecoder):
             return super().forward(inputs, data_samples, mode)
         with torch.autocast(inputs.device.type, torch.bfloat16):
             return super().forward(inputs, data_samples, mode)
+
+    def extract_feat(self, inputs: Tensor) -> Pyramid:
+        """Compute the features of images (B, 3, H, W); queries pass by the neck, if there is one.
+
+        Returns:
+            What the head takes.
+        """
+        feats = self.backbone(inputs)
+        return Pyramid.of(self.neck(feats), like=feats) if self.with_neck else feats
 
     def slide_inference(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
         """Predict in overlapping windows of `test_cfg.crop_size`, `test_cfg.stride` apart.

@@ -1,0 +1,55 @@
+"""Arguments from configs: unknown ones are refused, with the nearest known name."""
+
+import difflib
+import inspect
+from collections.abc import Collection
+
+from rein.errors import UserError
+
+UNNEEDED = {
+    "ReinMask2FormerHead": {
+        "strides": "published configs name the maps' strides; mmdet's pixel decoder ignores them",
+    },
+}
+"""Type name -> arguments of published configs that nothing here needs, and why."""
+
+
+def known_arguments(cls: type, last: type = object) -> set[str]:
+    """Collect the names that a class's `__init__` takes.
+
+    Args:
+        cls: The class. As long as an `__init__` takes `**kwargs`, the next class in the method
+            resolution order counts, too.
+        last: The class whose `**kwargs` lead nowhere.
+
+    Returns:
+        Names of keyword arguments.
+    """
+    names = set()
+    for base in cls.__mro__:
+        if "__init__" not in vars(base):
+            continue
+        parameters = list(inspect.signature(base.__init__).parameters.values())[1:]
+        names |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+        if base is last or not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return names
+
+
+def refuse_unknown(owner: str, given: Collection[str], known: Collection[str]) -> None:
+    """Raise if an argument is unknown.
+
+    Args:
+        owner: Type that the config names.
+        given: Names of its arguments.
+        known: Names that exist.
+
+    Raises:
+        UserError: An argument does not exist; the message names the nearest one that does.
+    """
+    for name in given:
+        if name in known:
+            continue
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(sorted(known))}."
+        raise UserError(f"{owner} has no argument {name!r}. {hint}")
