@@ -16,7 +16,7 @@ from torch import Tensor
 from rein.checkpoint.io import StateDict, meta_of, state_dict_of
 from rein.checkpoint.names import naming, to_dinov2_names
 from rein.checkpoint.parts import ADAPTER, BACKBONE, HEAD, split
-from rein.checkpoint.resampling import ORIGINAL_PATCH, RESAMPLED
+from rein.checkpoint.resampling import RESAMPLED, is_converted
 
 ARCHITECTURES = {(384, 12): "ViT-S", (768, 12): "ViT-B", (1024, 24): "ViT-L", (1536, 40): "ViT-g"}
 """(width, blocks) of the released DINOv2 networks."""
@@ -50,29 +50,35 @@ class Network:
         width: Channels.
         depth: Blocks.
         patch: Side of a patch, pixels.
-        places: Places of the position grid; rows times columns.
+        places: Places of the position grid, rows times columns; None with rotary positions only.
         registers: Register tokens.
-        gated: Whether its feed-forward layers are gated (ViT-g).
+        gated: Whether its feed-forward layers are gated (ViT-g, EVA02, DINOv3-H+).
     """
 
     width: int
     depth: int
     patch: int
-    places: int
+    places: int | None
     registers: int
     gated: bool
 
     def __str__(self) -> str:
         name = ARCHITECTURES.get((self.width, self.depth), "ViT")
-        side = math.isqrt(self.places)
-        grid = f"{side}x{side}" if side * side == self.places else f"{self.places} places"
         words = [f"{name}/{self.patch}", f"width {self.width}", f"{self.depth} blocks",
-                 f"position grid {grid}"]
+                 _grid_text(self.places)]
         if self.registers:
             words.append(f"{self.registers} registers")
         if self.gated:
             words.append("gated feed-forward")
         return ", ".join(words)
+
+
+def _grid_text(places: int | None) -> str:
+    if places is None:
+        return "rotary positions"
+    side = math.isqrt(places)
+    return f"position grid {side}x{side}" if side * side == places else (
+        f"position grid of {places} places")
 
 
 @dataclass(frozen=True)
@@ -140,11 +146,11 @@ def identify(content: Mapping[str, Any]) -> Identity:
     inner = split(weights).backbone
     alone = not inner and not any(name.startswith((HEAD, ADAPTER)) for name in weights)
     backbone = weights if alone else inner
-    network = _network(to_dinov2_names(_shapes(backbone)))
+    network = _network(_shapes_as_dinov2(backbone))
     meta = meta_of(content)
     head = weights.get(f"{HEAD}cls_embed.weight")
     return Identity(
-        kind=_kind(content, weights, network, alone),
+        kind=_kind(content, weights, backbone if network else None, alone),
         naming=naming(backbone) if network else None,
         backbone=network,
         adapter=_adapter(weights),
@@ -158,38 +164,45 @@ def identify(content: Mapping[str, Any]) -> Identity:
     )
 
 
-def _kind(content: Mapping, weights: StateDict, network: Network | None, alone: bool) -> Kind:
+def _kind(
+    content: Mapping, weights: StateDict, backbone: StateDict | None, alone: bool,
+) -> Kind:
+    """Tell the kind from the parts; `backbone` is None if its architecture is unknown."""
     if not weights:
         return Kind.STATE if "optimizer" in content or "state" in content else Kind.OTHER
-    has_head = any(name.startswith(HEAD) for name in weights)
-    if network is None:
-        if any(name.startswith(ADAPTER) for name in weights):
-            return Kind.TRAINED
-        return Kind.HEAD if has_head else Kind.OTHER
     if alone:
-        return Kind.ORIGINAL if network.patch == ORIGINAL_PATCH else Kind.CONVERTED
-    return Kind.SEGMENTOR if has_head else Kind.OTHER
+        if backbone is None:
+            return Kind.OTHER
+        return Kind.CONVERTED if is_converted(_shapes_as_dinov2(backbone)) else Kind.ORIGINAL
+    has_head = any(name.startswith(HEAD) for name in weights)
+    if split(weights).backbone:  # of whatever network
+        return Kind.SEGMENTOR if has_head else Kind.OTHER
+    if any(name.startswith(ADAPTER) for name in weights):
+        return Kind.TRAINED
+    return Kind.HEAD if has_head else Kind.OTHER
 
 
-def _shapes(state_dict: Mapping[str, Tensor]) -> StateDict:
-    """The same names and shapes without values."""
-    return {name: torch.empty_like(value, device="meta") for name, value in state_dict.items()}
+def _shapes_as_dinov2(backbone: Mapping[str, Tensor]) -> StateDict:
+    """A backbone under DINOv2's names, without values."""
+    return to_dinov2_names({
+        name: torch.empty_like(value, device="meta") for name, value in backbone.items()})
 
 
 def _network(weights: StateDict) -> Network | None:
     """Read a ViT's architecture off its weights under DINOv2's names; None if it is no such."""
-    needed = ("cls_token", "pos_embed", "patch_embed.proj.weight", "blocks.0.norm1.weight")
-    if any(name not in weights for name in needed):
+    if not {"patch_embed.proj.weight", "blocks.0.norm1.weight"} <= weights.keys():
         return None
+    kernel, positions = weights["patch_embed.proj.weight"], weights.get("pos_embed")
     blocks = {name.split(".")[1] for name in weights if name.startswith("blocks.")}
     registers = weights.get("register_tokens")
     return Network(
-        width=weights["cls_token"].shape[-1],
+        width=kernel.shape[0],
         depth=len(blocks),
-        patch=weights["patch_embed.proj.weight"].shape[-1],
-        places=weights["pos_embed"].shape[1] - 1,
+        patch=kernel.shape[-1],
+        places=None if positions is None else positions.shape[1] - ("cls_token" in weights),
         registers=0 if registers is None else registers.shape[1],
-        gated="blocks.0.mlp.w12.weight" in weights)
+        gated=not weights.keys().isdisjoint(
+            f"blocks.0.mlp.{name}.weight" for name in ("w12", "fc1_g")))
 
 
 def _adapter(weights: StateDict) -> Adapter | None:

@@ -37,7 +37,8 @@ def naming(state_dict: Mapping[str, Tensor]) -> str:
     """Tell whose names a backbone's weights have: "Hugging Face", "timm" or "DINOv2"."""
     if any(name.endswith("embeddings.cls_token") for name in state_dict):
         return "Hugging Face"
-    return "timm" if "reg_token" in state_dict or _gated(state_dict) else "DINOv2"
+    is_timm = "reg_token" in state_dict or _has_packed_gated_layers(state_dict)
+    return "timm" if is_timm else "DINOv2"
 
 
 def to_dinov2_names(state_dict: Mapping[str, Tensor]) -> StateDict:
@@ -70,14 +71,25 @@ def rename(name: str, pairs: tuple[tuple[str, str], ...]) -> str:
     return name
 
 
-def _gated(state_dict: Mapping[str, Tensor]) -> bool:
-    """Tell timm's packed gated layers: twice as wide inside as `fc2` takes in."""
-    first, second = (state_dict.get(f"blocks.0.mlp.{n}.weight") for n in ("fc1", "fc2"))
+def is_packed_gated(first: Tensor | None, second: Tensor | None) -> bool:
+    """Tell a gated feed-forward layer whose two input projections are one matrix, as in ViT-g.
+
+    DINOv2 and timm name such a layer differently. EVA02-B/L and DINOv3-H+ keep the projections
+    apart (`fc1_g`, `fc1_x`), and everyone names those alike.
+
+    Args:
+        first: Weight of timm's `fc1`, (out, in), or None.
+        second: Weight of timm's `fc2`, or None.
+    """
     return first is not None and second is not None and first.shape[0] == 2 * second.shape[1]
 
 
+def _has_packed_gated_layers(state_dict: Mapping[str, Tensor]) -> bool:
+    return is_packed_gated(*(state_dict.get(f"blocks.0.mlp.{n}.weight") for n in ("fc1", "fc2")))
+
+
 def _from_timm(state_dict: Mapping[str, Tensor]) -> StateDict:
-    pairs = (GATED_NAMES if _gated(state_dict) else ()) + REGISTER_NAMES
+    pairs = (GATED_NAMES if _has_packed_gated_layers(state_dict) else ()) + REGISTER_NAMES
     renamed = {rename(name, pairs): value for name, value in state_dict.items()}
     position = renamed.get("pos_embed")
     if "reg_token" in state_dict and position is not None:

@@ -16,8 +16,21 @@ from rein.errors import UserError
 RESAMPLED = ("patch_embed.proj.weight", "pos_embed")
 """What a conversion changes of a backbone."""
 
-ORIGINAL_PATCH = 14
+DINOV2_PATCH = 14
 """Patch size, in pixels, of every DINOv2 as it is released."""
+
+
+def is_converted(backbone: Mapping[str, Tensor]) -> bool:
+    """Tell whether a backbone was resampled before; doing so again would blur it.
+
+    Only DINOv2 gives this away: it is released at patch 14 alone. Other networks, released at
+    various patch and image sizes, count as originals.
+
+    Args:
+        backbone: Weights without prefix, under DINOv2's names.
+    """
+    is_dinov2 = {"cls_token", "pos_embed", "blocks.0.ls1.gamma"} <= backbone.keys()
+    return is_dinov2 and backbone["patch_embed.proj.weight"].shape[-1] != DINOV2_PATCH
 
 
 def resample(image: Tensor, size: tuple[int, int]) -> Tensor:
@@ -57,10 +70,11 @@ def convert_dinov2(
     img_size: tuple[int, int] = (512, 512),
     patch_size: int = 16,
 ) -> StateDict:
-    """Resample a DINOv2 backbone to another patch size and image size.
+    """Resample a backbone to another patch size and image size.
 
     Args:
-        state_dict: A backbone as it is released, under DINOv2's names; shapes are read from it.
+        state_dict: DINOv2, or another vision transformer with absolute positions and a class
+            token, as released, under DINOv2's names; shapes are read from it.
         img_size: Height and width in pixels, multiples of `patch_size`.
         patch_size: Side of a patch in pixels.
 
@@ -68,7 +82,7 @@ def convert_dinov2(
         A new state dict, the same but for `patch_embed.proj.weight` and `pos_embed`.
 
     Raises:
-        UserError: The weights are no DINOv2 backbone or converted already, or the size is no
+        UserError: The weights are no such backbone or converted already, or the size is no
             multiple of the patch.
     """
     missing = {"pos_embed", "cls_token", "patch_embed.proj.weight"} - set(state_dict)
@@ -76,8 +90,8 @@ def convert_dinov2(
         raise UserError(
             f"not a DINOv2 backbone: {', '.join(sorted(missing))} missing among its "
             f"{len(state_dict)} entries.")
-    found = state_dict["patch_embed.proj.weight"].shape[-1]
-    if found != ORIGINAL_PATCH:
+    if is_converted(state_dict):
+        found = state_dict["patch_embed.proj.weight"].shape[-1]
         raise UserError(
             f"converted already, to patch size {found}; resampling twice would blur it. Convert "
             "the file as it was downloaded.")

@@ -1,5 +1,6 @@
 """What of a model is trained, how much that is, and which of its weights training changed."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -37,10 +38,28 @@ def frozen_names(model: nn.Module) -> set[str]:
 def trained_state_dict(model: nn.Module) -> dict[str, Tensor]:
     """Return the entries of `model.state_dict()` that training may change.
 
-    Frozen parameters are left out; buffers stay, since running statistics are learned too.
+    Frozen parameters are left out, and so are the buffers of frozen modules. Other buffers stay:
+    running statistics are learned, too.
     """
+    frozen = {id(buffer) for buffer in _frozen_buffers(model)}
     return {
         name: value.detach()
         for name, value in model.state_dict(keep_vars=True).items()
-        if not isinstance(value, nn.Parameter) or value.requires_grad
+        if (value.requires_grad if isinstance(value, nn.Parameter) else id(value) not in frozen)
     }
+
+
+def _frozen_buffers(module: nn.Module, frozen: bool = False) -> Iterator[Tensor]:
+    """List the buffers of frozen modules.
+
+    Args:
+        module: Where to look.
+        frozen: Whether the module around it is; what holds no parameters is as frozen as that.
+    """
+    parameters = list(module.parameters())
+    if parameters:
+        frozen = not any(p.requires_grad for p in parameters)
+    if frozen:
+        yield from module.buffers(recurse=False)
+    for child in module.children():
+        yield from _frozen_buffers(child, frozen)

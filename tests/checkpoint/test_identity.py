@@ -4,10 +4,12 @@ import re
 
 import pytest
 import torch
-from conftest import dino, official
+from conftest import build, dino, official
 
 from rein import checkpoint as ckpt
 from rein.checkpoint.description import describe
+from rein.engine.weights import fit_backbone
+from rein.models import VisionFoundationModel
 from rein.models.freezing import trained_state_dict
 
 
@@ -38,6 +40,32 @@ def test_every_kind_of_file_is_recognised_and_described(tiny_model):
     assert identity.trains_on and identity.config and identity.iteration == 7
     assert identity.classes == 19
     assert str(identity.adapter) == "LoRAReins of rank 4, 8 tokens for each of 2 blocks, width 32"
+
+
+def test_a_released_network_at_patch_16_is_an_original():
+    """Only DINOv2 is known to come at patch 14 alone; MAE and CLIP-B come at patch 16."""
+    backbone = VisionFoundationModel("vit_tiny_patch16_224").state_dict()
+    assert ckpt.identify(backbone).kind is ckpt.Kind.ORIGINAL
+    wanted = VisionFoundationModel("vit_tiny_patch16_224", img_size=64)
+    wanted.load_pretrained(fit_backbone(backbone, wanted), "FILE")
+    assert torch.equal(
+        wanted.model.pos_embed, ckpt.resample_pos_embed(backbone["pos_embed"], (4, 4)))
+    ckpt.convert_dinov2(backbone, (64, 64), 16)
+
+
+def test_a_segmentor_with_rotary_positions_is_recognised_and_taken_apart(tiny_config):
+    tiny_config.backbone = dict(
+        type="VisionFoundationModel", model="vit_small_patch16_dinov3", depth=2, img_size=64,
+        reins_config=dict(tiny_config.backbone.reins_config, embed_dims=384))
+    tiny_config.decode_head.in_channels = [384] * 4
+    model = build(tiny_config)
+    merged = ckpt.identify(model.state_dict())
+    assert merged.kind is ckpt.Kind.SEGMENTOR and merged.backbone.places is None
+    assert "rotary positions" in str(merged.backbone)
+    assert ckpt.identify(trained_state_dict(model)).kind is ckpt.Kind.TRAINED
+    parts = ckpt.split(model.state_dict())
+    assert ckpt.identify(parts.backbone).kind is ckpt.Kind.ORIGINAL
+    assert ckpt.identify(parts.rein_and_head).kind is ckpt.Kind.TRAINED
 
 
 def test_digest_is_of_names_shapes_and_values_only():

@@ -5,6 +5,7 @@ import torch
 from conftest import dino
 
 from rein import checkpoint as ckpt
+from rein.models import VisionFoundationModel
 
 VARIANTS = [dict(), dict(ffn_layer="swiglufused"), dict(num_register_tokens=4),
             dict(ffn_layer="swiglufused", num_register_tokens=4)]
@@ -52,3 +53,15 @@ def test_timm_and_hugging_face_files_load_to_the_same_outputs(tmp_path, variant)
             assert torch.equal(twin.model.forward_features(image), output), whose
         assert ckpt.fingerprint_difference(
             ckpt.fingerprint(expected), ckpt.fingerprint(ckpt.to_dinov2_names(weights))) is None
+
+
+@pytest.mark.parametrize("model", ["eva02_tiny_patch14_224", "eva02_base_patch14_224",
+                                   "vit_huge_plus_patch16_dinov3", "vit_giant_patch14_dinov2"])
+def test_timms_own_file_of_a_gated_network_loads(model):
+    """Packed (EVA02-Ti, ViT-g) or not (EVA02-B, DINOv3-H+): one predicate tells."""
+    backbone = VisionFoundationModel(model, img_size=56 if "14" in model else 64, depth=1)
+    weights = {name: torch.randn_like(value) for name, value in backbone.model.state_dict().items()}
+    backbone.load_pretrained(ckpt.to_dinov2_names(weights), "FILE")
+    for name, value in backbone.model.state_dict().items():
+        assert torch.equal(value, weights[name]), name
+    assert ckpt.identify(weights).backbone.gated

@@ -5,23 +5,23 @@ same parameters as DINOv2 and the published Rein project do: no `model.`, and DI
 where timm has others.
 """
 
-import re
 from collections.abc import MutableMapping
 
 import torch
 from torch import Tensor, nn
 
 from rein.checkpoint import EXTRA_BACKBONE_KEYS
-from rein.checkpoint.names import GATED_NAMES, REGISTER_NAMES, rename
+from rein.checkpoint.names import GATED_NAMES, REGISTER_NAMES, is_packed_gated, rename
 
 IN_MEMORY = "model."
 ADAPTER = "reins."
 
 
 def _renames(model: nn.Module) -> tuple[tuple[str, str], ...]:
-    """Return the renames that apply to a network: SwiGLU layers and registers have their own."""
-    swiglu = any(re.search(r"Glu|GLU", type(block.mlp).__name__) for block in model.blocks[:1])
-    return (GATED_NAMES if swiglu else ()) + REGISTER_NAMES
+    """Return the renames that apply to a network: gated layers and registers have their own."""
+    layers = (getattr(model.blocks[0].mlp, name, None) for name in ("fc1", "fc2"))
+    packed = is_packed_gated(*(getattr(layer, "weight", None) for layer in layers))
+    return (GATED_NAMES if packed else ()) + REGISTER_NAMES
 
 
 def _has_separate_class_position(model: nn.Module) -> bool:
