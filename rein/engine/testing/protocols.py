@@ -97,21 +97,27 @@ def apply_protocol(cfg: Config, name: str) -> Config:
 
 def _resized_to(pipeline: list[dict], scale: tuple[int, int]) -> list[dict]:
     """Replace the resizing, before the labels are loaded, which thus keep their size."""
-    steps = [step for step in pipeline if step["type"] != "Resize"]
-    kinds = [step["type"].rpartition(".")[2] for step in steps]
-    if not kinds or not kinds[0].startswith("LoadImage"):
-        raise UserError(f"--protocol needs test pipelines that begin by loading an image; this "
+    kinds = [step["type"] for step in pipeline if step["type"] != "Resize"]
+    if not kinds or not kinds[0].rpartition(".")[2].startswith("LoadImage"):
+        raise UserError("--protocol needs test pipelines that begin by loading an image; this "
                         f"one is {[step['type'] for step in pipeline]}.")
-    first = _before_resizing(pipeline)
-    rest = [step for step in steps if step not in first]
-    return [*first, dict(type="Resize", scale=scale, keep_ratio=True), *rest]
+    before, after = _around_resizing(pipeline)
+    return [*before, dict(type="Resize", scale=scale, keep_ratio=True), *after]
 
 
-def _before_resizing(pipeline: list[dict]) -> list[dict]:
-    """List what is done to an image at its own size: loading it, and corrupting it, say."""
+def _around_resizing(pipeline: list[dict]) -> tuple[list[dict], list[dict]]:
+    """Split a pipeline at its resizing, which is left out; labels are loaded after it.
+
+    Returns:
+        The steps on the image at its own size, such as loading and corrupting; the other steps.
+    """
     kinds = [step["type"] for step in pipeline]
     end = kinds.index("Resize") if "Resize" in kinds else 1
-    return [step for step in pipeline[:end] if step["type"] != "LoadAnnotations"]
+    before, after = [], []
+    for i, (kind, step) in enumerate(zip(kinds, pipeline, strict=True)):
+        if kind != "Resize":
+            (before if i < end and kind != "LoadAnnotations" else after).append(step)
+    return before, after
 
 
 def set_mode(cfg: Config, mode: str) -> None:
@@ -217,6 +223,6 @@ def _tta_pipeline(pipeline: list[dict]) -> list[dict]:
             step["scale_factor"] = step["scale_factor"] * ratio
         resizes.append(step)
     flips = [dict(type="RandomFlip", prob=float(p), direction="horizontal") for p in (0, 1)]
-    first = _before_resizing(pipeline)
-    rest = [[step] for step in pipeline if step["type"] != "Resize" and step not in first]
-    return [*first, dict(type="TestTimeAug", transforms=[resizes, flips, *rest])]
+    before, after = _around_resizing(pipeline)
+    augmentation = [resizes, flips, *([step] for step in after)]
+    return [*before, dict(type="TestTimeAug", transforms=augmentation)]
