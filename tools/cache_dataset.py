@@ -31,8 +31,8 @@ def main(args: argparse.Namespace) -> int:
     """Cache, and print what was written where."""
     from mmengine.registry import init_default_scope
 
+    from rein.datasets.building import build_dataset, files_of
     from rein.datasets.cache import CACHE_VARIABLE, cache_files
-    from rein.datasets.urban import build_dataset, files_of
     from rein.engine.config import load_config, resolve_paths
     from rein.errors import UserError
 

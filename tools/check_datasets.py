@@ -40,7 +40,7 @@ def main(args: argparse.Namespace) -> int:
         root, fast=args.fast, any_count=args.any_count, workers=args.workers)
     print(text_table(reports))
     wrong = sum(len(report.problems) for report in reports)
-    datasets = len({report.part.dataset for report in reports})
+    datasets = len({report.dataset.name for report in reports})
     print(f"{datasets} datasets in {root}: {wrong} problems")
     return 1 if wrong else 0
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from label_files import make_gta, read, save_palette
 from PIL import Image
+from rein.datasets.converters.label_images import encode_label_image, map_labels, read_label_ids
 
 from rein.datasets.converters.gta import convert_gta
 from rein.datasets.converters.jobs import (
@@ -18,7 +19,6 @@ from rein.datasets.converters.jobs import (
     summarize,
     write_atomically,
 )
-from rein.datasets.converters.label_images import encode_label_image, map_labels, read_label_ids
 from rein.datasets.converters.mapillary import halve_mapillary
 from rein.errors import UserError
 

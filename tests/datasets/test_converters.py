@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from label_files import make_gta, read, save_palette
 from PIL import Image, JpegImagePlugin
+from rein.datasets.converters.statistics import count_pixels
 
 from rein.datasets.converters.cityscapes import convert_cityscapes
 from rein.datasets.converters.gta import convert_gta
@@ -16,7 +17,6 @@ from rein.datasets.converters.jobs import (
     Report,
 )
 from rein.datasets.converters.mapillary import convert_mapillary, halve_mapillary
-from rein.datasets.converters.statistics import count_pixels
 from rein.datasets.converters.synthia import convert_synthia
 from rein.datasets.converters.urbansyn import convert_urbansyn
 from rein.datasets.label_maps import (

@@ -9,13 +9,13 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmseg.registry import DATASETS
 from PIL import Image
+from rein.datasets.loading import CorruptFile, SampleError
+from rein.datasets.urban import UrbanSceneDataset, build_dataset, check_folders, stamp_domains
 from torch.utils.data import DataLoader
 
 import rein  # noqa: F401  fills the registries
 from rein.datasets.domains import domain_of_root
 from rein.datasets.label_maps import CLASSES
-from rein.datasets.loading import CorruptFile, SampleError
-from rein.datasets.urban import UrbanSceneDataset, build_dataset, check_folders, stamp_domains
 from rein.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]

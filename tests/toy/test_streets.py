@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from rein.datasets.polygons import rasterize
 
 from rein.datasets.check import check_datasets
 from rein.datasets.converters.gta import convert_gta
@@ -22,7 +23,6 @@ from rein.datasets.label_maps import (
     PALETTE,
     lookup_table,
 )
-from rein.datasets.polygons import rasterize
 from rein.errors import UserError
 from toy.streets.layout import sample_scene
 from toy.streets.looks import LOOKS, sample_look

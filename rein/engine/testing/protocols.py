@@ -9,44 +9,32 @@ from typing import Any
 
 from mmengine.config import Config
 
+from rein.datasets.dataset_configs import leaf_datasets
+from rein.datasets.descriptions import DESCRIPTIONS, dataset_config
 from rein.datasets.domains import domain_of_root
-from rein.datasets.urban import leaf_datasets
 from rein.errors import UserError
 
 TTA_RATIOS = (0.75, 1.0, 1.25)
 """Scales of test-time augmentation, relative to the size the config tests at."""
 
-_ACDC = ("acdc", "acdc_night", "acdc_fog", "acdc_rain", "acdc_snow")
 
-PROTOCOLS: dict[str, dict[str, dict[str, Any]]] = {
-    "rein": {
-        "citys": dict(scale=(1024, 512)),
-        "bdd": dict(scale=(1280, 720)),
-        "map": dict(
-            scale=(1024, 512),
-            data_prefix=dict(img_path="half/val_img", seg_map_path="half/val_label")),
-    },
-    "full": {
-        "citys": dict(scale=(2048, 1024)),
-        "bdd": dict(scale=(1280, 720)),
-        "map": dict(
-            scale=(2048, 1024),
-            data_prefix=dict(img_path="validation/images",
-                             seg_map_path="cityscapes_trainIdLabel/val/label")),
-        **{domain: dict(scale=(1920, 1080)) for domain in _ACDC},
-    },
-}
-"""Protocol -> domain -> (width, height) to fit images into, and folders other than the config's.
+def described_protocols() -> dict[str, dict[str, dict[str, Any]]]:
+    """Collect the protocols from the descriptions of all datasets.
 
-A domain that a protocol does not name is tested as the config has it. A config's own `protocols`,
-of the same form, goes before this table. Labels always keep their own size.
-"""
-
-SUBMISSIONS = {
-    "acdc": {f"acdc_{name}": f"rgb_anon/{name}/test" for name in ("night", "fog", "rain", "snow")},
-    "cityscapes": {"citys": "leftImg8bit/test"},
-}
-"""Server -> domain -> folder of the images it wants predictions of."""
+    Returns:
+        Protocol -> domain -> `scale`, the (width, height) to fit images into, and `data_prefix`
+        where the protocol has folders of its own. A domain that a protocol does not name is tested
+        as the config has it. A config's own `protocols`, of the same form, take precedence. Labels
+        keep their own size.
+    """
+    table = {}
+    for dataset in DESCRIPTIONS.values():
+        for name, setting in dataset.protocols.items():
+            rule = dict(scale=setting.size)
+            if setting.part:
+                rule["data_prefix"] = dataset_config(setting.part)["data_prefix"]
+            table.setdefault(name, {}).update(dict.fromkeys(dataset.protocol_domains, rule))
+    return table
 
 
 def test_datasets(cfg: Config) -> list:
@@ -58,7 +46,7 @@ test_datasets.__test__ = False  # not a test of pytest's
 
 
 def domain_of(dataset) -> str:
-    """Tell the domain of a dataset's config: what it declares, else what its data_root names."""
+    """Return the domain that a dataset's config declares, else the one its data_root names."""
     return dataset.get("domain") or domain_of_root(dataset.get("data_root"))
 
 
@@ -67,15 +55,15 @@ def apply_protocol(cfg: Config, name: str) -> Config:
 
     Args:
         cfg: Any config with test datasets; it is not changed.
-        name: A key of `PROTOCOLS` or of the config's own `protocols`.
+        name: A key of `described_protocols` or of the config's own `protocols`.
 
     Raises:
         UserError: There is no such protocol, or it names none of the test datasets.
     """
-    own = cfg.get("protocols") or {}
-    if name not in {*PROTOCOLS, *own}:
-        raise UserError(f"no such protocol: {name}. There are {', '.join({**PROTOCOLS, **own})}.")
-    table = {**PROTOCOLS.get(name, {}), **own.get(name, {})}
+    own, described = cfg.get("protocols") or {}, described_protocols()
+    if name not in {*described, *own}:
+        raise UserError(f"no such protocol: {name}. There are {', '.join({**described, **own})}.")
+    table = {**described.get(name, {}), **own.get(name, {})}
     cfg = copy.deepcopy(cfg)
     domains = []
     for dataset in test_datasets(cfg):
@@ -180,13 +168,13 @@ def for_submission(cfg: Config, server: str) -> Config:
 
     Args:
         cfg: A config whose test datasets include the server's domains; it is not changed.
-        server: A key of `SUBMISSIONS`.
+        server: Name of a dataset whose description has a `submission`, e.g. "acdc".
 
     Raises:
         UserError: None of the config's test datasets is the server's.
     """
     cfg = copy.deepcopy(cfg)
-    folders = SUBMISSIONS[server]
+    folders = DESCRIPTIONS[server].submission
     kept = [dataset for dataset in test_datasets(cfg) if domain_of(dataset) in folders]
     if not kept:
         found = ", ".join(map(domain_of, test_datasets(cfg)))
