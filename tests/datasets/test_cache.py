@@ -11,11 +11,11 @@ import pytest
 from conftest import ROOT
 from mmengine.registry import DefaultScope
 from PIL import Image
-from rein.datasets.loading import CorruptFile
-from rein.datasets.urban import build_dataset, files_of
 
 import rein  # noqa: F401  fills the registries
 from rein.datasets import cache
+from rein.datasets.building import build_dataset, files_of
+from rein.datasets.sample_checks import CorruptFile
 from rein.errors import UserError
 
 

@@ -10,9 +10,9 @@ from conftest import tiny_model_config
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from PIL import Image
-from rein.datasets.urban import build_dataset
 
 from rein import checkpoint as ckpt
+from rein.datasets.building import build_dataset
 from rein.datasets.label_maps import CLASSES, PALETTE
 from rein.engine.inference import init_segmentor, read_image, segment
 from rein.errors import UserError
