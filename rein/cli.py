@@ -44,14 +44,20 @@ def run_converter(
         parser: Made by `converter_parser`.
         convert: Converts; returns the report, and the written files as a path or pattern.
     """
-    args = parser.parse_args()
-
-    def main() -> int:
+    def main(args: argparse.Namespace) -> int:
         from rein.datasets.converters.jobs import summarize
 
         return summarize(*convert(args))
 
-    run_cli(main)
+    run_command(parser, main)
+
+
+def run_command(
+    parser: argparse.ArgumentParser, main: Callable[[argparse.Namespace], int | None],
+) -> None:
+    """Parse the command line and run `main` on it as `run_cli` does."""
+    args = parser.parse_args()
+    run_cli(lambda: main(args))
 
 
 def run_cli(main: Callable[[], int | None]) -> None:
