@@ -37,7 +37,7 @@ def corrupt(image: np.ndarray, corruption: str, severity: int, seed: int) -> np.
         image: uint8 (H, W, 3), RGB.
         corruption: One of `CORRUPTIONS`.
         severity: 1 to 5.
-        seed: Of what is random, in [0, 2**32).
+        seed: Seed of random corruptions, in [0, 2**32).
 
     Returns:
         uint8 (H, W, 3), RGB.
@@ -73,14 +73,14 @@ class Corrupt(BaseTransform):
     """Corrupt the image; stands between loading and resizing.
 
     What is random depends on the image's name, the corruption and the severity alone, so every
-    run, machine and order of images has the same pictures.
+    run, machine and order of images gives the same pictures.
 
     Args:
         corruption (str): One of `CORRUPTIONS`.
         severity (int): 1 to 5.
-        cache_dir (str, optional): Keep corrupted images there, <corruption>/<severity>/*.png, and
-            read them back. Default: what the environment variable REIN_CORRUPTION_CACHE names; if
-            it is not set, nothing is kept.
+        cache_dir (str, optional): Folder that keeps corrupted images,
+            <corruption>/<severity>/*.png. Default: the environment variable
+            REIN_CORRUPTION_CACHE; if it is unset, nothing is kept.
 
     Raises:
         UserError: There is no such corruption or severity, or the library is missing.

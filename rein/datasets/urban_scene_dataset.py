@@ -7,6 +7,8 @@ import logging
 import os
 from collections.abc import Sequence
 
+import rein.compat  # noqa: F401  before mmseg
+
 from mmengine.fileio import list_dir_or_file
 from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
