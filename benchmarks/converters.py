@@ -16,7 +16,7 @@ from PIL import Image
 from benchmarks.paired import Row, compare
 from rein.datasets.converters.gta import convert_gta
 from rein.datasets.converters.synthia import convert_synthia
-from rein.datasets.label_maps import GTA_ID_TO_TRAIN_ID, SYNTHIA_ID_TO_TRAIN_ID
+from rein.datasets.descriptions import GTA, SYNTHIA
 from rein.parallel import available_cores
 
 LABELS = 16
@@ -33,12 +33,12 @@ def run(repeats: int) -> list[Row]:
             compare(
                 "convert GTA labels, 1914x1052, one process, against masks",
                 lambda: convert_gta(gta, workers=1, overwrite=True),
-                lambda: _by_masks(gta / "labels", GTA_ID_TO_TRAIN_ID, _read_palette),
+                lambda: _by_masks(gta / "labels", GTA.label_map, _read_palette),
                 repeats, "ms/image", 1000 / LABELS, goal=2.5),
             compare(
                 "convert SYNTHIA labels, 1280x760, one process, against masks",
                 lambda: convert_synthia(synthia, workers=1, overwrite=True),
-                lambda: _by_masks(synthia / "GT/LABELS", SYNTHIA_ID_TO_TRAIN_ID, _read_16_bit),
+                lambda: _by_masks(synthia / "GT/LABELS", SYNTHIA.label_map, _read_16_bit),
                 repeats, "ms/image", 1000 / LABELS, goal=2.5),
         ]
         cores = available_cores()
@@ -66,7 +66,7 @@ def _scene(height: int, width: int, ids: list[int], seed: int) -> np.ndarray:
 def _make_gta(root: Path) -> None:
     (root / "labels").mkdir(parents=True)
     for i in range(LABELS):
-        image = Image.fromarray(_scene(1052, 1914, list(GTA_ID_TO_TRAIN_ID), i))
+        image = Image.fromarray(_scene(1052, 1914, list(GTA.label_map), i))
         image.putpalette([(value * 7) % 256 for value in range(768)])
         image.save(root / f"labels/{i:05}.png")
 
@@ -79,7 +79,7 @@ def _copy_labels(folder: Path) -> None:
 def _make_synthia(root: Path) -> None:
     (root / "GT/LABELS").mkdir(parents=True)
     for i in range(LABELS):
-        ids = _scene(760, 1280, list(SYNTHIA_ID_TO_TRAIN_ID), i).astype(np.uint16)
+        ids = _scene(760, 1280, list(SYNTHIA.label_map), i).astype(np.uint16)
         label = np.stack([np.zeros_like(ids), ids * 100, ids], -1)  # BGR
         cv2.imwrite(str(root / f"GT/LABELS/{i:07}.png"), label)
 

@@ -21,10 +21,10 @@ from mmengine.registry import DefaultScope
 from mmseg.registry import DATASETS
 
 from benchmarks.paired import Row, compare
+from rein.datasets.building import build_dataset, files_of
 from rein.datasets.cache import CACHE_VARIABLE, cache_files
-from rein.datasets.converters.label_images import encode_label_image
+from rein.datasets.converters.label_pngs import encode_label_image
 from rein.datasets.label_maps import CITYSCAPES_ID_TO_TRAIN_ID, lookup_table
-from rein.datasets.urban import build_dataset, files_of
 from rein.engine.seeding import seed_everything
 from toy.streets.make import make_sample
 

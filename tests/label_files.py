@@ -1,10 +1,16 @@
 """Label files for tests, as datasets have them."""
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from rein.datasets.descriptions.mapillary import LABELS
+
+MAPILLARY_NAMES = [name for name, _ in LABELS]
+MAPILLARY_TRAIN_IDS = np.array([train_id for _, train_id in LABELS], np.uint8)
 
 
 def save_palette(path: Path, ids: np.ndarray) -> Path:
@@ -38,3 +44,12 @@ def make_gta(root: Path, count: int = 3) -> list[Path]:
     """Write labels that hold every id once."""
     ids = np.arange(256, dtype=np.uint8).reshape(8, 32)
     return [save_palette(root / f"labels/{i:05}.png", ids) for i in range(count)]
+
+
+def make_mapillary(root: Path, names: list[str], *, nested: bool) -> None:
+    """Write one label per split, holding every id of the config, in either published layout."""
+    config, folder = ("config_v1.2.json", "v1.2/labels") if nested else ("config.json", "labels")
+    ids = np.arange(66, dtype=np.uint8).reshape(6, 11)
+    save_palette(root / f"training/{folder}/a.png", ids)
+    save_palette(root / f"validation/{folder}/b.png", ids[::-1].copy())
+    (root / config).write_text(json.dumps({"labels": [{"readable": name} for name in names]}))

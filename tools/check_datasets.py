@@ -3,34 +3,19 @@
     python tools/check_datasets.py                  # data/
     python tools/check_datasets.py data --fast      # opens 20 pairs of each split instead of all
 
-Prints one table and then each problem with what to do. The exit code is 1 if something is wrong;
-datasets and splits that are not there are not wrong.
+Prints a table, then each problem with its fix. Exit code: 1 if there are problems; absent datasets
+and splits are none.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works without installation
 
-
-def parse_args() -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "root", nargs="?", default="data",
-        help="folder with gta, cityscapes, ...; default: %(default)s")
-    parser.add_argument("--fast", action="store_true", help="open 20 pairs of each split")
-    parser.add_argument(
-        "--any-count", action="store_true",
-        help="do not compare the numbers of images with the published ones")
-    parser.add_argument(
-        "--workers", type=int, metavar="N", help="processes; default: one per core")
-    return parser.parse_args()
+from rein.cli import add_workers, command_parser, run_command  # noqa: E402
 
 
-def main(args: argparse.Namespace) -> int:
+def main(args) -> int:
     """Check, and print the table."""
     from rein.datasets.check import check_datasets, text_table
     from rein.engine.config import find_path
@@ -40,13 +25,19 @@ def main(args: argparse.Namespace) -> int:
         root, fast=args.fast, any_count=args.any_count, workers=args.workers)
     print(text_table(reports))
     wrong = sum(len(report.problems) for report in reports)
-    datasets = len({report.part.dataset for report in reports})
+    datasets = len({report.dataset.name for report in reports})
     print(f"{datasets} datasets in {root}: {wrong} problems")
     return 1 if wrong else 0
 
 
 if __name__ == "__main__":
-    arguments = parse_args()
-    from rein.cli import run_cli  # after parsing: importing rein takes seconds
-
-    run_cli(lambda: main(arguments))
+    parser = command_parser(__doc__)
+    parser.add_argument(
+        "root", nargs="?", default="data",
+        help="folder with gta, cityscapes, ...; default: %(default)s")
+    parser.add_argument("--fast", action="store_true", help="open 20 pairs of each split")
+    parser.add_argument(
+        "--any-count", action="store_true",
+        help="do not compare the numbers of images with the published ones")
+    add_workers(parser)
+    run_command(parser, main)

@@ -1,7 +1,7 @@
 """Decoded images and labels kept as raw pixels: mapping one takes 0.1 ms, decoding a PNG 55.
 
 A file of the cache is a header, then the pixels as the loading transform returned them. The header
-names the source's size and time of change, so what was made of another file is never used.
+names the source's size and time of change; a copy of a changed source is never used.
 """
 
 import errno
@@ -15,6 +15,8 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
+
+import rein.compat  # noqa: F401  before mmseg
 
 import cv2
 import numpy as np
@@ -36,7 +38,7 @@ _SAID: set[str] = set()  # caches that were complained about
 
 
 class CacheReport(NamedTuple):
-    """How many files were written and were there already, and which failed: (source, reason)."""
+    """Numbers of files written and kept, and the failures: (source, reason)."""
 
     written: int
     kept: int
@@ -58,13 +60,13 @@ def cache_from_environment() -> str | None:
 
 
 def load(transform: Callable, results: dict, cache_dir: str | None) -> dict | None:
-    """Load an image or a label, from the cache if it is there.
+    """Load an image or a label, from the cache if possible.
 
     Args:
-        transform: A `LoadImageFromFile` or mmseg's `LoadAnnotations`; one with options of its own,
-            such as another decoder, is always asked itself.
+        transform: A `LoadImageFromFile` or mmseg's `LoadAnnotations`; with options of its own,
+            such as another decoder, it always loads from the source.
         results: With `img_path` or `seg_map_path`.
-        cache_dir: What `cache_files` wrote to; None: load from the source.
+        cache_dir: Folder that `cache_files` wrote; None: load from the source.
 
     Returns:
         What the transform returns.
@@ -85,7 +87,7 @@ def load(transform: Callable, results: dict, cache_dir: str | None) -> dict | No
 
 
 def _is_plain(transform: Callable, results: dict) -> bool:
-    """Whether the transform would do what `_decode` does."""
+    """Tell whether the transform would load the same pixels as `_decode`."""
     if isinstance(transform, LoadImageFromFile):
         expected = LoadImageFromFile()
     elif type(transform) is LoadAnnotations:
@@ -103,12 +105,12 @@ def read(source: str, cache_dir: str, ndim: int) -> np.ndarray | None:
 
     Args:
         source: The original file.
-        cache_dir: What `cache_files` wrote to.
+        cache_dir: Folder that `cache_files` wrote.
         ndim: 3 for an image, 2 for a label.
 
     Returns:
-        uint8 (H, W, 3) in BGR or (H, W), which may be written to without changing the file; None
-        if it is not in the cache, or of no use since the source has changed, which is said once.
+        uint8 (H, W, 3) in BGR or (H, W); writing to it leaves the file unchanged. None if the
+        cache lacks the file, or holds an old copy, which is reported once.
     """
     path = _path_of(source, cache_dir)
     try:
@@ -117,17 +119,17 @@ def read(source: str, cache_dir: str, ndim: int) -> np.ndarray | None:
         shape = _shape_if_fresh(content, source, path)
     except FileNotFoundError:
         return None
-    except OSError:  # not ours to read
+    except OSError:  # unreadable
         shape = None
     if shape is None or len(shape) != ndim:
-        _say_once_that_it_is_of_no_use(cache_dir, source)
+        _report_stale_cache_once(cache_dir, source)
         return None
     # mode "c": pages are read when they are needed and copied when they are written to
     return np.asarray(np.memmap(path, np.uint8, "c", _HEADER.size, shape))
 
 
 def _shape_if_fresh(content: bytes, source: str, path: Path) -> tuple[int, ...] | None:
-    """Return the shape a header tells, if its file is whole and made of the source as it is."""
+    """Return the shape in a header if its file is whole and a copy of the present source."""
     if len(content) < _HEADER.size:
         return None
     mark, size, changed, height, width, channels = _HEADER.unpack(content)
@@ -139,24 +141,24 @@ def _shape_if_fresh(content: bytes, source: str, path: Path) -> tuple[int, ...] 
     return (height, width, channels) if channels else (height, width)
 
 
-def _say_once_that_it_is_of_no_use(cache_dir: str, source: str) -> None:
+def _report_stale_cache_once(cache_dir: str, source: str) -> None:
     if cache_dir not in _SAID:
         _SAID.add(cache_dir)
         print_log(
             f"{source} has changed since it was cached in {cache_dir}, or the cache is damaged; "
-            f"the file itself is loaded, and so with others. Run `python tools/cache_dataset.py "
+            f"this and other such files are loaded themselves. Run `python tools/cache_dataset.py "
             f"CONFIG {cache_dir}` again.", "current", logging.WARNING)
 
 
 def _path_of(source: str, cache_dir: str) -> Path:
-    """Name the cached file: the source's whole path again, so that no two sources share one."""
+    """Name the cached file after the source's whole path, so that no two sources share one."""
     return Path(cache_dir, *Path(f"{os.path.abspath(source)}.raw").parts[1:])
 
 
 def cache_files(
     sources: Sequence[tuple[str, bool]], cache_dir: Path, *, workers: int | None = None
 ) -> CacheReport:
-    """Decode files into the cache; those that are there and fresh are kept.
+    """Decode files into the cache and keep the fresh ones.
 
     Args:
         sources: Images and labels: (path, whether it is a label).
@@ -188,12 +190,12 @@ def _not_written(error: OSError, cache_dir: Path) -> UserError:
         return UserError(f"{cache_dir}: cannot be written to ({error}). Name another folder.")
     free = shutil.disk_usage(cache_dir).free / 1e9
     return UserError(
-        f"{cache_dir}: the disk is full ({free:.1f} GB free). What is cached is whole and can be "
-        "used; make room and run the command again, which goes on from here.")
+        f"{cache_dir}: the disk is full ({free:.1f} GB free). Cached files are whole and "
+        "usable; make room and run the command again to continue.")
 
 
 def _cache_file(cache_dir: str, item: tuple[str, bool]) -> str | OSError:
-    """Cache one file; returns what became of it, or why the cache cannot be written."""
+    """Cache one file; return "written", "kept", the reason of a failure, or the write error."""
     source, is_label = item
     path = _path_of(source, cache_dir)
     try:

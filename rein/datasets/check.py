@@ -1,7 +1,6 @@
-"""A look over the datasets on disk, before hours of training find out what is wrong with them.
+"""A check of the datasets on disk: what is missing, unpaired, broken or not converted yet.
 
-What is looked for is what configs/_base_/datasets/ loads; the numbers of images are the published
-ones.
+The facts that it compares with stand in `rein.datasets.descriptions`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,49 +9,24 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from mmengine.config import Config, ConfigDict
 from PIL import Image
 from tqdm import tqdm
 
-from rein.datasets.domains import DOMAINS, Origin
-from rein.datasets.image_files import is_cut_short
+from rein.datasets.descriptions import DESCRIPTIONS, DatasetDescription, Part
+from rein.datasets.domains import Origin, domain_title
+from rein.datasets.image_files import is_cut_short, list_file
 from rein.datasets.label_maps import CLASSES, IGNORE_INDEX
-from rein.datasets.urban import list_file
 from rein.errors import UserError
 from rein.parallel import in_processes
-
-BASES = Path(__file__).resolve().parents[2] / "configs/_base_/datasets"
-DATASETS = ("gta", "synthia", "urbansyn", "cityscapes", "bdd100k", "mapillary", "acdc")
-"""Config files, which are the folders' names, too."""
-
-PUBLISHED = {
-    "train_gta": 24966, "train_synthia": 9400, "train_urbansyn": 7539,
-    "train_cityscapes": 2975, "train_cityscapes_1of16": 186, "val_cityscapes": 500,
-    "train_bdd": 7000, "val_bdd": 1000,
-    "train_mapillary": 18000, "val_mapillary": 2000, "val_mapillary_full": 2000,
-    "val_acdc_night": 106, "val_acdc_fog": 100, "val_acdc_rain": 100, "val_acdc_snow": 100,
-    "test_acdc_night": 500, "test_acdc_fog": 500, "test_acdc_rain": 500, "test_acdc_snow": 500,
-}
-"""Part -> number of images."""
-
-MADE_FROM = {"val_mapillary": "validation/images"}
-"""Part whose images a converter makes -> folder that it makes them from."""
 
 SAMPLES = 20  # pairs of a part that a fast look opens
 EXAMPLES = 3  # files named for each kind of problem
 
 
-class Part(NamedTuple):
-    """One split of a dataset: its folder's name, its name in the config, what the config says."""
-
-    dataset: str
-    name: str
-    cfg: ConfigDict
-
-
 class PartReport(NamedTuple):
     """What was found: numbers of images, of labels (None without), of opened pairs; problems."""
 
+    dataset: DatasetDescription
     part: Part
     images: int
     labels: int | None
@@ -66,77 +40,64 @@ def check_datasets(
     """Check every dataset below a folder.
 
     Args:
-        root: Folder with `gta`, `cityscapes`, ...; datasets that are not there are passed over.
+        root: Folder with `gta`, `cityscapes`, ...; absent datasets are passed over.
         fast: Open 20 pairs of each part instead of all.
-        any_count: Other numbers of images than the published ones are right, too.
+        any_count: Accept other numbers of images than the published ones.
         workers: Processes; None means one per available core.
 
     Returns:
-        One report for each part; parts whose images are not there have 0 images.
+        One report for each part; absent parts have 0 images.
 
     Raises:
         UserError: There is no dataset.
     """
-    names = [name for name in DATASETS if (root / name).is_dir()]
-    if not names:
+    datasets = [dataset for name, dataset in DESCRIPTIONS.items() if (root / name).is_dir()]
+    if not datasets:
         raise UserError(
-            f"{root}: no dataset found. Expected folders named {', '.join(DATASETS)}; README.md "
-            "tells where each comes from.")
+            f"{root}: no dataset found. Expected folders named {', '.join(DESCRIPTIONS)}; "
+            "README.md tells where each comes from.")
     reports = []
-    for name in names:
+    for dataset in datasets:
+        home = root / dataset.name
         parts = [
-            check_part(part, root, fast=fast, any_count=any_count, workers=workers)
-            for part in parts_of(name)]
+            check_part(dataset, part, home, fast=fast, any_count=any_count, workers=workers)
+            for part in dataset.parts]
         if not any(report.images for report in parts):
-            first = parts[0].part.cfg
-            origin = Origin(first.domain, str(root / name))
-            missing = f"{root / name / first.data_prefix['img_path']}: no images. "
-            parts[0] = parts[0]._replace(problems=(missing + origin.how_to_get(),))
+            origin = _origin(dataset, dataset.parts[0], home)
+            missing = f"{home / dataset.parts[0].images}: no images. {origin.how_to_get()}"
+            parts[0] = parts[0]._replace(problems=(missing,))
         reports += parts
     return reports
 
 
-def parts_of(dataset: str) -> Iterator[Part]:
-    """List the parts of a dataset's config file, each folder once."""
-    seen = []
-    for name, value in Config.fromfile(BASES / f"{dataset}.py").items():
-        several = isinstance(value, list)  # as test_acdc, whose parts are told apart by domain
-        for cfg in value if several else [value]:
-            if not isinstance(cfg, dict) or cfg.get("type") != "UrbanSceneDataset":
-                continue
-            place = (cfg.data_prefix, cfg.get("ann_file"))
-            if place not in seen:
-                seen.append(place)
-                yield Part(dataset, f"test_{cfg.domain}" if several else name, cfg)
+def _origin(dataset: DatasetDescription, part: Part, home: Path) -> Origin:
+    return Origin(part.domain or dataset.domain, str(home))
 
 
 def check_part(
-    part: Part, root: Path, *, fast: bool, any_count: bool, workers: int | None
+    dataset: DatasetDescription, part: Part, home: Path, *, fast: bool, any_count: bool,
+    workers: int | None,
 ) -> PartReport:
-    """Check one part; see `check_datasets`."""
-    cfg, home = part.cfg, root / part.dataset
-    images = _names(home / cfg.data_prefix["img_path"], cfg.img_suffix)
-    has_labels = "seg_map_path" in cfg.data_prefix
-    labels = _names(home / cfg.data_prefix["seg_map_path"], cfg.seg_map_suffix) \
-        if has_labels else set()
+    """Check one part of the dataset in `home`; see `check_datasets`."""
+    images = _names(home / part.images, dataset.image_suffix)
+    labels = _names(home / part.labels, dataset.label_suffix) if part.labels else set()
     if not images:
-        return PartReport(part, 0, len(labels) if has_labels else None, 0,
-                          tuple(_missing_conversion(part, home)))
-    if cfg.get("ann_file"):  # a part of a part: only what is listed
-        listed = set(list_file(home, cfg.ann_file).read_text().split())
+        return PartReport(dataset, part, 0, len(labels) if part.labels else None, 0,
+                          tuple(_missing_conversion(dataset, part, home)))
+    if part.list_file:  # a part of a part: only the images on the list
+        listed = set(list_file(home, part.list_file).read_text().split())
         images, labels = images & listed, labels & listed
     problems = []
-    expected = PUBLISHED.get(part.name)
-    if expected is not None and len(images) != expected and not any_count:
-        problems.append(f"{len(images)} images, but {expected} were published")
-    if has_labels:
-        problems += _unpaired(part, home, images, labels)
-    chosen = sorted(images & labels if has_labels else images)
+    if part.count is not None and len(images) != part.count and not any_count:
+        problems.append(f"{len(images)} images, but {part.count} were published")
+    if part.labels:
+        problems += _unpaired(dataset, part, home, images, labels)
+    chosen = sorted(images & labels if part.labels else images)
     if fast and len(chosen) > SAMPLES:
         chosen = [chosen[i] for i in np.linspace(0, len(chosen) - 1, SAMPLES).astype(int)]
-    problems += _open_all(part, home, chosen, has_labels, workers)
-    return PartReport(part, len(images), len(labels) if has_labels else None, len(chosen),
-                      tuple(problems))
+    problems += _open_all(dataset, part, home, chosen, workers)
+    return PartReport(dataset, part, len(images), len(labels) if part.labels else None,
+                      len(chosen), tuple(problems))
 
 
 def _names(folder: Path, suffix: str) -> set[str]:
@@ -147,23 +108,24 @@ def _names(folder: Path, suffix: str) -> set[str]:
         path.relative_to(folder).as_posix()[: -len(suffix)] for path in folder.rglob(f"*{suffix}")}
 
 
-def _missing_conversion(part: Part, home: Path) -> Iterator[str]:
-    source = MADE_FROM.get(part.name)
-    if source and (home / source).is_dir():
-        how = Origin(part.cfg.domain, str(home)).how_to_convert()
-        yield f"{home / part.cfg.data_prefix['img_path']} is not made yet. {how}"
+def _missing_conversion(dataset: DatasetDescription, part: Part, home: Path) -> Iterator[str]:
+    if part.made_from and (home / part.made_from).is_dir():
+        how = _origin(dataset, part, home).how_to_convert()
+        yield f"{home / part.images} is not made yet. {how}"
 
 
-def _unpaired(part: Part, home: Path, images: set[str], labels: set[str]) -> Iterator[str]:
-    """Tell of images without a label and of labels without an image."""
+def _unpaired(
+    dataset: DatasetDescription, part: Part, home: Path, images: set[str], labels: set[str],
+) -> Iterator[str]:
+    """Name images without a label and labels without an image."""
     unlabelled, imageless = sorted(images - labels), sorted(labels - images)
-    if unlabelled and (len(unlabelled) > part.cfg.get("max_unlabelled", 0)
-                       or len(unlabelled) == len(images)):
-        how = Origin(part.cfg.domain, str(home)).how_to_convert()
+    if unlabelled and (len(unlabelled) > dataset.max_unlabelled or len(unlabelled) == len(images)):
+        how = _origin(dataset, part, home).how_to_convert()
         yield f"{len(unlabelled)} images have no label ({_examples(unlabelled)}). {how}"
     if imageless:
-        yield (f"{len(imageless)} labels have no image ({_examples(imageless)}). Get "
-               f"{DOMAINS[part.cfg.domain].title} again from {DOMAINS[part.cfg.domain].url}.")
+        title = domain_title(part.domain or dataset.domain)
+        yield (f"{len(imageless)} labels have no image ({_examples(imageless)}). Get {title} "
+               f"again from {dataset.url}.")
 
 
 def _examples(names: Sequence[str]) -> str:
@@ -171,19 +133,19 @@ def _examples(names: Sequence[str]) -> str:
 
 
 def _open_all(
-    part: Part, home: Path, names: Sequence[str], has_labels: bool, workers: int | None
+    dataset: DatasetDescription, part: Part, home: Path, names: Sequence[str],
+    workers: int | None,
 ) -> list[str]:
-    """Open files in several processes; one problem for each that is broken."""
-    cfg = part.cfg
-    image = home / cfg.data_prefix["img_path"], cfg.img_suffix
-    label = (home / cfg.data_prefix["seg_map_path"], cfg.seg_map_suffix) if has_labels else None
+    """Open files in several processes; one problem for each broken pair."""
+    image = home / part.images, dataset.image_suffix
+    label = (home / part.labels, dataset.label_suffix) if part.labels else None
     results = in_processes(partial(_open_pair, image, label), names, workers)
     bar = tqdm(results, total=len(names), desc=part.name, unit="pair", leave=False)
     return [problem for problem in bar if problem]
 
 
 def _open_pair(image: tuple[Path, str], label: tuple[Path, str] | None, name: str) -> str:
-    """Decode an image and its label; returns what is wrong with them, if anything."""
+    """Decode an image and its label; return their problem, "" if they are sound."""
     path = image[0] / f"{name}{image[1]}"
     try:
         with Image.open(path) as picture:
@@ -200,7 +162,7 @@ def _open_pair(image: tuple[Path, str], label: tuple[Path, str] | None, name: st
 
 
 def _load(picture: Image.Image, path: Path) -> None:
-    """Decode a picture, and see that it does not end early, which decoders may overlook."""
+    """Decode a picture and refuse a truncated one, which decoders may accept."""
     picture.load()
     if is_cut_short(path):
         raise ValueError("it ends early")
@@ -225,7 +187,7 @@ def text_table(reports: Sequence[PartReport]) -> str:
         name, images = report.part.name, report.images
         state = f"{len(report.problems)} wrong" if report.problems else "ok" if images else "absent"
         rows.append((
-            report.part.dataset, name, str(images), str(PUBLISHED.get(name, "")),
+            report.dataset.name, name, str(images), str(report.part.count or ""),
             "" if report.labels is None else str(report.labels), str(report.opened), state))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

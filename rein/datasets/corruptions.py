@@ -17,15 +17,8 @@ from mmseg.registry import TRANSFORMS
 from PIL import Image
 
 from rein.atomic_files import write_atomically
+from rein.datasets.descriptions.cityscapes import CORRUPTIONS, SEVERITIES
 from rein.errors import UserError
-
-CORRUPTIONS = (
-    "gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise",
-    "motion_blur", "defocus_blur", "glass_blur", "gaussian_blur",
-    "brightness", "contrast", "saturate", "jpeg_compression",
-    "snow", "spatter", "fog", "frost",
-)
-SEVERITIES = (1, 2, 3, 4, 5)
 
 CACHE_VARIABLE = "REIN_CORRUPTION_CACHE"
 
@@ -44,7 +37,7 @@ def corrupt(image: np.ndarray, corruption: str, severity: int, seed: int) -> np.
         image: uint8 (H, W, 3), RGB.
         corruption: One of `CORRUPTIONS`.
         severity: 1 to 5.
-        seed: Of what is random, in [0, 2**32).
+        seed: Seed of random corruptions, in [0, 2**32).
 
     Returns:
         uint8 (H, W, 3), RGB.
@@ -80,14 +73,14 @@ class Corrupt(BaseTransform):
     """Corrupt the image; stands between loading and resizing.
 
     What is random depends on the image's name, the corruption and the severity alone, so every
-    run, machine and order of images has the same pictures.
+    run, machine and order of images gives the same pictures.
 
     Args:
         corruption (str): One of `CORRUPTIONS`.
         severity (int): 1 to 5.
-        cache_dir (str, optional): Keep corrupted images there, <corruption>/<severity>/*.png, and
-            read them back. Default: what the environment variable REIN_CORRUPTION_CACHE names; if
-            it is not set, nothing is kept.
+        cache_dir (str, optional): Folder that keeps corrupted images,
+            <corruption>/<severity>/*.png. Default: the environment variable
+            REIN_CORRUPTION_CACHE; if it is unset, nothing is kept.
 
     Raises:
         UserError: There is no such corruption or severity, or the library is missing.

@@ -1,61 +1,15 @@
-"""The domains by name: what people call them, where they come from, how they are converted."""
+"""Domains by name: their titles, and where their files come from."""
 
 import os
-from typing import NamedTuple
 
-from rein.datasets.corruptions import CORRUPTIONS, SEVERITIES
+from rein.datasets.descriptions import DESCRIPTIONS, describe_domain
 from rein.errors import UserError
 
 
-class Domain(NamedTuple):
-    """What people call a domain, and how its folder is filled."""
-
-    title: str
-    url: str = ""
-    convert: str = ""
-
-
-_CITYSCAPES_URL = "https://www.cityscapes-dataset.com/downloads/"
-_CONVERT_CITYSCAPES = "python tools/convert_datasets/cityscapes.py {root}"
-_ACDC_URL = "https://acdc.vision.ee.ethz.ch"
-
-DOMAINS = {
-    "gta": Domain(
-        "GTA V", "https://download.visinf.tu-darmstadt.de/data/from_games/",
-        "python tools/convert_datasets/gta.py {root}"),
-    "synthia": Domain(
-        "SYNTHIA", "https://synthia-dataset.net/downloads/",
-        "python tools/convert_datasets/synthia.py {root}"),
-    "urbansyn": Domain(
-        "UrbanSyn", "https://www.urbansyn.org",
-        "python tools/convert_datasets/urbansyn.py {root}"),
-    "citys": Domain("Cityscapes", _CITYSCAPES_URL, _CONVERT_CITYSCAPES),
-    "bdd": Domain("BDD100K", "http://bdd-data.berkeley.edu"),
-    "map": Domain(
-        "Mapillary", "https://www.mapillary.com/dataset/vistas",
-        "python tools/convert_datasets/mapillary2cityscape.py {root} "
-        "{root}/cityscapes_trainIdLabel --train_id && "
-        "python tools/convert_datasets/mapillary_resize.py {root}/validation/images "
-        "{root}/cityscapes_trainIdLabel/val/label {root}/half/val_img {root}/half/val_label"),
-    "acdc": Domain("ACDC", _ACDC_URL),
-    "acdc_night": Domain("ACDC night", _ACDC_URL),
-    "acdc_fog": Domain("ACDC fog", _ACDC_URL),
-    "acdc_rain": Domain("ACDC rain", _ACDC_URL),
-    "acdc_snow": Domain("ACDC snow", _ACDC_URL),
-    **{
-        f"citys_{corruption}_{severity}": Domain(
-            f"{corruption.replace('_', ' ')} {severity}", _CITYSCAPES_URL, _CONVERT_CITYSCAPES)
-        for corruption in CORRUPTIONS for severity in SEVERITIES
-    },
-}
-"""Domain name in configs and metrics -> what people call it; BDD100K and ACDC need no converter."""
-
-_FOLDER_TO_DOMAIN = {"cityscapes": "citys", "bdd100k": "bdd", "mapillary": "map"}
-
-
 def domain_title(domain: str) -> str:
-    """Tell what people call a domain, e.g. "Cityscapes" for "citys"."""
-    return DOMAINS[domain].title if domain in DOMAINS else domain
+    """Return a domain's name in reports, e.g. "Cityscapes" for "citys"."""
+    known = describe_domain(domain)
+    return known.conditions.get(domain, known.title) if known else domain
 
 
 def domain_of_root(data_root: str | None) -> str:
@@ -64,17 +18,22 @@ def domain_of_root(data_root: str | None) -> str:
     Parent folders never count: "/data/acdc/cityscapes/" is Cityscapes.
 
     Returns:
-        "citys", "bdd" or "map" for the published folder names, else the folder's own name;
-        "unnamed" without a data_root.
+        The domain of the dataset that is described under the folder's name ("citys" for
+        "cityscapes"), else the folder's name; "unnamed" without a data_root.
     """
     if not data_root:
         return "unnamed"
     folder = os.path.basename(os.path.abspath(data_root))
-    return _FOLDER_TO_DOMAIN.get(folder, folder)
+    return DESCRIPTIONS[folder].domain if folder in DESCRIPTIONS else folder
 
 
 class Origin:
-    """Where a dataset's files come from, for its error messages."""
+    """Where a dataset's files come from, for error messages.
+
+    Args:
+        domain (str): Domain of its samples, described or not.
+        data_root (str, optional): Its folder.
+    """
 
     def __init__(self, domain: str, data_root: str | None):
         self.domain = domain
@@ -82,21 +41,22 @@ class Origin:
 
     def how_to_convert(self) -> str:
         """Say in one sentence how labels of this domain become trainIds."""
-        known = DOMAINS.get(self.domain, Domain(""))
+        known = describe_domain(self.domain)
+        if known is None:
+            return (
+                "A label value is a position in the classes of the dataset's metainfo, or stands "
+                "for one by its place in `label_values`.")
         if known.convert:
             return f"Run `{known.convert.format(root=self.root)}`."
-        if known.url:
-            return f"Get the labels of {known.title} (trainIds already) again from {known.url}."
-        return (
-            "A label value is a position in the classes of the dataset's metainfo, or stands for "
-            "one by its place in `label_values`.")
+        return (f"Get the labels of {domain_title(self.domain)} (trainIds already) again from "
+                f"{known.url}.")
 
     def how_to_get(self) -> str:
         """Say in one sentence how the dataset's folder is filled."""
-        known = DOMAINS.get(self.domain, Domain(""))
-        if not known.url:
+        known = describe_domain(self.domain)
+        if known is None:
             return "Correct `data_root` and `data_prefix` in the config."
-        get = f"Get {known.title} from {known.url} and extract it to {self.root}"
+        get = f"Get {domain_title(self.domain)} from {known.url} and extract it to {self.root}"
         return f"{get}, then: {self.how_to_convert()}" if known.convert else f"{get}."
 
 

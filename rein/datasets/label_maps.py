@@ -1,8 +1,7 @@
-"""Label ids of each dataset and the Cityscapes trainIds they become (the only copy).
+"""The Cityscapes labels: ids, trainIds and colours (the only copy), and maps onto trainIds.
 
-Sources: Cityscapes label definitions (https://www.cityscapes-dataset.com), Playing for Data
-(GTA V, Richter et al., ECCV 2016), SYNTHIA-RAND-CITYSCAPES (Ros et al., CVPR 2016), UrbanSyn
-(Gomez et al., 2023), Mapillary Vistas v1.2 (Neuhold et al., ICCV 2017).
+Source: Cityscapes label definitions (https://www.cityscapes-dataset.com). The label ids of other
+datasets stand in their descriptions, `rein.datasets.descriptions`.
 """
 
 from collections.abc import Mapping
@@ -70,47 +69,14 @@ PALETTE = tuple(label.color for label in _EVALUATED)
 """RGB colour of each trainId, uint8 range."""
 
 CITYSCAPES_ID_TO_TRAIN_ID = {label.id: label.train_id for label in _EVALUATED}
-
-GTA_ID_TO_TRAIN_ID = CITYSCAPES_ID_TO_TRAIN_ID
-"""GTA label PNGs (palette mode) hold Cityscapes ids."""
-
-SYNTHIA_ID_TO_TRAIN_ID = {
-    3: 0, 4: 1, 2: 2, 21: 3, 5: 4, 7: 5, 15: 6, 9: 7, 6: 8, 16: 9, 1: 10, 10: 11, 17: 12, 8: 13,
-    18: 14, 19: 15, 20: 16, 12: 17, 11: 18,
-}
-"""SYNTHIA label PNGs hold these ids in the first (red) of three 16-bit channels."""
-
-URBANSYN_UNLABELLED = 19
-URBANSYN_ID_TO_TRAIN_ID = {train_id: train_id for train_id in range(len(CLASSES))}
-"""UrbanSyn label PNGs hold trainIds already, but for `URBANSYN_UNLABELLED`."""
-
-MAPILLARY_LABELS = (
-    ("Bird", 255), ("Ground Animal", 255), ("Curb", 1), ("Fence", 4), ("Guard Rail", 255),
-    ("Barrier", 255), ("Wall", 3), ("Bike Lane", 0), ("Crosswalk - Plain", 0), ("Curb Cut", 1),
-    ("Parking", 0), ("Pedestrian Area", 1), ("Rail Track", 255), ("Road", 0), ("Service Lane", 0),
-    ("Sidewalk", 1), ("Bridge", 255), ("Building", 2), ("Tunnel", 255), ("Person", 11),
-    ("Bicyclist", 12), ("Motorcyclist", 12), ("Other Rider", 12), ("Lane Marking - Crosswalk", 0),
-    ("Lane Marking - General", 0), ("Mountain", 255), ("Sand", 255), ("Sky", 10), ("Snow", 255),
-    ("Terrain", 9), ("Vegetation", 8), ("Water", 255), ("Banner", 255), ("Bench", 255),
-    ("Bike Rack", 255), ("Billboard", 255), ("Catch Basin", 255), ("CCTV Camera", 255),
-    ("Fire Hydrant", 255), ("Junction Box", 255), ("Mailbox", 255), ("Manhole", 255),
-    ("Phone Booth", 255), ("Pothole", 255), ("Street Light", 5), ("Pole", 5),
-    ("Traffic Sign Frame", 7), ("Utility Pole", 5), ("Traffic Light", 6),
-    ("Traffic Sign (Back)", 7), ("Traffic Sign (Front)", 7), ("Trash Can", 255), ("Bicycle", 18),
-    ("Boat", 255), ("Bus", 15), ("Car", 13), ("Caravan", 255), ("Motorcycle", 17),
-    ("On Rails", 16), ("Other Vehicle", 255), ("Trailer", 255), ("Truck", 14),
-    ("Wheeled Slow", 255), ("Car Mount", 255), ("Ego Vehicle", 255), ("Unlabeled", 255),
-)
-"""Mapillary Vistas v1.2: (readable name, trainId); position = label id in the PNG."""
-
-MAPILLARY_ID_TO_TRAIN_ID = {i: train_id for i, (_, train_id) in enumerate(MAPILLARY_LABELS)}
+"""Label id -> trainId of the evaluated classes."""
 
 
 def lookup_table(id_to_train_id: Mapping[int, int]) -> np.ndarray:
     """Turn a label map into an array that converts a whole image by indexing.
 
     Args:
-        id_to_train_id: Source label id in [0, 255] -> trainId; what is not named is ignored.
+        id_to_train_id: Source label id in [0, 255] -> trainId; ids left out are ignored.
 
     Returns:
         uint8 array (256,): `table[label_image]` holds trainIds, 255 where ignored.

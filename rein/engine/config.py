@@ -16,8 +16,8 @@ from mmengine.config import Config
 from mmengine.registry import Registry
 from mmengine.registry import root as root_registries
 
+from rein.datasets.dataset_configs import leaf_datasets
 from rein.datasets.label_maps import CLASSES
-from rein.datasets.urban import leaf_datasets
 from rein.errors import UserError
 
 REPOSITORY = Path(__file__).resolve().parents[2]

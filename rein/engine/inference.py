@@ -12,8 +12,8 @@ from mmseg.registry import MODELS, TRANSFORMS
 from torch import nn
 
 from rein.checkpoint import load_file, meta_of
+from rein.datasets.dataset_configs import leaf_datasets
 from rein.datasets.label_maps import CLASSES, PALETTE
-from rein.datasets.urban import leaf_datasets
 from rein.engine.config import find_path
 from rein.engine.testing.evaluate import read_config
 from rein.engine.weights import load_for_testing

@@ -14,7 +14,7 @@ from torch import nn
 
 from rein.atomic_files import replacing
 from rein.checkpoint import TRAINING_STATE, load_file, load_strictly, state_dict_of
-from rein.datasets.urban import build_dataset
+from rein.datasets.building import build_dataset
 from rein.engine.compiling import compile_model
 from rein.engine.config import check_classes, resolve_paths
 from rein.engine.hooks import (

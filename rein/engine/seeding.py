@@ -14,7 +14,8 @@ from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
-from rein.datasets.urban import DatasetAround, build_dataset
+from rein.datasets.building import build_dataset
+from rein.datasets.wrappers import DatasetAround
 from rein.errors import UserError
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from rein.datasets.label_maps import IGNORE_INDEX
-from rein.datasets.loading import SampleError
+from rein.datasets.sample_checks import SampleError
 from rein.errors import UserError
 from rein.evaluation.pictures import example_strip, save_png
 from rein.evaluation.report import failures_text, text_table
@@ -150,7 +150,7 @@ class DGIoUMetric(BaseMetric):
             if "domain" not in sample:
                 raise UserError(
                     f"{sample.get('img_path')}: the sample has no domain. Use UrbanSceneDataset, "
-                    "or call rein.datasets.urban.stamp_domains on the dataset.")
+                    "or call rein.datasets.domain_stamps.stamp_domains on the dataset.")
             prediction = sample["pred_sem_seg"]["data"].squeeze(0)
             if self.output_dir:
                 self._save(prediction, sample)

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from rein.atomic_files import replacing
-from rein.datasets.converters.label_images import encode_label_image, map_labels
+from rein.datasets.converters.label_pngs import encode_label_image, map_labels
 from rein.datasets.label_maps import CITYSCAPES_LABELS, CLASSES, IGNORE_INDEX, lookup_table
 from rein.errors import UserError
 

@@ -14,8 +14,8 @@ from PIL import Image
 
 import rein  # noqa: F401  fills the registries
 from rein.datasets import cache
-from rein.datasets.loading import CorruptFile
-from rein.datasets.urban import build_dataset, files_of
+from rein.datasets.building import build_dataset, files_of
+from rein.datasets.sample_checks import CorruptFile
 from rein.errors import UserError
 
 

@@ -10,14 +10,7 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
-from rein.datasets.check import (
-    DATASETS,
-    PUBLISHED,
-    SAMPLES,
-    check_datasets,
-    parts_of,
-    text_table,
-)
+from rein.datasets.check import SAMPLES, check_datasets, text_table
 from rein.errors import UserError
 
 TOOL = ROOT / "tools/check_datasets.py"
@@ -38,11 +31,6 @@ def make_gta(root, count=3):
 def problems(root, **kwargs):
     kwargs = dict(any_count=True, workers=1) | kwargs
     return [p for report in check_datasets(root, **kwargs) for p in report.problems]
-
-
-def test_published_numbers_are_known_for_every_part_that_configs_load():
-    names = [part.name for dataset in DATASETS for part in parts_of(dataset)]
-    assert set(names) == set(PUBLISHED) and len(names) == len(set(names))
 
 
 def test_sound_dataset_has_no_problem_but_its_number_of_images(tmp_path):

@@ -12,8 +12,8 @@ from mmengine.registry import DefaultScope
 from PIL import Image
 
 from rein import checkpoint as ckpt
+from rein.datasets.building import build_dataset
 from rein.datasets.label_maps import CLASSES, PALETTE
-from rein.datasets.urban import build_dataset
 from rein.engine.inference import init_segmentor, read_image, segment
 from rein.errors import UserError
 from rein.models.freezing import trained_state_dict

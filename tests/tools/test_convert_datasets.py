@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rein.datasets.label_maps import MAPILLARY_LABELS
+from rein.datasets.descriptions.mapillary import LABELS
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools/convert_datasets"
 NAMES = ("gta", "synthia", "urbansyn", "cityscapes", "mapillary2cityscape", "mapillary_resize")
@@ -54,7 +54,7 @@ def test_published_commands_run_from_any_folder(tmp_path, monkeypatch, run, caps
     save(mapillary / "validation/labels/b.png", labels)
     save(mapillary / "validation/images/b.jpg", np.zeros((4, 6, 3), np.uint8))
     (mapillary / "config.json").write_text(
-        json.dumps({"labels": [{"readable": name} for name, _ in MAPILLARY_LABELS]}))
+        json.dumps({"labels": [{"readable": name} for name, _ in LABELS]}))
 
     assert run("gta", "data/gta") == 0
     assert run("cityscapes", "data/cityscapes") == 0

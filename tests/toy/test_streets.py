@@ -10,19 +10,18 @@ import pytest
 from PIL import Image
 
 from rein.datasets.check import check_datasets
+from rein.datasets.cityscapes_polygons import rasterize
 from rein.datasets.converters.gta import convert_gta
 from rein.datasets.converters.synthia import convert_synthia
 from rein.datasets.converters.urbansyn import convert_urbansyn
+from rein.datasets.descriptions import mapillary
 from rein.datasets.label_maps import (
     CITYSCAPES_ID_TO_TRAIN_ID,
     CITYSCAPES_LABELS,
     CLASSES,
-    MAPILLARY_ID_TO_TRAIN_ID,
-    MAPILLARY_LABELS,
     PALETTE,
     lookup_table,
 )
-from rein.datasets.polygons import rasterize
 from rein.errors import UserError
 from toy.streets.layout import sample_scene
 from toy.streets.looks import LOOKS, sample_look
@@ -133,10 +132,10 @@ def test_mapillary_labels_follow_its_config(world):
     labels, image = only(world, "mapillary/validation/v1.2/labels/*.png")
     assert image.mode == "P" and len(next(world.glob("mapillary/validation/images/*")).stem) == 22
     config = json.loads((world / "mapillary/config_v1.2.json").read_text())["labels"]
-    assert [item["readable"] for item in config] == [name for name, _ in MAPILLARY_LABELS]
+    assert [item["readable"] for item in config] == [name for name, _ in mapillary.LABELS]
     assert {"name", "readable", "evaluate", "instances", "color"} <= set(config[0])
     expected = make_sample("mapillary", "val", 0, 0).scene.labels
-    assert (lookup_table(MAPILLARY_ID_TO_TRAIN_ID)[labels] == TRAIN_IDS[expected]).all()
+    assert (lookup_table(mapillary.MAPILLARY.label_map)[labels] == TRAIN_IDS[expected]).all()
 
 
 @pytest.mark.parametrize("pattern", [

@@ -5,38 +5,23 @@ Writes ROOT/GT/LABELS/*_labelTrainIds.png; ids without a trainId become 255.
     python tools/convert_datasets/synthia.py data/synthia
 """
 
-import argparse
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # works without installation
 
-
-def parse_args() -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("root", type=Path, help="folder with RGB/*.png and GT/LABELS/*.png")
-    parser.add_argument(
-        "--workers", type=int, metavar="N", help="processes; default: one per core")
-    parser.add_argument(
-        "--overwrite", action="store_true",
-        help="convert again what is done; by default only what is missing, damaged or older "
-             "than its source")
-    return parser.parse_args()
+from rein.cli import converter_parser, run_converter  # noqa: E402
 
 
-def main(args: argparse.Namespace) -> int:
-    """Convert, and print what was written where."""
-    from rein.datasets.converters.jobs import summarize
+def convert(args):
+    """Convert; return the report and the written files."""
     from rein.datasets.converters.synthia import convert_synthia
 
     report = convert_synthia(args.root, workers=args.workers, overwrite=args.overwrite)
-    return summarize(report, f"{args.root}/GT/LABELS/*_labelTrainIds.png")
+    return report, f"{args.root}/GT/LABELS/*_labelTrainIds.png"
 
 
 if __name__ == "__main__":
-    arguments = parse_args()
-    from rein.cli import run_cli  # after parsing: importing rein takes seconds
-
-    run_cli(lambda: main(arguments))
+    parser = converter_parser(__doc__)
+    parser.add_argument("root", type=Path, help="folder with RGB/*.png and GT/LABELS/*.png")
+    run_converter(parser, convert)

@@ -4,27 +4,17 @@ r"""Convert DINOv2 ViT-L as it is downloaded for the 512x512 configs.
         checkpoints/dinov2_vitl14_pretrain.pth
 """
 
-import argparse
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # works without installation
 
+from rein.cli import command_parser, run_command  # noqa: E402
+
 VIT_LARGE_WIDTH = 1024
 
 
-def parse_args() -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("source", help="dinov2_vitl14_pretrain.pth")
-    parser.add_argument(
-        "out", nargs="?", help="default: dinov2_converted.pth beside the source")
-    parser.add_argument("--force", action="store_true", help="replace another file at OUT")
-    return parser.parse_args()
-
-
-def main(args: argparse.Namespace) -> None:
+def main(args) -> None:
     """Convert, and print what was written where."""
     from rein.engine.weights import convert_file
 
@@ -34,7 +24,9 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    arguments = parse_args()
-    from rein.cli import run_cli  # after parsing: importing rein takes seconds
-
-    run_cli(lambda: main(arguments))
+    parser = command_parser(__doc__)
+    parser.add_argument("source", help="dinov2_vitl14_pretrain.pth")
+    parser.add_argument(
+        "out", nargs="?", help="default: dinov2_converted.pth beside the source")
+    parser.add_argument("--force", action="store_true", help="replace another file at OUT")
+    run_command(parser, main)

@@ -17,14 +17,8 @@ import numpy as np
 from PIL import Image
 
 from rein.atomic_files import write_atomically
-from rein.datasets.label_maps import (
-    CITYSCAPES_ID_TO_TRAIN_ID,
-    CITYSCAPES_LABELS,
-    MAPILLARY_LABELS,
-    SYNTHIA_ID_TO_TRAIN_ID,
-    URBANSYN_UNLABELLED,
-    lookup_table,
-)
+from rein.datasets.descriptions import mapillary, synthia, urbansyn
+from rein.datasets.label_maps import CITYSCAPES_ID_TO_TRAIN_ID, CITYSCAPES_LABELS, lookup_table
 from toy.streets.scene import Scene
 
 MAPILLARY_NAMES = {
@@ -141,7 +135,7 @@ _TRAIN_IDS = lookup_table(CITYSCAPES_ID_TO_TRAIN_ID)
 
 def mapillary_table() -> np.ndarray:
     """uint8 (256,): Cityscapes label id -> Mapillary v1.2 label id."""
-    readable = [name for name, _ in MAPILLARY_LABELS]
+    readable = [name for name, _ in mapillary.LABELS]
     table = np.full(256, readable.index("Unlabeled"), np.uint8)
     for label in CITYSCAPES_LABELS:
         if label.name in MAPILLARY_NAMES:
@@ -155,7 +149,7 @@ def mapillary_colors() -> list[tuple[int, int, int]]:
                if label.name in MAPILLARY_NAMES and label.train_id != 255}
     shuffled = random.Random(0)
     return [by_name.get(name) or tuple(shuffled.randrange(256) for _ in range(3))
-            for name, _ in MAPILLARY_LABELS]
+            for name, _ in mapillary.LABELS]
 
 
 def mapillary_config() -> bytes:
@@ -163,7 +157,7 @@ def mapillary_config() -> bytes:
     labels = [{"name": "toy--" + name.lower().replace(" ", "-"), "readable": name,
                "evaluate": name != "Unlabeled", "instances": train_id in range(11, 19),
                "color": list(color)}
-              for (name, train_id), color in zip(MAPILLARY_LABELS, mapillary_colors(),
+              for (name, train_id), color in zip(mapillary.LABELS, mapillary_colors(),
                                                  strict=True)]
     return json.dumps({"version": "1.2", "labels": labels}, indent=1).encode()
 
@@ -194,7 +188,7 @@ def _encode_gta(scene: Scene) -> list[bytes]:
 def _encode_synthia(scene: Scene) -> list[bytes]:
     """A 16-bit label: ids in the red channel, something that looks like instances in the green."""
     table = np.zeros(256, np.uint16)
-    for synthia_id, train_id in SYNTHIA_ID_TO_TRAIN_ID.items():
+    for synthia_id, train_id in synthia.SYNTHIA.label_map.items():
         table[train_id] = synthia_id
     ids = table[_TRAIN_IDS[scene.labels]]
     done, content = cv2.imencode(".png", np.stack([0 * ids, 999 * ids, ids], -1))  # BGR
@@ -204,7 +198,7 @@ def _encode_synthia(scene: Scene) -> list[bytes]:
 
 def _encode_urbansyn(scene: Scene) -> list[bytes]:
     labels = _TRAIN_IDS[scene.labels]
-    return [encode(np.where(labels == 255, np.uint8(URBANSYN_UNLABELLED), labels), "PNG")]
+    return [encode(np.where(labels == 255, np.uint8(urbansyn.UNLABELLED), labels), "PNG")]
 
 
 def _encode_cityscapes(scene: Scene) -> list[bytes]:

@@ -6,7 +6,7 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from rein.datasets.polygons import rasterize
+from rein.datasets.cityscapes_polygons import rasterize
 from toy.streets.camera import Camera
 from toy.streets.canvas import Shape
 from toy.streets.sketch import Thing

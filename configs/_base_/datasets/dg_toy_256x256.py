@@ -7,13 +7,13 @@ _base_ = [
     "./loaders.py", "./train_pipelines.py",
     "./gta.py", "./cityscapes.py", "./bdd100k.py", "./mapillary.py", "./acdc.py",
 ]
+from rein.datasets.descriptions import eval_pipeline
+
 root = "data/toy/"
 
 
 def _toy(dataset, folder):
-    load, _, annotate, pack = dataset["pipeline"]
-    resize = dict(type="Resize", scale=(512, 256), keep_ratio=True)
-    return dict(dataset, data_root=f"{root}{folder}/", pipeline=[load, resize, annotate, pack])
+    return dict(dataset, data_root=f"{root}{folder}/", pipeline=eval_pipeline(512, 256))
 
 
 train_dataloader = dict(
@@ -44,15 +44,14 @@ protocols = dict(
         bdd=dict(scale=(448, 252)),
         map=dict(
             scale=(256, 128),
-            data_prefix=dict(img_path="half/val_img", seg_map_path="half/val_label")),
+            data_prefix=dict(_base_.val_mapillary["data_prefix"])),
     ),
     full=dict(
         citys=dict(scale=(512, 256)),
         bdd=dict(scale=(448, 252)),
         map=dict(
             scale=(512, 256),
-            data_prefix=dict(
-                img_path="validation/images", seg_map_path="cityscapes_trainIdLabel/val/label")),
+            data_prefix=dict(_base_.val_mapillary_full["data_prefix"])),
         acdc_night=dict(scale=(480, 270)),
     ),
 )

@@ -1,35 +1,8 @@
-"""Mapillary Vistas v1.2: labels from mapillary2cityscape.py, halved to test by mapillary_resize.py.
+"""Mapillary Vistas v1.2; folders and facts: rein/datasets/descriptions/mapillary.py."""
 
-Both lie in tools/convert_datasets/. Protocol `full` tests on the images as they come.
-"""
+_base_ = []  # has to precede the import: mmengine then reads this file as a plain config
+from rein.datasets.descriptions import dataset_config
 
-
-def _test_pipeline(width, height):
-    return [
-        dict(type="LoadImageFromFile"),
-        dict(type="Resize", scale=(width, height), keep_ratio=True),
-        dict(type="LoadAnnotations"),  # after Resize: labels keep their own size
-        dict(type="PackSegInputs"),
-    ]
-
-
-train_mapillary = dict(
-    type="UrbanSceneDataset",
-    domain="map",
-    data_root="data/mapillary/",
-    data_prefix=dict(
-        img_path="training/images", seg_map_path="cityscapes_trainIdLabel/train/label"),
-    img_suffix=".jpg",
-    seg_map_suffix=".png",
-)
-val_mapillary = dict(
-    train_mapillary,
-    data_prefix=dict(img_path="half/val_img", seg_map_path="half/val_label"),
-    pipeline=_test_pipeline(1024, 512),
-)
-val_mapillary_full = dict(
-    train_mapillary,
-    data_prefix=dict(
-        img_path="validation/images", seg_map_path="cityscapes_trainIdLabel/val/label"),
-    pipeline=_test_pipeline(2048, 1024),
-)
+train_mapillary = dataset_config("train_mapillary")
+val_mapillary = dataset_config("val_mapillary", protocol="rein")  # halved on disk
+val_mapillary_full = dataset_config("val_mapillary_full", protocol="full")

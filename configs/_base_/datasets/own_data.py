@@ -5,6 +5,8 @@ A label PNG has one channel or a palette; a pixel's value is the position of its
 """
 
 _base_ = ["./loaders.py", "./train_pipelines.py"]
+from rein.datasets.descriptions import eval_pipeline
+
 _own = dict(
     type="UrbanSceneDataset",
     domain="own",
@@ -25,12 +27,7 @@ val_dataloader = dict(
     dataset=dict(
         **_own,
         data_prefix=dict(img_path="images/val", seg_map_path="labels/val"),
-        pipeline=[
-            dict(type="LoadImageFromFile"),
-            dict(type="Resize", scale=(2048, 512), keep_ratio=True),  # short side 512
-            dict(type="LoadAnnotations"),  # after Resize: labels keep their own size
-            dict(type="PackSegInputs"),
-        ],
+        pipeline=eval_pipeline(2048, 512),  # short side 512
     ),
 )
 test_dataloader = val_dataloader

@@ -1,10 +1,6 @@
-"""SYNTHIA: RGB/*.png, GT/LABELS/*_labelTrainIds.png from tools/convert_datasets/synthia.py."""
+"""SYNTHIA; folders and facts: rein/datasets/descriptions/synthia.py."""
 
-train_synthia = dict(
-    type="UrbanSceneDataset",
-    domain="synthia",
-    data_root="data/synthia/",
-    data_prefix=dict(img_path="RGB", seg_map_path="GT/LABELS"),
-    img_suffix=".png",
-    seg_map_suffix="_labelTrainIds.png",
-)
+_base_ = []  # has to precede the import: mmengine then reads this file as a plain config
+from rein.datasets.descriptions import dataset_config
+
+train_synthia = dataset_config("train_synthia")

@@ -1,10 +1,6 @@
-"""UrbanSyn: rgb/*.png, labels/*_labelTrainIds.png from tools/convert_datasets/urbansyn.py."""
+"""UrbanSyn; folders and facts: rein/datasets/descriptions/urbansyn.py."""
 
-train_urbansyn = dict(
-    type="UrbanSceneDataset",
-    domain="urbansyn",
-    data_root="data/urbansyn/",
-    data_prefix=dict(img_path="rgb", seg_map_path="labels"),
-    img_suffix=".png",
-    seg_map_suffix="_labelTrainIds.png",
-)
+_base_ = []  # has to precede the import: mmengine then reads this file as a plain config
+from rein.datasets.descriptions import dataset_config
+
+train_urbansyn = dataset_config("train_urbansyn")

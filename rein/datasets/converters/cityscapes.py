@@ -1,24 +1,30 @@
 """Cityscapes polygon annotations -> label images of trainIds.
 
-Source: https://www.cityscapes-dataset.com (annotation format and label definitions).
+Source: https://www.cityscapes-dataset.com (annotation format). See
+`rein.datasets.descriptions.cityscapes`.
 """
 
+import dataclasses
 import json
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from rein.datasets.cityscapes_polygons import rasterize
+from rein.datasets.converters.image_label_pairs import no_labels
 from rein.datasets.converters.jobs import Job, Report, run_jobs
-from rein.datasets.converters.label_images import map_labels
-from rein.datasets.label_maps import CITYSCAPES_ID_TO_TRAIN_ID, lookup_table
-from rein.datasets.polygons import rasterize
-from rein.errors import UserError
+from rein.datasets.converters.label_pngs import map_labels
+from rein.datasets.descriptions import CITYSCAPES
+from rein.datasets.label_maps import lookup_table
 
 SPLITS = {
     "gtFine": ("train", "val", "test"),
     "gtCoarse": ("train", "train_extra", "val"),
 }
+_COARSE = dataclasses.replace(
+    CITYSCAPES, download="gtCoarse.zip",
+    raw_layout="{root}/gtCoarse/{{train,train_extra,val}}/<city>/*_gtCoarse_polygons.json")
 
 
 def convert_cityscapes(
@@ -30,7 +36,7 @@ def convert_cityscapes(
         root: Folder with `gtFine/{train,val,test}/<city>/*_gtFine_polygons.json`.
         coarse: Convert `gtCoarse` as well.
         workers: Processes; None means one per available core.
-        overwrite: Convert what is done, too.
+        overwrite: Convert finished files again.
 
     Returns:
         Counts and failures.
@@ -42,23 +48,18 @@ def convert_cityscapes(
     for kind in ("gtFine", "gtCoarse") if coarse else ("gtFine",):
         annotations = _annotations(root, kind)
         if not annotations:
-            package = "gt_trainvaltest.zip" if kind == "gtFine" else "gtCoarse.zip"
-            raise UserError(
-                f"{root}: no {kind} annotations found. Expected "
-                f"{root}/{kind}/{{{','.join(SPLITS[kind])}}}/<city>/*_{kind}_polygons.json: "
-                f"download {package} from https://www.cityscapes-dataset.com/downloads/ and "
-                "extract it there."
-            )
+            raise no_labels(
+                CITYSCAPES if kind == "gtFine" else _COARSE, root, f"no {kind} annotations found")
         for path in annotations:
             target = path.name.replace("_polygons.json", "_labelTrainIds.png")
             split = path.parents[1]
             jobs.append(Job((path,), (path.with_name(target),), split))
-    encode = partial(_encode, table=lookup_table(CITYSCAPES_ID_TO_TRAIN_ID))
+    encode = partial(_encode, table=lookup_table(CITYSCAPES.label_map))
     return run_jobs(jobs, encode, workers=workers, overwrite=overwrite)
 
 
 def _annotations(root: Path, kind: str) -> list[Path]:
-    """The polygon files of all splits, by split, city and name."""
+    """List the polygon files of all splits, by split, city and name."""
     return [path for split in SPLITS[kind]
             for path in sorted((root / kind / split).glob(f"*/*_{kind}_polygons.json"))]
 

@@ -1,4 +1,4 @@
-"""Convert many files: on all cores, skipping what is done, naming what is broken.
+"""Convert many files on all cores; skip finished ones, name broken ones.
 
 Workers use Pillow, zlib and NumPy only: a forked process hangs in OpenCV when its parent has
 already used OpenCV's threads.
@@ -19,13 +19,13 @@ from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
 from rein.atomic_files import write_atomically
-from rein.datasets.converters.label_images import encode_label_image
-from rein.datasets.converters.statistics import (
+from rein.datasets.converters.class_pixels import (
     ClassPixels,
     count_pixels,
     describe_statistics,
     write_statistics,
 )
+from rein.datasets.converters.label_pngs import encode_label_image
 from rein.datasets.image_files import PNG_END
 from rein.parallel import in_processes
 
@@ -33,9 +33,9 @@ NAMES_IN_SUMMARY = 5
 
 
 class Job(NamedTuple):
-    """Files to read, the first of which names the job, and the files to make of them.
+    """Files to read, of which the first names the job, and the files to write.
 
-    `labels_in` is the folder whose class statistics count the last target, a label of trainIds.
+    `labels_in` is the folder in whose class statistics the last target, a label, counts.
     """
 
     sources: tuple[Path, ...]
@@ -61,7 +61,7 @@ class Report:
 
 
 class _Outcome(NamedTuple):
-    """What became of one job; `reason` tells why it failed."""
+    """The result of one job; `reason` says why it failed."""
 
     source: Path
     status: str
@@ -75,11 +75,11 @@ def run_jobs(
     """Convert each job whose targets are missing, older than its sources or damaged.
 
     Args:
-        jobs: What to convert; no two jobs share a target.
-        encode: Makes the contents of a job's targets. It has to be picklable; whatever it raises
-            counts as that one job's failure.
+        jobs: The jobs; no two share a target.
+        encode: Makes the contents of a job's targets. Picklable; an exception counts as
+            a failure of that job alone.
         workers: Processes; None means one per available core.
-        overwrite: Convert what is done, too.
+        overwrite: Convert finished files again.
 
     Returns:
         The counts and failures; each failure has also been printed to stderr.
@@ -110,12 +110,12 @@ def summarize(report: Report, where: str) -> int:
 
     Args:
         report: What `run_jobs` returned.
-        where: The files written, as a path or pattern.
+        where: The written files, as a path or pattern.
 
     Returns:
         Exit code: 0, or 1 if a job failed.
     """
-    # what differs from file to file (numbers, sizes, paths) does not make another kind
+    # failures that differ in numbers, sizes or paths alone are of one kind
     kinds = Counter(re.sub(r"\S*[/\d]\S*", "*", reason) for _, reason in report.failed)
     for kind, count in kinds.most_common(NAMES_IN_SUMMARY):
         print(f"{count} x {kind}", file=sys.stderr)
@@ -150,7 +150,7 @@ def _run_job(encode: Encode, overwrite: bool, job: Job) -> _Outcome:
 
 
 def _pixels_of_target(job: Job) -> ClassPixels | None:
-    """Count the pixels of a label that is there already."""
+    """Count the pixels of an existing label."""
     if job.labels_in is None:
         return None
     with Image.open(job.targets[-1]) as image:

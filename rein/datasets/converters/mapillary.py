@@ -1,6 +1,6 @@
 """Mapillary Vistas v1.2: labels -> Cityscapes classes, and halves of images and labels.
 
-Source: Mapillary Vistas (Neuhold et al., ICCV 2017), https://www.mapillary.com/dataset/vistas.
+See `rein.datasets.descriptions.mapillary`.
 """
 
 import io
@@ -12,14 +12,11 @@ import numpy as np
 from PIL import Image
 
 from rein.atomic_files import write_atomically
+from rein.datasets.converters.image_label_pairs import no_labels
 from rein.datasets.converters.jobs import Job, Report, run_jobs
-from rein.datasets.converters.label_images import map_labels, read_label_ids
-from rein.datasets.label_maps import (
-    CITYSCAPES_LABELS,
-    IGNORE_INDEX,
-    MAPILLARY_LABELS,
-    lookup_table,
-)
+from rein.datasets.converters.label_pngs import map_labels, read_label_ids
+from rein.datasets.descriptions.mapillary import LABELS, MAPILLARY
+from rein.datasets.label_maps import CITYSCAPES_ID_TO_TRAIN_ID, lookup_table
 from rein.errors import UserError
 
 SPLITS = {"training": "train", "validation": "val"}
@@ -42,11 +39,11 @@ def convert_mapillary(
 
     Args:
         root: Folder that the dataset was extracted to.
-        out: Folder for the labels. `encoding.txt` there tells which of the two it holds.
-        train_ids: Write trainIds, with 255 for what Cityscapes does not evaluate; otherwise
-            Cityscapes label ids, with 0 (unlabeled) for the same pixels.
+        out: Folder for the labels. Its `encoding.txt` names their encoding.
+        train_ids: Write trainIds, 255 for classes that Cityscapes does not evaluate; otherwise
+            Cityscapes label ids, 0 (unlabeled) for the same pixels.
         workers: Processes; None means one per available core.
-        overwrite: Convert what is done, too.
+        overwrite: Convert finished files again.
 
     Returns:
         Counts and failures.
@@ -66,7 +63,7 @@ def convert_mapillary(
         jobs += [Job((label, config, note), (folder / label.name,), counted_in)
                  for label in _labels(root / split)]
     if not jobs:
-        raise _missing_dataset(root, "no labels found")
+        raise no_labels(MAPILLARY, root, "no labels found")
     _claim(note, "trainIds" if train_ids else "ids", overwrite)
     encode = partial(_encode_label, table=table)
     return run_jobs(jobs, encode, workers=workers, overwrite=overwrite)
@@ -94,7 +91,7 @@ def halve_mapillary(
         images_out: Folder for the halved images.
         labels_out: Folder for the halved labels.
         workers: Processes; None means one per available core.
-        overwrite: Convert what is done, too.
+        overwrite: Convert finished files again.
 
     Returns:
         Counts and failures of image-label pairs; a pair of which one half is missing fails.
@@ -113,46 +110,36 @@ def halve_mapillary(
     )
     jobs = []
     for stem in sorted(image_of.keys() | label_of.keys()):
-        # a partner that is missing fails when it is opened, and so is named
+        # a missing partner fails when it is opened, and so is named
         image = image_of.get(stem, images / f"{stem}.jpg")
         label = label_of.get(stem, labels / f"{stem}.png")
         jobs.append(Job((image, label), (images_out / image.name, labels_out / label.name)))
     return run_jobs(jobs, _encode_halves, workers=workers, overwrite=overwrite)
 
 
-def _missing_dataset(root: Path, found: str) -> UserError:
-    """The error for a folder that does not hold Mapillary Vistas v1.2."""
-    return UserError(
-        f"{root}: {found}. Expected {root}/config.json and "
-        f"{root}/{{training,validation}}/labels/*.png (v1.2), or {root}/config_v1.2.json and "
-        f"{root}/{{training,validation}}/v1.2/labels/*.png (v2.0): download Mapillary Vistas from "
-        "https://www.mapillary.com/dataset/vistas and extract it there."
-    )
-
-
 def _find_config(root: Path) -> Path:
-    """The file that lists the v1.2 labels."""
+    """Find the file that lists the v1.2 labels."""
     for name in ("config_v1.2.json", "config.json"):
         if (root / name).is_file():
             return root / name
-    raise _missing_dataset(root, "neither config.json nor config_v1.2.json found")
+    raise no_labels(MAPILLARY, root, "neither config.json nor config_v1.2.json found")
 
 
 def _labels(split: Path) -> list[Path]:
-    """The label files of a split in either layout; none if the split is not there."""
+    """List the label files of a split in either layout; none if the split is absent."""
     nested = split / "v1.2" / "labels"
     return sorted((nested if nested.is_dir() else split / "labels").glob("*.png"))
 
 
 def _mapillary_table(config: Path, train_ids: bool) -> np.ndarray:
-    """The lookup table (256,) for the ids of a config, which are positions in its list."""
+    """Return the lookup table (256,) for the ids of a config, positions in its list."""
     try:
         names = [label["readable"] for label in json.loads(config.read_bytes())["labels"]]
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{config}: no list of Mapillary labels ({error!r}). Extract the dataset again."
         ) from error
-    known = dict(MAPILLARY_LABELS)
+    known = dict(LABELS)
     foreign = sorted(set(names) - known.keys())
     if foreign or not names:
         raise UserError(
@@ -165,16 +152,15 @@ def _mapillary_table(config: Path, train_ids: bool) -> np.ndarray:
 
 
 def _label_id_of_train_id() -> np.ndarray:
-    """The lookup table (256,) from trainIds to Cityscapes label ids; 0 (unlabeled) if none."""
+    """Return the table (256,) from trainIds to Cityscapes label ids; 0 (unlabeled) if none."""
     table = np.zeros(256, np.uint8)
-    for label in CITYSCAPES_LABELS:
-        if label.train_id != IGNORE_INDEX:
-            table[label.train_id] = label.id
+    for label_id, train_id in CITYSCAPES_ID_TO_TRAIN_ID.items():
+        table[train_id] = label_id
     return table
 
 
 def _claim(note: Path, encoding: str, overwrite: bool) -> None:
-    """Note what the output folder holds: the two encodings cannot be told apart by looking."""
+    """Note the encoding of the output folder, which its labels do not reveal."""
     held = note.read_text().strip() if note.exists() else None
     if held == encoding:
         return
@@ -190,7 +176,7 @@ def _claim(note: Path, encoding: str, overwrite: bool) -> None:
 
 
 def _files_by_stem(folder: Path, suffixes: tuple[str, ...], expected: str) -> dict[str, Path]:
-    """The files of a folder that end in one of the suffixes, in any case."""
+    """Return the files of a folder that end in one of the suffixes, in any case, by stem."""
     paths = folder.iterdir() if folder.is_dir() else ()
     files = {path.stem: path for path in paths if path.suffix.lower() in suffixes}
     if not files:

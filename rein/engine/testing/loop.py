@@ -8,9 +8,10 @@ from mmengine.dataset import pseudo_collate
 from mmengine.registry import LOOPS
 from mmengine.runner import TestLoop
 
+from rein.datasets.building import build_dataset
 from rein.datasets.image_files import is_cut_short
-from rein.datasets.loading import CorruptFile
-from rein.datasets.urban import DatasetAround, build_dataset
+from rein.datasets.sample_checks import CorruptFile
+from rein.datasets.wrappers import DatasetAround
 from rein.evaluation.domain_iou import DGIoUMetric
 
 

@@ -9,44 +9,32 @@ from typing import Any
 
 from mmengine.config import Config
 
+from rein.datasets.dataset_configs import leaf_datasets
+from rein.datasets.descriptions import DESCRIPTIONS, dataset_config
 from rein.datasets.domains import domain_of_root
-from rein.datasets.urban import leaf_datasets
 from rein.errors import UserError
 
 TTA_RATIOS = (0.75, 1.0, 1.25)
 """Scales of test-time augmentation, relative to the size the config tests at."""
 
-_ACDC = ("acdc", "acdc_night", "acdc_fog", "acdc_rain", "acdc_snow")
 
-PROTOCOLS: dict[str, dict[str, dict[str, Any]]] = {
-    "rein": {
-        "citys": dict(scale=(1024, 512)),
-        "bdd": dict(scale=(1280, 720)),
-        "map": dict(
-            scale=(1024, 512),
-            data_prefix=dict(img_path="half/val_img", seg_map_path="half/val_label")),
-    },
-    "full": {
-        "citys": dict(scale=(2048, 1024)),
-        "bdd": dict(scale=(1280, 720)),
-        "map": dict(
-            scale=(2048, 1024),
-            data_prefix=dict(img_path="validation/images",
-                             seg_map_path="cityscapes_trainIdLabel/val/label")),
-        **{domain: dict(scale=(1920, 1080)) for domain in _ACDC},
-    },
-}
-"""Protocol -> domain -> (width, height) to fit images into, and folders other than the config's.
+def described_protocols() -> dict[str, dict[str, dict[str, Any]]]:
+    """Collect the protocols from the descriptions of all datasets.
 
-A domain that a protocol does not name is tested as the config has it. A config's own `protocols`,
-of the same form, goes before this table. Labels always keep their own size.
-"""
-
-SUBMISSIONS = {
-    "acdc": {f"acdc_{name}": f"rgb_anon/{name}/test" for name in ("night", "fog", "rain", "snow")},
-    "cityscapes": {"citys": "leftImg8bit/test"},
-}
-"""Server -> domain -> folder of the images it wants predictions of."""
+    Returns:
+        Protocol -> domain -> `scale`, the (width, height) to fit images into, and `data_prefix`
+        where the protocol has folders of its own. A domain that a protocol does not name is tested
+        as the config has it. A config's own `protocols`, of the same form, take precedence. Labels
+        keep their own size.
+    """
+    table = {}
+    for dataset in DESCRIPTIONS.values():
+        for name, setting in dataset.protocols.items():
+            rule = dict(scale=setting.size)
+            if setting.part:
+                rule["data_prefix"] = dataset_config(setting.part)["data_prefix"]
+            table.setdefault(name, {}).update(dict.fromkeys(dataset.protocol_domains, rule))
+    return table
 
 
 def test_datasets(cfg: Config) -> list:
@@ -58,7 +46,7 @@ test_datasets.__test__ = False  # not a test of pytest's
 
 
 def domain_of(dataset) -> str:
-    """Tell the domain of a dataset's config: what it declares, else what its data_root names."""
+    """Return the domain that a dataset's config declares, else the one its data_root names."""
     return dataset.get("domain") or domain_of_root(dataset.get("data_root"))
 
 
@@ -67,15 +55,15 @@ def apply_protocol(cfg: Config, name: str) -> Config:
 
     Args:
         cfg: Any config with test datasets; it is not changed.
-        name: A key of `PROTOCOLS` or of the config's own `protocols`.
+        name: A key of `described_protocols` or of the config's own `protocols`.
 
     Raises:
         UserError: There is no such protocol, or it names none of the test datasets.
     """
-    own = cfg.get("protocols") or {}
-    if name not in {*PROTOCOLS, *own}:
-        raise UserError(f"no such protocol: {name}. There are {', '.join({**PROTOCOLS, **own})}.")
-    table = {**PROTOCOLS.get(name, {}), **own.get(name, {})}
+    own, described = cfg.get("protocols") or {}, described_protocols()
+    if name not in {*described, *own}:
+        raise UserError(f"no such protocol: {name}. There are {', '.join({**described, **own})}.")
+    table = {**described.get(name, {}), **own.get(name, {})}
     cfg = copy.deepcopy(cfg)
     domains = []
     for dataset in test_datasets(cfg):
@@ -97,21 +85,27 @@ def apply_protocol(cfg: Config, name: str) -> Config:
 
 def _resized_to(pipeline: list[dict], scale: tuple[int, int]) -> list[dict]:
     """Replace the resizing, before the labels are loaded, which thus keep their size."""
-    steps = [step for step in pipeline if step["type"] != "Resize"]
-    kinds = [step["type"].rpartition(".")[2] for step in steps]
-    if not kinds or not kinds[0].startswith("LoadImage"):
-        raise UserError(f"--protocol needs test pipelines that begin by loading an image; this "
+    kinds = [step["type"] for step in pipeline if step["type"] != "Resize"]
+    if not kinds or not kinds[0].rpartition(".")[2].startswith("LoadImage"):
+        raise UserError("--protocol needs test pipelines that begin by loading an image; this "
                         f"one is {[step['type'] for step in pipeline]}.")
-    first = _before_resizing(pipeline)
-    rest = [step for step in steps if step not in first]
-    return [*first, dict(type="Resize", scale=scale, keep_ratio=True), *rest]
+    before, after = _around_resizing(pipeline)
+    return [*before, dict(type="Resize", scale=scale, keep_ratio=True), *after]
 
 
-def _before_resizing(pipeline: list[dict]) -> list[dict]:
-    """List what is done to an image at its own size: loading it, and corrupting it, say."""
+def _around_resizing(pipeline: list[dict]) -> tuple[list[dict], list[dict]]:
+    """Split a pipeline at its resizing, which is left out; labels are loaded after it.
+
+    Returns:
+        The steps on the image at its own size, such as loading and corrupting; the other steps.
+    """
     kinds = [step["type"] for step in pipeline]
     end = kinds.index("Resize") if "Resize" in kinds else 1
-    return [step for step in pipeline[:end] if step["type"] != "LoadAnnotations"]
+    before, after = [], []
+    for i, (kind, step) in enumerate(zip(kinds, pipeline, strict=True)):
+        if kind != "Resize":
+            (before if i < end and kind != "LoadAnnotations" else after).append(step)
+    return before, after
 
 
 def set_mode(cfg: Config, mode: str) -> None:
@@ -174,13 +168,13 @@ def for_submission(cfg: Config, server: str) -> Config:
 
     Args:
         cfg: A config whose test datasets include the server's domains; it is not changed.
-        server: A key of `SUBMISSIONS`.
+        server: Name of a dataset whose description has a `submission`, e.g. "acdc".
 
     Raises:
         UserError: None of the config's test datasets is the server's.
     """
     cfg = copy.deepcopy(cfg)
-    folders = SUBMISSIONS[server]
+    folders = DESCRIPTIONS[server].submission
     kept = [dataset for dataset in test_datasets(cfg) if domain_of(dataset) in folders]
     if not kept:
         found = ", ".join(map(domain_of, test_datasets(cfg)))
@@ -217,6 +211,6 @@ def _tta_pipeline(pipeline: list[dict]) -> list[dict]:
             step["scale_factor"] = step["scale_factor"] * ratio
         resizes.append(step)
     flips = [dict(type="RandomFlip", prob=float(p), direction="horizontal") for p in (0, 1)]
-    first = _before_resizing(pipeline)
-    rest = [[step] for step in pipeline if step["type"] != "Resize" and step not in first]
-    return [*first, dict(type="TestTimeAug", transforms=[resizes, flips, *rest])]
+    before, after = _around_resizing(pipeline)
+    augmentation = [resizes, flips, *([step] for step in after)]
+    return [*before, dict(type="TestTimeAug", transforms=augmentation)]

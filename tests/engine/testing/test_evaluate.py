@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmseg.structures import SegDataSample
 from PIL import Image
 
-from rein.datasets.loading import CorruptFile
+from rein.datasets.sample_checks import CorruptFile
 from rein.engine.config import load_config
 from rein.engine.testing.evaluate import check_free
 from rein.engine.testing.loop import FailedSample, SurvivingDataset, collate_surviving

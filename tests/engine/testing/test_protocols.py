@@ -76,6 +76,21 @@ def test_labels_loaded_before_resizing_are_loaded_after_it():
     assert kinds == ["LoadImageFromFile", "Resize", "LoadAnnotations", "PackSegInputs"]
 
 
+def test_a_step_equal_to_one_before_resizing_stays():
+    cfg = load_config(MAIN)
+    load, resize, labels, pack = test_datasets(cfg)[0].pipeline
+    twice = dict(type="Corrupt", corruption="fog", severity=1)
+    test_datasets(cfg)[0].pipeline = [load, twice, resize, dict(twice), labels, pack]
+    cfg = apply_protocol(cfg, "full")
+    kinds = [step["type"] for step in test_datasets(cfg)[0].pipeline]
+    assert kinds == [
+        "LoadImageFromFile", "Corrupt", "Resize", "Corrupt", "LoadAnnotations", "PackSegInputs"]
+    use_tta(cfg)
+    *_, augmentation = test_datasets(cfg)[0].pipeline
+    steps = [choice[0]["type"] for choice in augmentation["transforms"]]
+    assert steps == ["Resize", "RandomFlip", "Corrupt", "LoadAnnotations", "PackSegInputs"]
+
+
 def test_domains_that_a_protocol_does_not_name_stay_and_a_config_may_name_them():
     cfg = load_config(MAIN)
     test_datasets(cfg)[1].domain = "yard"

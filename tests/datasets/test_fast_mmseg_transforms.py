@@ -10,8 +10,8 @@ from mmseg.datasets.transforms import PhotoMetricDistortion, RandomCrop
 from mmseg.registry import DATASETS
 
 import rein  # noqa: F401  fills the registries
-from rein.datasets.fast_transforms import _resized, faster
-from rein.datasets.urban import build_dataset
+from rein.datasets.building import build_dataset
+from rein.datasets.fast_mmseg_transforms import _resized, faster
 from rein.engine.seeding import seed_everything
 
 META = ["img_path", "ori_shape", "img_shape", "scale", "scale_idx", "scale_factor", "keep_ratio",

@@ -1,7 +1,9 @@
-"""mmseg's steps of training with the same draws and the same pixels in less time."""
+"""mmseg's training transforms, faster: the same random draws, the same pixels."""
 
 import math
 from collections.abc import Callable, Sequence
+
+import rein.compat  # noqa: F401  before mmseg
 
 import cv2
 import mmcv
@@ -21,10 +23,10 @@ _FLIP_CODES = dict(horizontal=1, vertical=0, diagonal=-1)
 
 
 def faster(transforms: Sequence[Callable]) -> list[Callable]:
-    """Replace transforms by faster equals: the same output from the same random numbers.
+    """Replace transforms by faster equivalents: same output from the same random numbers.
 
     Args:
-        transforms: Of a pipeline, in order; those that are mmseg's to the very class are replaced.
+        transforms: A pipeline's, in order; only exact mmseg classes are replaced, no subclasses.
     """
     steps = []
     for transform in map(_faster, transforms):
@@ -40,7 +42,7 @@ def _is_shortest_edge(transform: Callable) -> bool:
 
 
 def _faster(transform: Callable) -> Callable:
-    """Give the faster equal of one transform."""
+    """Return the faster equivalent of one transform, or the transform."""
     if type(transform) is RandomCrop and 0 <= transform.ignore_index < 256:
         return HistogramCrop(
             transform.crop_size, transform.cat_max_ratio, transform.ignore_index)
@@ -60,9 +62,9 @@ class HistogramCrop(RandomCrop):
 
     Args:
         crop_size (tuple[int, int]): (H, W).
-        cat_max_ratio (float): A crop is drawn again, up to ten times, while one class has so large
-            a part of its labelled pixels.
-        ignore_index (int): The label that is not counted.
+        cat_max_ratio (float): Draw a crop again, up to ten times, while one class has at least
+            this share of its labelled pixels.
+        ignore_index (int): The label left out of the count.
     """
 
     @cache_randomness
@@ -99,11 +101,11 @@ class HistogramCrop(RandomCrop):
 
 
 class ResizedCrop(BaseTransform):
-    """A random resizing and crop in one, which resizes no more of the image than the crop needs.
+    """A random resizing and crop in one, which resizes only the part of the image to be cropped.
 
     Args:
-        resize (RandomChoiceResize): Whose resizing is mmseg's `ResizeShortestEdge`.
-        crop (HistogramCrop): What follows it.
+        resize (RandomChoiceResize): With mmseg's `ResizeShortestEdge` inside.
+        crop (HistogramCrop): The crop after it.
     """
 
     def __init__(self, resize: RandomChoiceResize, crop: HistogramCrop):
@@ -136,8 +138,8 @@ def _resized(image: np.ndarray, new_height: int, new_width: int,
              box: tuple[int, int, int, int]) -> np.ndarray:
     """Resize an image (H, W, 3) bilinearly and cut a box out of it.
 
-    Pixels depend on their place and the scale alone. So what is right of the box or below it is
-    left out, and OpenCV is told the scale instead of the size; the result is the same to the bit.
+    A pixel depends on its place and the scale alone. So the image is cut right of the box and below
+    it, and OpenCV gets the scale instead of the size; the result is the same to the bit.
     """
     (height, width), (top, bottom, left, right) = image.shape[:2], box
     # one pixel more for the interpolation, one for the rounding of the resized size
@@ -203,14 +205,14 @@ def _through_hsv(image: np.ndarray, channel: int, table: np.ndarray) -> np.ndarr
 
 
 class PlanarPackSegInputs(PackSegInputs):
-    """mmseg's `PackSegInputs`, which takes the image's channels apart in one go.
+    """mmseg's `PackSegInputs`, which splits the image's channels in one go.
 
     Args:
-        meta_keys (Sequence[str]): What each sample's metainfo gets.
+        meta_keys (Sequence[str]): Keys of each sample's metainfo.
     """
 
     def transform(self, results: dict) -> dict:
-        """Pack; what mmseg's finds is already laid out as (C, H, W)."""
+        """Pack an image that is already laid out as (C, H, W)."""
         image = results.get("img")
         if image is not None and image.ndim == 3:
             planes = np.stack(cv2.split(image))

@@ -1,40 +1,38 @@
-"""Loading and resizing whose failures name the file; samples that know their domain."""
+"""Checks while a sample is loaded: errors name the file and the fix."""
 
 from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
 from mmcv.transforms import (
-    BaseTransform,
     LoadAnnotations,
     LoadImageFromFile,
     RandomChoiceResize,
     Resize,
     TestTimeAug,
 )
-from mmseg.registry import TRANSFORMS
 
 from rein.datasets.cache import cache_from_environment, load
 from rein.datasets.domains import Origin
-from rein.datasets.fast_transforms import ResizedCrop
+from rein.datasets.fast_mmseg_transforms import ResizedCrop
 from rein.errors import UserError
 
 
 class SampleError(UserError):
-    """A sample that cannot be used; its message stays one line across data loader workers."""
+    """An unusable sample; its message stays one line across data loader workers."""
 
     def __init__(self, message: str):
-        # a worker process hands its whole traceback over as the message; ours is its last line
+        # a loader's worker sends its whole traceback as the message; ours is the last line
         super().__init__(message.rpartition(f"{type(self).__name__}: ")[2].strip())
 
 
 class CorruptFile(SampleError):
-    """A file that is missing, does not decode or cannot be resized; its sample can be passed over.
+    """A file that is missing, does not decode or cannot be resized; its sample may be skipped.
 
     Args:
         message: What happened, and what to do.
-        domain: Of its sample.
-        path: The image of its sample.
+        domain: Domain of its sample.
+        path: Image of its sample.
     """
 
     def __init__(self, message: str, domain: str = "", path: str = ""):
@@ -43,7 +41,7 @@ class CorruptFile(SampleError):
 
 
 class CheckedLoading:
-    """A loading transform that knows the cache, and whose failures name the file and the way out.
+    """A loading transform that reads from the cache; its errors name the file and the fix.
 
     Args:
         load (Callable): The transform, an mmcv `LoadImageFromFile` or `LoadAnnotations`.
@@ -70,7 +68,7 @@ class CheckedLoading:
 
         Raises:
             CorruptFile: The file is missing or does not decode.
-            SampleError: Its labels are no trainIds.
+            SampleError: A label value stands for no class.
         """
         is_label = isinstance(self.load, LoadAnnotations)
         path = results["seg_map_path" if is_label else "img_path"]
@@ -89,7 +87,7 @@ class CheckedLoading:
         return results
 
     def _classes_of(self, path: str, seg_map: np.ndarray) -> np.ndarray:
-        """Turn label values (H, W) into classes, if they are the values expected."""
+        """Turn label values (H, W) into classes; refuse unexpected values."""
         if seg_map.ndim != 2:
             raise SampleError(
                 f"{path}: the label has {seg_map.shape[-1]} colour channels, but one class per "
@@ -122,7 +120,7 @@ class CheckedLoading:
 
 
 class CheckedResize:
-    """A resizing transform that names the image it cannot resize.
+    """A resizing transform whose error names the image.
 
     Args:
         resize (Callable): The transform.
@@ -137,7 +135,7 @@ class CheckedResize:
         """Resize.
 
         Raises:
-            CorruptFile: The image would have no pixels left, being very thin.
+            CorruptFile: The image is so thin that no pixels would be left.
         """
         try:
             return self.resize(results)
@@ -154,7 +152,7 @@ class CheckedResize:
 
 
 def checked(transform: Callable, origin: Origin, **labels) -> Callable:
-    """Wrap a transform, or those inside test-time augmentation, so that failures name the file.
+    """Wrap a transform, or those inside test-time augmentation, so that errors name the file.
 
     Args:
         transform: Any transform.
@@ -169,25 +167,3 @@ def checked(transform: Callable, origin: Origin, **labels) -> Callable:
         for routine in transform.subroutines:
             routine.transforms = [checked(step, origin, **labels) for step in routine.transforms]
     return transform
-
-
-@TRANSFORMS.register_module()
-class StampDomain(BaseTransform):
-    """Put the domain into each sample's metainfo; stands last, after the packing.
-
-    Args:
-        domain (str): For example "citys".
-    """
-
-    def __init__(self, domain: str):
-        self.domain = domain
-
-    def transform(self, results: dict) -> dict:
-        """Stamp `results["data_samples"]`, one sample or one for each test-time augmentation."""
-        samples = results.get("data_samples", [])  # absent where a wrapper packs later
-        for sample in samples if isinstance(samples, list) else [samples]:
-            sample.set_metainfo(dict(domain=self.domain))
-        return results
-
-    def __repr__(self):
-        return f"{type(self).__name__}(domain={self.domain!r})"

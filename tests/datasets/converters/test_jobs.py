@@ -1,66 +1,17 @@
-"""What all converters share: label images, and a run that names, skips, redoes and ends."""
+"""The run that all converters share: it names, skips, redoes and ends."""
 
 import os
-import zlib
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
-from label_files import make_gta, read, save_palette
+from label_files import make_gta, save_palette
 from PIL import Image
 
 from rein.datasets.converters.gta import convert_gta
-from rein.datasets.converters.jobs import (
-    Job,
-    Report,
-    run_jobs,
-    summarize,
-    write_atomically,
-)
-from rein.datasets.converters.label_images import encode_label_image, map_labels, read_label_ids
+from rein.datasets.converters.jobs import Job, Report, run_jobs, summarize, write_atomically
 from rein.datasets.converters.mapillary import halve_mapillary
 from rein.errors import UserError
-
-# label images
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (5, 7), (64, 33)])
-def test_label_images_read_the_same_everywhere(tmp_path, shape):
-    labels = np.random.default_rng(1).integers(0, 256, shape, np.uint8)
-    path = tmp_path / "label.png"
-    path.write_bytes(encode_label_image(labels))
-    assert (read(path) == labels).all() and (read_label_ids(path) == labels).all()
-    assert (cv2.imread(str(path), cv2.IMREAD_UNCHANGED) == labels).all()
-
-
-def test_mapping_equals_indexing():
-    rng = np.random.default_rng(2)
-    table, ids = rng.integers(0, 256, 256, np.uint8), rng.integers(0, 256, (9, 14), np.uint8)
-    assert (map_labels(ids[:, ::2], table) == table[ids[:, ::2]]).all()
-
-
-def test_images_that_hold_no_ids_are_refused(tmp_path):
-    Image.new("RGB", (4, 4)).save(tmp_path / "rgb.png")
-    Image.new("L", (4, 4)).save(tmp_path / "lossy.png", "JPEG")
-    Image.new("1", (4, 4)).save(tmp_path / "bits.png")
-    for name in ("rgb", "lossy", "bits"):
-        with pytest.raises(ValueError, match="expected a PNG of label ids"):
-            read_label_ids(tmp_path / f"{name}.png")
-
-
-def test_four_bit_gray_is_refused_rather_than_stretched(tmp_path):
-    path = tmp_path / "gray4.png"
-    ok, content = cv2.imencode(".png", np.zeros((2, 2), np.uint8))
-    data = bytearray(content.tobytes())
-    data[24] = 4  # bit depth in the header
-    data[29:33] = zlib.crc32(bytes(data[12:29])).to_bytes(4, "big")
-    path.write_bytes(data)
-    with pytest.raises(ValueError, match="8-bit gray"):
-        read_label_ids(path)
-
-
-# engine
 
 
 def test_second_run_skips_what_is_done(tmp_path):

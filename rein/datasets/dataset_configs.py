@@ -1,0 +1,33 @@
+"""Dataset configs, read before anything is built from them."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from rein.datasets.domains import Origin, domain_of_root, require_folder
+
+
+def leaf_datasets(cfg: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """List the dataset configs inside wrappers such as ConcatDataset; without wrapper, `cfg`."""
+    parts = [*cfg.get("datasets", ()), *([cfg["dataset"]] if "dataset" in cfg else ())]
+    return [leaf for part in parts for leaf in leaf_datasets(part)] or [cfg]
+
+
+def check_folders(cfg: Mapping[str, Any]) -> None:
+    """Check that the folders of a dataset config exist.
+
+    mmseg's own datasets raise a bare FileNotFoundError.
+
+    Args:
+        cfg: A dataset's config, or a wrapper's with `datasets` or `dataset` inside.
+
+    Raises:
+        UserError: A folder is missing; the message says how to get it.
+    """
+    for leaf in leaf_datasets(cfg):
+        if leaf.get("backend_args"):  # on other storage than this machine's disk
+            continue
+        root = leaf.get("data_root")
+        origin = Origin(leaf.get("domain") or domain_of_root(root), root)
+        for prefix in (leaf.get("data_prefix") or {}).values():
+            require_folder(os.path.join(root or "", prefix), origin)

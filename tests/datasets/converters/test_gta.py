@@ -1,0 +1,28 @@
+"""GTA V labels become trainIds."""
+
+from label_files import make_gta, read
+from PIL import Image
+
+from rein.datasets.converters.gta import convert_gta
+from rein.datasets.converters.jobs import Report
+from rein.datasets.label_maps import CITYSCAPES_ID_TO_TRAIN_ID
+
+
+def test_gta_palette_ids_become_train_ids(tmp_path):
+    label, = make_gta(tmp_path, count=1)
+    before = label.read_bytes()
+    assert convert_gta(tmp_path, workers=1) == Report(1, 0, ())
+    expected = [CITYSCAPES_ID_TO_TRAIN_ID.get(i, 255) for i in range(256)]
+    assert read(tmp_path / "labels/00000_labelTrainIds.png").reshape(-1).tolist() == expected
+    assert label.read_bytes() == before
+
+
+def test_gta_label_of_another_size_than_its_image_is_named(tmp_path):
+    labels = make_gta(tmp_path, count=3)
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (32, 8)).save(tmp_path / "images/00000.png")
+    Image.new("RGB", (32, 9)).save(tmp_path / "images/00001.png")
+    report = convert_gta(tmp_path, workers=1)
+    assert (report.converted, [source for source, _ in report.failed]) == (2, [labels[1]])
+    assert "32x8" in report.failed[0][1] and "32x9" in report.failed[0][1]
+    assert not (tmp_path / "labels/00001_labelTrainIds.png").exists()

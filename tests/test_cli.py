@@ -1,0 +1,61 @@
+"""Commands: one parser's help, one line for a mistake, an exit code."""
+
+import argparse
+
+import pytest
+
+from rein.cli import command_parser, converter_parser, run_cli, run_command, run_converter
+from rein.errors import UserError
+
+
+def ending(run, *arguments) -> int:
+    with pytest.raises(SystemExit) as end:
+        run(*arguments)
+    return end.value.code
+
+
+def test_help_is_the_docstring_as_it_is_written(capsys):
+    text = "Do this.\n\n    python tools/this.py \\\n        folder"
+    assert ending(command_parser(text).parse_args, ["--help"]) == 0
+    assert text in capsys.readouterr().out
+
+
+def test_converters_share_their_options():
+    args = converter_parser("").parse_args(["--workers", "3", "--overwrite"])
+    assert (args.workers, args.overwrite) == (3, True)
+    args = converter_parser("").parse_args([])
+    assert (args.workers, args.overwrite) == (None, False)
+
+
+@pytest.mark.parametrize("failed, code", [((), 0), ((("a.png", "broken"),), 1)])
+def test_a_converter_prints_its_summary_and_exits_with_1_if_a_file_failed(
+        monkeypatch, capsys, failed, code):
+    from rein.datasets.converters.jobs import Report
+
+    monkeypatch.setattr("sys.argv", ["convert", "--workers", "2"])
+    seen = []
+
+    def convert(args: argparse.Namespace):
+        seen.append(args.workers)
+        return Report(1, 2, failed), "out/*.png"
+
+    assert ending(run_converter, converter_parser(""), convert) == code
+    assert seen == [2]
+    assert capsys.readouterr().out.startswith(f"1 converted, 2 skipped, {len(failed)} failed")
+
+
+@pytest.mark.parametrize("error, line, code", [
+    (UserError("a.png: broken. Copy it again."), "error: a.png: broken. Copy it again.\n", 1),
+    (KeyboardInterrupt(), "error: interrupted\n", 130)])
+def test_a_mistake_is_one_line_and_an_exit_code(capsys, error, line, code):
+    def main():
+        raise error
+
+    assert ending(run_cli, main) == code
+    assert capsys.readouterr().err == line
+
+
+def test_a_command_exits_with_what_it_returns(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["command"])
+    assert ending(run_command, command_parser(""), lambda args: None) == 0
+    assert ending(run_command, command_parser(""), lambda args: 3) == 3
