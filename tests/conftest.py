@@ -14,10 +14,14 @@ import rein  # noqa: E402, F401  isort: skip  compat comes first
 from mmengine.config import Config  # noqa: E402
 from mmengine.registry import DefaultScope  # noqa: E402
 from mmseg.registry import MODELS  # noqa: E402
+from yapf.yapflib import yapf_api  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT.parent / "shared" / "reference"
 
+# mmengine lays out each run's config several times, longer than a tiny training takes; the
+# commands that run in a process of their own keep the layout
+yapf_api.FormatCode = lambda text, **_: (text, True)
 torch.set_num_threads(min(2, torch.get_num_threads()))  # `make test` gives each worker one
 
 

@@ -1,8 +1,12 @@
 """The published commands as a user runs them: from another folder, without installation."""
 
 import json
+import os
 import re
 import shutil
+import socket
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -175,11 +179,10 @@ def test_resume_continues_a_run(trained, tmp_path):
 
 
 def test_dist_train_takes_config_and_number_of_processes(trained):
-    import os
-    import subprocess
-    import sys
-
-    env = {**os.environ, "PYTHON": sys.executable, "PORT": "29611", "CUDA_VISIBLE_DEVICES": ""}
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = str(free.getsockname()[1])
+    env = {**os.environ, "PYTHON": sys.executable, "PORT": port, "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(
         ["bash", ROOT / "tools/dist_train.sh", "tiny.py", "2", "--work-dir", "work_dirs/two"],
         cwd=trained, env=env, capture_output=True, text=True, timeout=300)
