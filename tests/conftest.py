@@ -22,7 +22,7 @@ REFERENCE = ROOT.parent / "shared" / "reference"
 # mmengine lays out each run's config several times, longer than a tiny training takes; the
 # commands that run in a process of their own keep the layout
 yapf_api.FormatCode = lambda text, **_: (text, True)
-torch.set_num_threads(min(2, torch.get_num_threads()))  # `make test` gives each worker one
+torch.set_num_threads(1)  # tiny models gain nothing from more; `make test` fills the cores
 
 
 @pytest.fixture(scope="session")
