@@ -10,8 +10,9 @@ RUN := $(VENV)/bin/python
 quickstart: $(READY)
 	$(RUN) tools/quickstart.py
 
+# a process per core, each with one thread; the tests of a file share fixtures: one process each
 test: $(READY)
-	$(RUN) -m pytest tests
+	OMP_NUM_THREADS=1 $(RUN) -m pytest tests -n auto --maxprocesses 4 --dist loadfile
 
 lint: $(READY)
 	$(RUN) -m ruff check .

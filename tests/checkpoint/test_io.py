@@ -1,8 +1,9 @@
 """No file runs code; what is written is whole, or was there before."""
 
+import multiprocessing
 import os
+import resource
 import signal
-import subprocess
 import sys
 import time
 from pickle import UnpicklingError
@@ -12,6 +13,7 @@ import torch
 from conftest import official
 
 from rein import checkpoint as ckpt
+from rein.cli import run_cli
 from rein.errors import UserError
 
 
@@ -86,33 +88,41 @@ def test_safetensors_keep_meta_beside_the_weights(tmp_path):
         ckpt.save_file({**content, "optimizer": {}}, tmp_path / "run.safetensors")
 
 
-SAVE = """
-import resource, signal, sys, torch
-from rein.checkpoint import save_file
-from rein.cli import run_cli
-limit = int(sys.argv[2])
-if limit:  # a full disk: no file grows beyond the limit
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-print("ready", flush=True)
-run_cli(lambda: [save_file({"a": torch.zeros(1 << 22)}, sys.argv[1]) for _ in range(10 ** 6)])
-"""
+def save_for_ever(path, ready, limit, errors):
+    """Save a file again and again; with a limit in bytes no file grows beyond, as on a full disk.
+
+    A fork of pytest: what it says goes to the file `errors`.
+    """
+    sys.stderr = open(errors, "w", buffering=1)
+    torch.set_num_threads(1)  # a fork has none of its parent's
+    if limit:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    ready.set()
+    run_cli(lambda: [ckpt.save_file({"a": torch.zeros(1 << 22)}, path) for _ in range(10 ** 6)])
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_a_full_disk_or_a_kill_leaves_the_old_file_whole(tmp_path, suffix):
-    path = ckpt.save_file({"a": torch.ones(1 << 22)}, tmp_path / f"out{suffix}")
-    command = [sys.executable, "-c", SAVE, str(path)]
-    full = subprocess.run([*command, str(1 << 20)], capture_output=True, text=True, timeout=120)
-    assert full.returncode == 1 and "cannot be written" in full.stderr, full.stderr
-    assert "Traceback" not in full.stderr
-    assert os.listdir(tmp_path) == [path.name]
+    path = ckpt.save_file({"a": torch.ones(1 << 22)}, tmp_path / f"out/out{suffix}")
+    fork, errors = multiprocessing.get_context("fork"), tmp_path / "errors"
+    full = fork.Process(
+        target=save_for_ever, args=(path, fork.Event(), 1 << 20, errors), daemon=True)
+    full.start()
+    full.join(120)
+    said = errors.read_text()
+    assert full.exitcode == 1 and "cannot be written" in said, said
+    assert "Traceback" not in said
+    assert os.listdir(path.parent) == [path.name]
     assert torch.equal(ckpt.load_file(path)["a"], torch.ones(1 << 22))
-    killed = subprocess.Popen([*command, "0"], stdout=subprocess.PIPE)
-    killed.stdout.readline()
+    ready = fork.Event()
+    killed = fork.Process(target=save_for_ever, args=(path, ready, 0, errors), daemon=True)
+    killed.start()
+    assert ready.wait(120)
     time.sleep(0.3)  # somewhere in the middle of one of its writes
-    killed.send_signal(signal.SIGKILL)
-    killed.wait()
+    killed.kill()
+    killed.join()
+    assert killed.exitcode == -signal.SIGKILL
     assert ckpt.load_file(path)["a"].unique().numel() == 1
 
 

@@ -13,6 +13,7 @@ from rein import checkpoint as ckpt
 from rein.errors import UserError
 from toy.pretraining.pretrain import Pair, Recipe, build_encoder, crops, find_pairs, pretrain
 from toy.pretraining.probe import extract
+from toy.pretraining.visual_words import Dictionary
 from toy.streets.make import make_toy_streets
 
 
@@ -29,7 +30,10 @@ def test_committed_weights_are_small_and_in_dinov2s_format():
     assert all(value.isfinite().all() for value in backbone.state_dict().values())
 
 
-def test_pretraining_learns_and_repeats(tmp_path):
+def test_pretraining_learns_and_repeats(tmp_path, monkeypatch):
+    monkeypatch.setattr(  # visual words of a tenth of the crops
+        "toy.pretraining.pretrain.Dictionary",
+        lambda crops, *arguments: Dictionary(crops[:40], *arguments))
     make_toy_streets(tmp_path, {"unlabelled": 4}, 7, 1)
     pairs, lines = find_pairs(tmp_path / "unlabelled"), []
     assert len(pairs) == 4

@@ -1,12 +1,11 @@
 """The toy street world: exact labels, raw formats, looks that leave labels alone."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import run_tool
 from PIL import Image
 
 from rein.datasets.check import check_datasets
@@ -181,8 +180,7 @@ def test_domains_name_files_for_every_sample():
 
 def test_tool_says_what_it_made(tmp_path):
     counts = [f"--{name}=0" for name in ("cityscapes", "bdd", "mapillary", "acdc-night", "acdc")]
-    result = subprocess.run([sys.executable, TOOL, tmp_path / "out", "--gta=1", *counts],
-                            cwd=tmp_path, capture_output=True, text=True, check=True)
+    result = run_tool(TOOL, tmp_path / "out", "--gta=1", *counts, cwd=tmp_path)
     last = result.stdout.strip().splitlines()[-1]
     assert last.startswith("1 street scenes made") and str(tmp_path / "out") in last
     assert (tmp_path / "out/gta/images/00001.png").exists()

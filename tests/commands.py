@@ -1,0 +1,115 @@
+"""Run the tools: in this process, which is cheap, or each in a new one, as a user would."""
+
+import contextlib
+import io
+import os
+import random
+import runpy
+import subprocess
+import sys
+import traceback
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.logging import MMLogger
+from mmengine.utils import ManagerMixin
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def run_command(*arguments, cwd=ROOT, check=True, **environment) -> subprocess.CompletedProcess:
+    """Run a tool in a new process, without the package installed for it.
+
+    Args:
+        *arguments: The tool's path and its arguments, or any others of Python.
+        cwd: Folder to run in.
+        check: Fail unless the exit code is 0.
+        **environment: Environment variables to set.
+    """
+    env = {**os.environ, **environment}
+    env.pop("PYTHONPATH", None)
+    command = [sys.executable, *map(str, arguments)]
+    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=300)
+    return _checked(done, check)
+
+
+def run_tool(tool, *arguments, cwd=ROOT, check=True, **environment) -> subprocess.CompletedProcess:
+    """Run a tool in this process: no start of Python, no imports.
+
+    Args:
+        tool: The tool's path.
+        *arguments: Its arguments.
+        cwd: Folder to run in.
+        check: Fail unless the exit code is 0.
+        **environment: Environment variables to set.
+    """
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    command = [str(tool), *map(str, arguments)]
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), _new_process(cwd):
+        os.environ.update(environment)
+        sys.argv = command
+        try:
+            runpy.run_path(str(tool), run_name="__main__")
+        except SystemExit as end:
+            code = end.code or 0
+        except Exception:
+            traceback.print_exc()
+            code = 1
+    if isinstance(code, str):  # sys.exit(message)
+        err.write(f"{code}\n")
+        code = 1
+    done = subprocess.CompletedProcess(command, code, out.getvalue(), err.getvalue())
+    return _checked(done, check)
+
+
+def _checked(done: subprocess.CompletedProcess, check: bool) -> subprocess.CompletedProcess:
+    if check:
+        assert done.returncode == 0, f"{done.args}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    return done
+
+
+@contextlib.contextmanager
+def _new_process(cwd) -> Iterator[None]:
+    """Give what a new process would have, and put everything back afterwards."""
+    cwd_before, argv, path, env = os.getcwd(), sys.argv, list(sys.path), dict(os.environ)
+    threads = torch.get_num_threads()
+    draws = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    managers = list(_subclasses(ManagerMixin))  # loggers, visualizers, scopes: one per name
+    instances = [manager._instance_dict for manager in managers]
+    for manager in managers:
+        manager._instance_dict = OrderedDict()
+    os.chdir(cwd)
+    try:
+        yield
+    finally:
+        for logger in MMLogger._instance_dict.values():
+            for handler in logger.handlers:
+                handler.close()
+        for manager, before in zip(managers, instances, strict=True):
+            manager._instance_dict = before
+        random.setstate(draws[0])
+        np.random.set_state(draws[1])
+        torch.set_rng_state(draws[2])
+        torch.set_num_threads(threads)
+        sys.argv, sys.path[:] = argv, path
+        os.environ.clear()
+        os.environ.update(env)
+        os.chdir(cwd_before)
+
+
+def _subclasses(cls: type) -> Iterator[type]:
+    yield cls
+    for one in cls.__subclasses__():
+        yield from _subclasses(one)
+
+
+def error_line(done: subprocess.CompletedProcess) -> str:
+    """Return the one line a failed command told its user; there must be no traceback."""
+    assert done.returncode == 1, done.stdout[-2000:] + done.stderr[-2000:]
+    assert "Traceback" not in done.stderr, done.stderr[-3000:]
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1, done.stderr
+    return lines[0]
