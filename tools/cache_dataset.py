@@ -33,7 +33,8 @@ def main(args: argparse.Namespace) -> int:
 
     from rein.datasets.cache import CACHE_VARIABLE, cache_files
     from rein.datasets.urban import build_dataset, files_of
-    from rein.engine.config import load_config, resolve_paths
+    from rein.engine.config import load_config
+    from rein.engine.paths import resolve_paths
     from rein.errors import UserError
 
     os.environ.pop(CACHE_VARIABLE, None)  # may name the folder that is made only now
@@ -54,6 +55,6 @@ def main(args: argparse.Namespace) -> int:
 
 if __name__ == "__main__":
     arguments = parse_args()
-    from rein.cli import run_cli  # after parsing: importing rein takes seconds
+    from rein.cli import run_cli
 
     run_cli(lambda: main(arguments))

@@ -33,7 +33,7 @@ def parse_args() -> argparse.Namespace:
 def main(args: argparse.Namespace) -> int:
     """Check, and print the table."""
     from rein.datasets.check import check_datasets, text_table
-    from rein.engine.config import find_path
+    from rein.engine.paths import find_path
 
     root = Path(find_path(args.root))
     reports = check_datasets(
@@ -47,6 +47,6 @@ def main(args: argparse.Namespace) -> int:
 
 if __name__ == "__main__":
     arguments = parse_args()
-    from rein.cli import run_cli  # after parsing: importing rein takes seconds
+    from rein.cli import run_cli
 
     run_cli(lambda: main(arguments))

@@ -16,6 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import rein.compat  # noqa: F401  before mmseg
+
 import cv2
 import numpy as np
 from mmcv.transforms import LoadImageFromFile

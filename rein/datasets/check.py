@@ -7,19 +7,20 @@ ones.
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from mmengine.config import Config, ConfigDict
 from PIL import Image
 from tqdm import tqdm
 
 from rein.datasets.domains import DOMAINS, Origin
 from rein.datasets.image_files import is_cut_short
 from rein.datasets.label_maps import CLASSES, IGNORE_INDEX
-from rein.datasets.urban import list_file
 from rein.errors import UserError
 from rein.parallel import in_processes
+
+if TYPE_CHECKING:
+    from mmengine.config import ConfigDict
 
 BASES = Path(__file__).resolve().parents[2] / "configs/_base_/datasets"
 DATASETS = ("gta", "synthia", "urbansyn", "cityscapes", "bdd100k", "mapillary", "acdc")
@@ -47,7 +48,7 @@ class Part(NamedTuple):
 
     dataset: str
     name: str
-    cfg: ConfigDict
+    cfg: "ConfigDict"
 
 
 class PartReport(NamedTuple):
@@ -98,6 +99,8 @@ def check_datasets(
 
 def parts_of(dataset: str) -> Iterator[Part]:
     """List the parts of a dataset's config file, each folder once."""
+    from mmengine.config import Config  # converters import this module without it
+
     seen = []
     for name, value in Config.fromfile(BASES / f"{dataset}.py").items():
         several = isinstance(value, list)  # as test_acdc, whose parts are told apart by domain
@@ -123,6 +126,8 @@ def check_part(
         return PartReport(part, 0, len(labels) if has_labels else None, 0,
                           tuple(_missing_conversion(part, home)))
     if cfg.get("ann_file"):  # a part of a part: only what is listed
+        from rein.datasets.urban import list_file
+
         listed = set(list_file(home, cfg.ann_file).read_text().split())
         images, labels = images & listed, labels & listed
     problems = []

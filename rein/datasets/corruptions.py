@@ -17,15 +17,8 @@ from mmseg.registry import TRANSFORMS
 from PIL import Image
 
 from rein.atomic_files import write_atomically
+from rein.datasets.domains import CORRUPTIONS, SEVERITIES
 from rein.errors import UserError
-
-CORRUPTIONS = (
-    "gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise",
-    "motion_blur", "defocus_blur", "glass_blur", "gaussian_blur",
-    "brightness", "contrast", "saturate", "jpeg_compression",
-    "snow", "spatter", "fog", "frost",
-)
-SEVERITIES = (1, 2, 3, 4, 5)
 
 CACHE_VARIABLE = "REIN_CORRUPTION_CACHE"
 

@@ -3,8 +3,15 @@
 import os
 from typing import NamedTuple
 
-from rein.datasets.corruptions import CORRUPTIONS, SEVERITIES
 from rein.errors import UserError
+
+CORRUPTIONS = (
+    "gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise",
+    "motion_blur", "defocus_blur", "glass_blur", "gaussian_blur",
+    "brightness", "contrast", "saturate", "jpeg_compression",
+    "snow", "spatter", "fog", "frost",
+)
+SEVERITIES = (1, 2, 3, 4, 5)
 
 
 class Domain(NamedTuple):

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Callable, Sequence
 
+import rein.compat  # noqa: F401  before mmseg
+
 import cv2
 import mmcv
 import numpy as np

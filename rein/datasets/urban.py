@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import rein.compat  # noqa: F401  before mmseg
+
 from mmengine.fileio import list_dir_or_file
 from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset

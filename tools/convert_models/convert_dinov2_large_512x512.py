@@ -26,7 +26,7 @@ def parse_args() -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> None:
     """Convert, and print what was written where."""
-    from rein.engine.weights import convert_file
+    from rein.engine.weight_files import convert_file
 
     out = convert_file(
         args.source, args.out, (512, 512), overwrite=args.force, width=VIT_LARGE_WIDTH)
@@ -35,6 +35,6 @@ def main(args: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     arguments = parse_args()
-    from rein.cli import run_cli  # after parsing: importing rein takes seconds
+    from rein.cli import run_cli
 
     run_cli(lambda: main(arguments))

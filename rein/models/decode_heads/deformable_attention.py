@@ -12,13 +12,13 @@ import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from rein.compat import has_compiled_ops
+
 import torch
 import torch.nn.functional as F
 from mmcv.ops import MultiScaleDeformableAttention
 from mmcv.ops.multi_scale_deform_attn import MultiScaleDeformableAttnFunction
 from torch import Tensor
-
-from rein.compat import has_compiled_ops
 
 _BORDER = 2  # pixels of zeros around a level: at most one is looked at beside a place in it
 

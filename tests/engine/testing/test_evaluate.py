@@ -8,11 +8,11 @@ import pytest
 from mmengine.config import Config
 from mmseg.structures import SegDataSample
 from PIL import Image
+from rein.engine.testing.loop import FailedSample, SurvivingDataset, collate_surviving
 
 from rein.datasets.loading import CorruptFile
 from rein.engine.config import load_config
 from rein.engine.testing.evaluate import check_free
-from rein.engine.testing.loop import FailedSample, SurvivingDataset, collate_surviving
 from rein.engine.testing.record import config_name, training_curves, versions
 from rein.errors import UserError
 from rein.evaluation.results import DomainResults, ImageResult, RunRecord, save_results
