@@ -17,6 +17,7 @@ from rein.checkpoint import TRAINING_STATE, load_file, load_strictly, state_dict
 from rein.datasets.label_maps import CLASSES
 from rein.datasets.urban import build_dataset, leaf_datasets
 from rein.engine.compiling import compile_model
+from rein.engine.config_text import FormattedOnce
 from rein.engine.hooks import (
     TerminalHook,
     TrainableParametersHook,
@@ -82,8 +83,8 @@ class ReinRunner(Runner):
         """
         register_all_modules(init_default_scope=False)
         _check_classes(cfg)
-        runner = super().from_cfg(resolve_paths(cfg))
-        runner.cfg = cfg
+        runner = super().from_cfg(FormattedOnce.of(resolve_paths(cfg)))
+        runner.cfg = FormattedOnce.of(cfg)
         return runner
 
     def build_logger(self, *args, **kwargs) -> MMLogger:
