@@ -2,8 +2,6 @@
 
 import numpy as np
 import torch
-
-import rein  # noqa: F401  isort: skip  compat comes first
 from mmengine.structures import PixelData
 from mmseg.evaluation import IoUMetric
 from mmseg.structures import SegDataSample

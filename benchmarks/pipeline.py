@@ -14,8 +14,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-
-import rein  # noqa: F401  isort: skip  compat comes first
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmseg.registry import DATASETS

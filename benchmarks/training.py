@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 
-import rein  # noqa: F401  isort: skip  compat comes first
 from benchmarks.head import labelled_samples
 from benchmarks.paired import Row, compare, peak_mib, row_of
 from benchmarks.stock import CONFIG, build_model, stock_model

@@ -15,7 +15,8 @@ MIB = 1 << 20
 # a process of its own for each tool: peak memory counts from its start
 MEASURE = """
 import runpy, sys, time, torch, rein
-import rein.engine.weights, mmdet.models
+import rein.engine.weight_files
+rein.register_all_modules()
 from benchmarks.paired import peak_mib
 before = peak_mib()
 start = time.perf_counter()

@@ -1,11 +1,34 @@
 """Rein: frozen vision foundation models for domain-generalized semantic segmentation.
 
-Importing the package fills the registries of mmseg and mmengine with its models, datasets,
-metrics and hooks.
+Importing the package is cheap: names are loaded when they are asked for. To build models, datasets
+or metrics of ours from a config by hand, call `rein.register_all_modules()` first.
 """
 
-# ruff: noqa: F401, I001  imported for what they register; compat has to come first
-from rein import compat
-from rein import datasets, engine, evaluation, models
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rein.engine.inference import init_segmentor, read_image, segment
+    from rein.engine.registration import register_all_modules
 
 __version__ = "0.1.0"
+
+__all__ = ["init_segmentor", "read_image", "register_all_modules", "segment"]
+
+_HOMES = {
+    "init_segmentor": "rein.engine.inference",
+    "read_image": "rein.engine.inference",
+    "register_all_modules": "rein.engine.registration",
+    "segment": "rein.engine.inference",
+}
+
+
+def __getattr__(name: str):
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(_HOMES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,6 +1,8 @@
-"""What the dependency stack needs to import on builds without compiled operators; nothing else.
+"""Let the dependency stack import on builds without compiled operators, quietly and quickly.
 
-Importing this module mends two things, and does nothing where they are not broken:
+A module of ours that imports mmseg.datasets, mmseg.models, mmdet.models, mmcv.ops, timm or
+torchvision imports this one first; packages whose modules all do have the line in their
+`__init__`. It mends what is broken and leaves the rest alone:
 
 - torchvision built for CUDA beside a CPU-only torch: its C++ library cannot be loaded, and
   `import torchvision` (hence timm) fails because it describes operators that nobody declared.
@@ -8,9 +10,9 @@ Importing this module mends two things, and does nothing where they are not brok
 - mmcv built without compiled operators (what `pip install` gives): `mmcv.ops` cannot be imported,
   and mmdet leaves Mask2Former out. A stand-in for `mmcv._ext` lets both import. Deformable
   attention then takes mmcv's own PyTorch path on every device; any other operator raises an
-  ImportError that says what is missing.
-
-It also keeps mmseg from printing, at every start, which optional datasets it lacks.
+  ImportError that names the fix.
+- mmdet imports matplotlib's pyplot to draw tracking errors. A stand-in loads it at its first use.
+- mmseg prints at every start which optional datasets it lacks; it is imported once, unheard.
 """
 
 import contextlib
@@ -105,8 +107,38 @@ def stand_in_for_mmcv_ops() -> bool:
     return True
 
 
+class LoadedWhenUsed(types.ModuleType):
+    """Stand-in for a module that takes long to import: loads it when an attribute is asked for.
+
+    Args:
+        name: A submodule's full name.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.__spec__ = importlib.machinery.ModuleSpec(name, None)
+
+    def __getattr__(self, name):
+        if name.startswith("__"):  # the import system asks for these; they are no use of it
+            raise AttributeError(name)
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+def load_when_used(name: str) -> None:
+    """Put off the import of a submodule, such as `matplotlib.pyplot`, until its first use.
+
+    Does nothing if it is imported already or its package is not installed.
+    """
+    package, _, attribute = name.rpartition(".")
+    if name not in sys.modules and importlib.util.find_spec(package) is not None:
+        sys.modules[name] = LoadedWhenUsed(name)
+        setattr(importlib.import_module(package), attribute, sys.modules[name])
+
+
 declare_torchvision_ops()
 stand_in_for_mmcv_ops()
+load_when_used("matplotlib.pyplot")
 with contextlib.redirect_stdout(io.StringIO()):
-    importlib.import_module("mmseg.models")
     importlib.import_module("mmseg.datasets")

@@ -10,7 +10,10 @@ import torch
 
 warnings.filterwarnings("ignore", message=".*indexing argument.*")  # torch.meshgrid in mmdet
 
-import rein  # noqa: E402, F401  isort: skip  compat comes first
+import rein  # noqa: E402
+
+rein.register_all_modules(init_default_scope=False)
+
 from mmengine.config import Config  # noqa: E402
 from mmengine.registry import DefaultScope  # noqa: E402
 from mmseg.registry import MODELS  # noqa: E402

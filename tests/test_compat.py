@@ -33,7 +33,7 @@ def in_new_process(code):
 
 def test_everything_imports_and_deformable_attention_runs():
     out = in_new_process(
-        "import rein, timm, mmdet.models, mmseg.models\n"
+        "import rein.compat, timm, mmdet.models, mmseg.models, mmseg.datasets\n"
         "from mmcv.ops import point_sample, MultiScaleDeformableAttention\n"
         "print('ok')")
     assert out == ["ok"]  # and nothing else: a quiet start
@@ -59,3 +59,23 @@ def test_missing_op_says_what_to_install():
 
     with pytest.raises(ImportError, match="'nms' needs compiled mmcv ops.*pip install"):
         compat.MissingOps("mmcv._ext").nms()
+
+
+def test_pyplot_loads_at_its_first_use():
+    out = in_new_process(
+        "import sys, rein.compat, mmdet.models\n"
+        "import matplotlib.pyplot as plt\n"
+        "print('matplotlib.figure' in sys.modules)\n"
+        "from matplotlib.pyplot import close\n"
+        "import matplotlib\n"
+        "print(plt.close is close is matplotlib.pyplot.close is sys.modules[plt.__name__].close)")
+    assert out == ["False", "True"]
+
+
+def test_a_module_that_is_imported_or_absent_is_left_alone():
+    from rein import compat
+
+    before = dict(sys.modules)
+    compat.load_when_used("json.decoder")
+    compat.load_when_used("no_such_package.part")
+    assert sys.modules == before

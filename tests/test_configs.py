@@ -4,7 +4,7 @@ import pytest
 from conftest import ROOT
 from mmengine.config import Config
 
-from rein.engine.config import config_from_text
+from rein.engine.carried_config import config_from_text
 from rein.engine.weights import build_empty
 
 LEAVES = sorted(
@@ -61,16 +61,3 @@ def test_full_fine_tuning_slows_the_whole_backbone_and_spares_norms_decay():
         assert group["lr"] == pytest.approx(1e-5 if name.startswith("backbone.") else 1e-4), name
         if ".norm" in name or "level_embed" in name or "query_embed" in name:
             assert group["weight_decay"] == 0, name
-
-
-@pytest.mark.parametrize("text, reason", [
-    ("import os", "no assignment"),
-    ("a = __import__('os').system('true')", "calls a function"),
-    ("a = dict(type='subprocess.Popen', args=['true'])", "subprocess.Popen"),
-    ("a = [x for x in ()]", "not plain data"),
-])
-def test_a_carried_config_is_never_run(text, reason):
-    from rein.errors import UserError
-
-    with pytest.raises(UserError, match=reason):
-        config_from_text(text, "file.pth")

@@ -23,7 +23,8 @@ def main(args) -> int:
 
     from rein.datasets.building import build_dataset, files_of
     from rein.datasets.cache import CACHE_VARIABLE, cache_files
-    from rein.engine.config import load_config, resolve_paths
+    from rein.engine.config import load_config
+    from rein.engine.paths import resolve_paths
     from rein.errors import UserError
 
     os.environ.pop(CACHE_VARIABLE, None)  # may name this folder before it exists

@@ -18,7 +18,7 @@ from rein.cli import add_workers, command_parser, run_command  # noqa: E402
 def main(args) -> int:
     """Check, and print the table."""
     from rein.datasets.check import check_datasets, text_table
-    from rein.engine.config import find_path
+    from rein.engine.paths import find_path
 
     root = Path(find_path(args.root))
     reports = check_datasets(

@@ -38,7 +38,7 @@ def parse_args() -> argparse.Namespace:
 def main(args: argparse.Namespace) -> None:
     """Merge, and print what was written where."""
     from rein.engine.config import load_config
-    from rein.engine.weights import merge_files
+    from rein.engine.weight_files import merge_files
 
     out = merge_files(
         args.backbone, args.rein_head, args.dinov2_segmentor_path, load_config(args.config),
@@ -48,6 +48,6 @@ def main(args: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     arguments = parse_args()
-    from rein.cli import run_cli  # after parsing: importing rein takes seconds
+    from rein.cli import run_cli
 
     run_cli(lambda: main(arguments))

@@ -28,7 +28,7 @@ def main(args: argparse.Namespace) -> None:
     """Print what each file is; go on after one that cannot be read, and fail in the end."""
     from rein.checkpoint import load_file, state_dict_of
     from rein.checkpoint.description import describe
-    from rein.engine.config import find_path
+    from rein.engine.paths import find_path
     from rein.errors import UserError
 
     unreadable = []
@@ -54,6 +54,6 @@ def main(args: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     arguments = parse_args()
-    from rein.cli import run_cli  # after parsing: importing rein takes seconds
+    from rein.cli import run_cli
 
     run_cli(lambda: main(arguments))

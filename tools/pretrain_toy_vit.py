@@ -37,7 +37,7 @@ def parse_args() -> argparse.Namespace:
 def main(args: argparse.Namespace) -> None:
     """Pretrain or probe, and print what was written where."""
     from rein.checkpoint import load_file
-    from rein.engine.weights import write_output
+    from rein.engine.weight_files import write_output
     from rein.errors import UserError
     from toy.pretraining.pretrain import Recipe, find_pairs, pretrain
     from toy.pretraining.probe import compare_with_random

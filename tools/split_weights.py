@@ -27,7 +27,7 @@ def parse_args() -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> None:
     """Split, and print what was written where."""
-    from rein.engine.weights import split_file
+    from rein.engine.weight_files import split_file
 
     split_file(args.segmentor, args.backbone, args.rein_head, overwrite=args.force)
     print(f"converted backbone: {args.backbone}; adapter and head: {args.rein_head}")
@@ -35,6 +35,6 @@ def main(args: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     arguments = parse_args()
-    from rein.cli import run_cli  # after parsing: importing rein takes seconds
+    from rein.cli import run_cli
 
     run_cli(lambda: main(arguments))

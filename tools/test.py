@@ -15,6 +15,7 @@ read; it is named, and the others count; 1 if something else is wrong.
 import argparse
 import os
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works without installation
@@ -34,7 +35,7 @@ def parse_args() -> argparse.Namespace:
         "--allow-other-backbone", action="store_true",
         help="use another frozen backbone than the checkpoint was trained with")
     parser.add_argument(
-        "--protocol", nargs="+", default=[], metavar="NAME",
+        "--protocol", nargs="+", default=[], metavar="NAME", dest="protocols",
         help="rein (as the paper: Cityscapes and Mapillary at half size), full (at full size), or "
              "both; default: what the config says")
     parser.add_argument(
@@ -64,26 +65,26 @@ def parse_args() -> argparse.Namespace:
         help="how processes are started")
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.submission and (len(args.protocol) > 1 or args.show_dir):
+    if args.submission and (len(args.protocols) > 1 or args.show_dir):
         parser.error("--submission goes with one --protocol at most and without --show-dir")
     return args
 
 
 def main(args: argparse.Namespace) -> int:
     """Test, and print the means and where the reports are."""
-    from rein.engine.config import merge_options, parse_options
-    from rein.engine.testing.evaluate import read_config, test
+    from rein.engine.config import read_config
 
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
-    cfg = read_config(args.config)
-    merge_options(cfg, parse_options(args.cfg_options))
+    cfg = read_config(args.config, args.cfg_options)
+    # after reading the config: these imports take seconds
+    from rein.engine.testing.evaluate import evaluate_checkpoint
+    from rein.engine.testing.options import EvaluationOptions
+
+    options = EvaluationOptions(
+        **{field.name: getattr(args, field.name) for field in fields(EvaluationOptions)})
     if args.submission:
-        return submit_predictions(cfg, args)
-    tested = test(
-        cfg, args.checkpoint, backbone=args.backbone, work_dir=args.work_dir, out=args.out,
-        show_dir=args.show_dir, tta=args.tta, protocols=args.protocol, mode=args.mode,
-        force=args.force, launcher=args.launcher,
-        allow_other_backbone=args.allow_other_backbone, int8=args.int8)
+        return submit_predictions(cfg, args.checkpoint, args.submission, options)
+    tested = evaluate_checkpoint(cfg, args.checkpoint, options)
     for metrics, folder, _ in tested:
         means = ", ".join(f"{k} {v:.2f}" for k, v in metrics.items() if k.endswith("mIoU"))
         print(f"{means}; results in {folder / 'results.html'} and beside it")
@@ -94,24 +95,20 @@ def main(args: argparse.Namespace) -> int:
     return 3 if failed else 0
 
 
-def submit_predictions(cfg, args: argparse.Namespace) -> int:
+def submit_predictions(cfg, checkpoint: str, server: str, options) -> int:
     """Predict a server's images, and print whether it would take the zip."""
-    from rein.engine.testing.submission import submit
+    from rein.engine.testing.submission import make_predictions
     from rein.evaluation.submission import submission_text
 
-    submitted = submit(
-        cfg, args.checkpoint, args.submission, backbone=args.backbone, work_dir=args.work_dir,
-        out=args.out, tta=args.tta, protocol="".join(args.protocol), mode=args.mode,
-        force=args.force, launcher=args.launcher,
-        allow_other_backbone=args.allow_other_backbone, int8=args.int8)
+    submitted = make_predictions(cfg, checkpoint, server, options)
     if submitted is None:  # the main process tells
         return 0
-    print(submission_text(submitted.path, args.submission, submitted.problems))
+    print(submission_text(submitted.path, server, submitted.problems))
     return 1 if submitted.problems else 0
 
 
 if __name__ == "__main__":
     arguments = parse_args()
-    from rein.cli import run_cli  # after parsing: importing rein takes seconds
+    from rein.cli import run_cli
 
     run_cli(lambda: main(arguments))

@@ -38,12 +38,12 @@ def parse_args() -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> None:
     """Train, and print where the last checkpoint lies."""
-    from rein.engine.config import load_config, merge_options, parse_options
-    from rein.engine.training import train
+    from rein.engine.config import load_config
 
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
-    cfg = load_config(args.config)
-    merge_options(cfg, parse_options(args.cfg_options))
+    cfg = load_config(args.config, args.cfg_options)
+    from rein.engine.training import train  # after reading the config: it takes seconds
+
     checkpoint = train(
         cfg, name=Path(args.config).stem, work_dir=args.work_dir, resume=args.resume,
         amp=args.amp, launcher=args.launcher, allow_other_backbone=args.allow_other_backbone)
@@ -52,6 +52,6 @@ def main(args: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     arguments = parse_args()
-    from rein.cli import run_cli  # after parsing: importing rein takes seconds
+    from rein.cli import run_cli
 
     run_cli(lambda: main(arguments))

@@ -8,14 +8,15 @@ import torch
 from mmcv.transforms import Compose
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
-from mmseg.registry import MODELS, TRANSFORMS
+from mmseg.registry import TRANSFORMS
 from torch import nn
 
 from rein.checkpoint import load_file, meta_of
 from rein.datasets.dataset_configs import leaf_datasets
 from rein.datasets.label_maps import CLASSES, PALETTE
-from rein.engine.config import find_path
-from rein.engine.testing.evaluate import read_config
+from rein.engine.config import read_config
+from rein.engine.paths import find_path
+from rein.engine.registration import build_model
 from rein.engine.weights import load_for_testing
 from rein.errors import UserError
 from rein.models.int8 import quantize_frozen
@@ -48,10 +49,9 @@ def init_segmentor(
     Raises:
         UserError: A file is missing or does not fit, or `int8` does not apply.
     """
-    cfg = read_config(str(config))
+    cfg = read_config(config)
     content = load_file(find_path(checkpoint))
-    with DefaultScope.overwrite_default_scope("mmseg"):
-        model = MODELS.build(cfg.model)
+    model = build_model(cfg.model)
     load_for_testing(model, content, checkpoint, backbone, allow_other_backbone)
     meta = meta_of(content).get("dataset_meta") or {}
     model.cfg, model.keep_logits = cfg, False

@@ -1,7 +1,7 @@
 """mmengine's Runner, made to resume exactly, to load strictly and safely, to save atomically."""
 
 import logging
-import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -15,8 +15,10 @@ from torch import nn
 from rein.atomic_files import replacing
 from rein.checkpoint import TRAINING_STATE, load_file, load_strictly, state_dict_of
 from rein.datasets.building import build_dataset
+from rein.datasets.dataset_configs import leaf_datasets
+from rein.datasets.label_maps import CLASSES
 from rein.engine.compiling import compile_model
-from rein.engine.config import check_classes, resolve_paths
+from rein.engine.config_text import FormattedOnce
 from rein.engine.hooks import (
     TerminalHook,
     TrainableParametersHook,
@@ -24,38 +26,37 @@ from rein.engine.hooks import (
     set_terminal_level,
     unwrap,
 )
+from rein.engine.loaders import fit_to_machine
+from rein.engine.paths import resolve_paths
+from rein.engine.registration import register_all_modules
 from rein.engine.seeding import IterationSeedHook, SeededDataset, SeededSampler
-from rein.engine.testing.loop import SurvivingDataset, SurvivingTestLoop, collate_surviving
+from rein.engine.testing.corrupt_files import SurvivingDataset, SurvivingTestLoop, collate_surviving
 from rein.engine.weights import check_trained_with, frozen_fingerprint
 from rein.errors import UserError
 from rein.models.freezing import frozen_names
-from rein.parallel import available_cores
 
-MAX_WORKERS = 8  # they decode 120 GTA frames a second; more would only take memory
+_CITYSCAPES_BY_DEFAULT = ("UrbanSceneDataset", "CityscapesDataset")
 
 
-def _fit_to_machine(loader: dict) -> None:
-    """Settle a loader's processes and pinned memory by what there is, in place.
-
-    Args:
-        loader: Config of a data loader; its `num_workers` is a number or "auto".
+def _check_classes(cfg: Config) -> None:
+    """Compare the head's number of classes with the class list of each dataset.
 
     Raises:
-        UserError: `num_workers` is neither.
+        UserError: They differ; training would fail with an index out of range, or worse would not.
     """
-    workers = loader.get("num_workers", 0)
-    if workers == "auto":
-        # each training process of this machine (torchrun tells how many) keeps a core to itself
-        cores = available_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-        workers = min(max(cores - 1, 1), MAX_WORKERS)
-    if not isinstance(workers, int) or workers < 0:
-        raise UserError(f'num_workers={workers!r}: expected a number from 0 on, or "auto".')
-    loader["num_workers"] = workers
-    if not workers:
-        for key in ("persistent_workers", "prefetch_factor"):  # torch refuses them without workers
-            loader.pop(key, None)
-    if not torch.cuda.is_available():  # torch warns of memory pinned for nothing
-        loader.pop("pin_memory", None)
+    model = cfg.model.get("module", cfg.model)  # a model for test-time augmentation wraps another
+    head = model.get("decode_head")
+    expected = head.get("num_classes") if isinstance(head, Mapping) else None
+    for name in ("train_dataloader", "val_dataloader", "test_dataloader"):
+        for dataset in leaf_datasets((cfg.get(name) or {}).get("dataset") or {}):
+            classes = (dataset.get("metainfo") or {}).get("classes")
+            if classes is None and dataset.get("type") in _CITYSCAPES_BY_DEFAULT:
+                classes = CLASSES
+            if expected and classes is not None and len(classes) != expected:
+                raise UserError(
+                    f"{name}: the dataset {dataset.get('data_root')} has {len(classes)} classes, "
+                    f"but model.decode_head.num_classes is {expected}. Give both the same list, as "
+                    "configs/own_data does.")
 
 
 class ReinRunner(Runner):
@@ -81,9 +82,10 @@ class ReinRunner(Runner):
         Raises:
             UserError: The head and a dataset differ in the number of classes.
         """
-        check_classes(cfg)
-        runner = super().from_cfg(resolve_paths(cfg))
-        runner.cfg = cfg
+        register_all_modules(init_default_scope=False)
+        _check_classes(cfg)
+        runner = super().from_cfg(FormattedOnce.of(resolve_paths(cfg)))
+        runner.cfg = FormattedOnce.of(cfg)
         return runner
 
     def build_logger(self, *args, **kwargs) -> MMLogger:
@@ -118,7 +120,7 @@ class ReinRunner(Runner):
             dataset = dict(type=SeededDataset, cfg=dataloader["dataset"], seed=seed)
             dataloader["sampler"] = dict(dataloader["sampler"], type=SeededSampler)
         dataloader["dataset"] = dataset
-        _fit_to_machine(dataloader)
+        fit_to_machine(dataloader)
         return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
 
     def build_test_loop(self, loop):

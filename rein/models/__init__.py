@@ -1,5 +1,7 @@
 """Models: adapters, backbones, decode heads and segmentors."""
 
+import rein.compat  # noqa: F401  before the stack
+
 from rein.models.adapters import LoRAReins, Reins
 from rein.models.backbones import (
     DinoVisionTransformer,

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rein.engine import runner
+from rein.engine import loaders, runner
 from rein.engine.runner import ReinRunner
 from rein.errors import UserError
 
@@ -22,7 +22,7 @@ def no_data(monkeypatch):
 @pytest.mark.parametrize("cores, processes, workers", [
     (1, 1, 1), (2, 1, 1), (6, 1, 5), (64, 1, 8), (16, 4, 3), (4, 8, 1)])
 def test_auto_leaves_each_training_process_a_core(monkeypatch, cores, processes, workers):
-    monkeypatch.setattr(runner, "available_cores", lambda: cores)
+    monkeypatch.setattr(loaders, "available_cores", lambda: cores)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
     made = loader(num_workers="auto", persistent_workers=True, pin_memory=True)
     assert made.num_workers == workers and made.persistent_workers

@@ -9,7 +9,8 @@ from mmengine.config import Config
 from PIL import Image
 
 from rein import checkpoint as ckpt
-from rein.engine.testing.evaluate import test as run_test
+from rein.engine.testing.evaluate import evaluate_checkpoint
+from rein.engine.testing.options import EvaluationOptions
 from rein.engine.training import train
 from rein.errors import UserError
 from rein.evaluation.results import load_run
@@ -63,7 +64,8 @@ def test_worked_example_trains_and_tests_on_its_own_classes(name, tmp_path):
     checkpoint = train(cfg, name, str(tmp_path / "work"))
     weights = ckpt.load_file(checkpoint)["state_dict"]
     assert weights["decode_head.cls_embed.weight"].shape[0] == num_classes + 1  # and no object
-    tested = run_test(cfg, checkpoint, work_dir=str(tmp_path / "test"))
+    tested = evaluate_checkpoint(
+        cfg, checkpoint, EvaluationOptions(work_dir=str(tmp_path / "test")))
     assert 0 <= tested[0].metrics[f"{name}_mIoU"] <= 100
 
 
@@ -71,7 +73,8 @@ def test_a_test_in_int8_says_so_and_names_the_weights_as_they_were(tmp_path):
     cfg = small("cracks", tmp_path)
     weights = build(cfg.model).state_dict()
     merged = ckpt.save_file(dict(state_dict=weights), tmp_path / "merged.pth")
-    tested = run_test(cfg, str(merged), work_dir=str(tmp_path / "test"), int8=True)
+    tested = evaluate_checkpoint(
+        cfg, str(merged), EvaluationOptions(work_dir=str(tmp_path / "test"), int8=True))
     assert tested[0].folder == tmp_path / "test/int8"
     record = load_run(tested[0].folder).record
     assert record.inference == "slide, crop 64x64, stride 43x43; frozen backbone in int8"

@@ -12,7 +12,6 @@ from mmseg.registry import METRICS
 from mmseg.structures import SegDataSample
 from PIL import Image
 
-import rein  # noqa: F401  fills the registries
 from rein.datasets.label_maps import (
     CITYSCAPES_ID_TO_TRAIN_ID,
     CLASSES,

@@ -10,7 +10,6 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from PIL import Image
 
-import rein  # noqa: F401  fills the registries
 from rein.datasets.label_maps import CLASSES, PALETTE
 from rein.evaluation.pictures import SheetRow, color_map, contact_sheet, error_map, overlay
 

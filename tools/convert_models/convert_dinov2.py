@@ -34,7 +34,7 @@ def parse_args() -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> None:
     """Convert, and print what was written where."""
-    from rein.engine.weights import convert_file
+    from rein.engine.weight_files import convert_file
 
     height, width = args.img_size[0], args.img_size[-1]
     out = convert_file(
@@ -44,6 +44,6 @@ def main(args: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     arguments = parse_args()
-    from rein.cli import run_cli  # after parsing: importing rein takes seconds
+    from rein.cli import run_cli
 
     run_cli(lambda: main(arguments))

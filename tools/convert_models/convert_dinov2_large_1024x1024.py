@@ -16,7 +16,7 @@ VIT_LARGE_WIDTH = 1024
 
 def main(args) -> None:
     """Convert, and print what was written where."""
-    from rein.engine.weights import convert_file
+    from rein.engine.weight_files import convert_file
 
     out = convert_file(
         args.source, args.out, (1024, 1024), overwrite=args.force, width=VIT_LARGE_WIDTH)

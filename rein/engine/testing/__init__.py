@@ -1,1 +1,1 @@
-"""Testing: protocols, the loop, the record of a test and submissions."""
+"""Testing: options, protocols, a plan of the tests, their reports, and submissions."""

@@ -37,12 +37,9 @@ def described_protocols() -> dict[str, dict[str, dict[str, Any]]]:
     return table
 
 
-def test_datasets(cfg: Config) -> list:
+def datasets_under_test(cfg: Config) -> list:
     """Return the configs of the test datasets, without wrappers; changing them changes `cfg`."""
     return leaf_datasets(cfg.test_dataloader.dataset)
-
-
-test_datasets.__test__ = False  # not a test of pytest's
 
 
 def domain_of(dataset) -> str:
@@ -66,7 +63,7 @@ def apply_protocol(cfg: Config, name: str) -> Config:
     table = {**described.get(name, {}), **own.get(name, {})}
     cfg = copy.deepcopy(cfg)
     domains = []
-    for dataset in test_datasets(cfg):
+    for dataset in datasets_under_test(cfg):
         domains.append(domain_of(dataset))
         rule = table.get(domains[-1])
         if rule is None:
@@ -138,7 +135,7 @@ def dg_evaluator(cfg: Config) -> dict | None:
 def sizes(cfg: Config) -> dict[str, str]:
     """Tell for each test domain the size that images are scaled to fit into, "WIDTHxHEIGHT"."""
     found = {}
-    for dataset in test_datasets(cfg):
+    for dataset in datasets_under_test(cfg):
         resize = next((step for step in dataset.pipeline if step["type"] == "Resize"), {})
         if resize.get("scale"):
             text = "x".join(map(str, resize["scale"]))
@@ -175,9 +172,9 @@ def for_submission(cfg: Config, server: str) -> Config:
     """
     cfg = copy.deepcopy(cfg)
     folders = DESCRIPTIONS[server].submission
-    kept = [dataset for dataset in test_datasets(cfg) if domain_of(dataset) in folders]
+    kept = [dataset for dataset in datasets_under_test(cfg) if domain_of(dataset) in folders]
     if not kept:
-        found = ", ".join(map(domain_of, test_datasets(cfg)))
+        found = ", ".join(map(domain_of, datasets_under_test(cfg)))
         raise UserError(f"--submission {server} needs a config that tests on {', '.join(folders)}; "
                         f"this one tests on {found}.")
     for dataset in kept:
@@ -193,7 +190,7 @@ def use_tta(cfg: Config) -> None:
     """Change a config to test-time augmentation: the mean over scales and horizontal flips."""
     cfg.tta_model = dict(cfg.get("tta_model") or dict(type="SegTTAModel"))
     cfg.model = dict(cfg.tta_model, module=cfg.model)
-    for dataset in test_datasets(cfg):
+    for dataset in datasets_under_test(cfg):
         dataset.pipeline = _tta_pipeline(dataset.pipeline)
 
 

@@ -15,9 +15,8 @@ from torch import nn
 
 from rein import __version__
 from rein.checkpoint import digest, meta_of
-from rein.engine.config import find_path
-from rein.engine.testing.protocols import dg_evaluator, inference_text, sizes
-from rein.engine.weights import carried_config
+from rein.engine.carried_config import carried_config
+from rein.engine.paths import find_path
 from rein.evaluation.curves import Curves, read_curves
 from rein.evaluation.results import RunRecord
 
@@ -64,18 +63,6 @@ def describe_weights(
         checkpoint, digest(model.state_dict()), config_name(cfg, meta), seed=meta.get("seed"),
         versions=versions(), device=device,
         date=datetime.now().astimezone().isoformat(timespec="seconds"))
-
-
-def describe_inference(cfg: Config, tta: bool, int8: bool = False) -> dict[str, Any]:
-    """Return the fields of a record that a protocol decides.
-
-    Args:
-        cfg: The config as it is tested, before `use_tta`.
-        tta: Whether scales and flips are averaged.
-        int8: Whether the frozen backbone computes in int8.
-    """
-    protocol = (dg_evaluator(cfg) or {}).get("protocol", "")
-    return dict(protocol=protocol, sizes=sizes(cfg), inference=inference_text(cfg, tta, int8))
 
 
 def training_curves(content: Mapping[str, Any], checkpoint: str) -> Curves:

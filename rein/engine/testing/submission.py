@@ -6,10 +6,9 @@ from typing import NamedTuple
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 
-from rein.checkpoint import load_file
-from rein.engine.config import find_path
-from rein.engine.testing.evaluate import load_runner, prepare
-from rein.engine.testing.protocols import apply_protocol, for_submission, set_mode, use_tta
+from rein.engine.testing.options import EvaluationOptions
+from rein.engine.testing.plan import plan_submission
+from rein.engine.testing.tester import load_tester
 from rein.errors import UserError
 from rein.evaluation.submission import check_submission, make_submission
 from rein.models.int8 import quantize_frozen
@@ -22,37 +21,17 @@ class Submitted(NamedTuple):
     problems: list[str]
 
 
-def submit(
-    cfg: Config,
-    checkpoint: str,
-    server: str,
-    backbone: str | None = None,
-    work_dir: str | None = None,
-    out: str | None = None,
-    tta: bool = False,
-    protocol: str = "",
-    mode: str | None = None,
-    force: bool = False,
-    launcher: str = "none",
-    allow_other_backbone: bool = False,
-    int8: bool = False,
+def make_predictions(
+    cfg: Config, checkpoint: str, server: str, options: EvaluationOptions | None = None
 ) -> Submitted | None:
     """Predict a server's test images, pack the predictions and check the zip.
 
     Args:
-        cfg: The whole config; its test datasets include the server's domains.
+        cfg: The whole config; its test datasets include the server's domains. It is not changed.
         checkpoint: A full segmentor or what training saved.
         server: "acdc" or "cityscapes".
-        backbone: Pretrained weights, for a checkpoint without; default: what the config names.
-        work_dir: Where the log goes.
-        out: Folder for SERVER.zip and the predictions as trainIds; default: the work dir.
-        tta: Average over scales and flips.
-        protocol: Of `rein.engine.testing.protocols`; "": as the config has it.
-        mode: "slide" or "whole"; default: the config's.
-        force: Replace a zip that is there.
-        launcher: none, pytorch, slurm or mpi.
-        allow_other_backbone: Test with another frozen backbone than the checkpoint's.
-        int8: Let the frozen backbone compute in int8; on a CPU only.
+        options: How to test, by one protocol at most. SERVER.zip and the predictions as trainIds
+            go to `out`, else to the work dir; `show_dir` is not used.
 
     Returns:
         The zip in the main process, None in others.
@@ -60,28 +39,19 @@ def submit(
     Raises:
         UserError: Data or weights are missing or do not fit, or the zip exists.
     """
-    content = load_file(find_path(checkpoint))
-    prepare(cfg, checkpoint, work_dir, launcher)
-    folder = Path(out or cfg.work_dir)
-    path = folder / f"{server}.zip"
-    if path.exists() and not force:
+    options = options or EvaluationOptions()
+    cfg = plan_submission(cfg, checkpoint, server, options)
+    path = Path(options.out or cfg.work_dir) / f"{server}.zip"
+    if path.exists() and not options.force:
         raise UserError(f"{path}: exists. Give another --work-dir or --out, or --force.")
-    if mode or protocol:
-        set_mode(cfg, mode or "slide")
-    if protocol:
-        cfg = apply_protocol(cfg, protocol)
-    cfg = for_submission(cfg, server)
-    predictions = folder / f"{server}_predictions"
-    cfg.test_evaluator["output_dir"] = str(predictions)
-    if tta:
-        use_tta(cfg)
-    runner, model = load_runner(cfg, content, checkpoint, backbone, tta, allow_other_backbone)
-    if int8:
-        quantize_frozen(model)
-    runner.test()
+    tester = load_tester(cfg, checkpoint, options)
+    if options.int8:
+        quantize_frozen(tester.model)
+    tester.runner.test()
     if not is_main_process():
         return None
-    images = runner.test_evaluator.metrics[0].images
+    predictions = Path(cfg.test_evaluator["output_dir"])
+    images = tester.runner.test_evaluator.metrics[0].images
     files = [predictions / image.domain / f"{Path(image.path).stem}.png"
              for image in images if not image.error]
     make_submission(files, server, path)

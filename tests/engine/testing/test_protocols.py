@@ -10,12 +10,12 @@ from mmengine.config import Config
 from rein.engine.config import load_config
 from rein.engine.testing.protocols import (
     apply_protocol,
+    datasets_under_test,
     domain_of,
     for_submission,
     inference_text,
     set_mode,
     sizes,
-    test_datasets,
     use_tta,
 )
 from rein.errors import UserError
@@ -46,10 +46,10 @@ def test_each_protocol_is_reached_from_any_config(config, name, start, reference
     cfg = apply_protocol(apply_protocol(config(reference), start), name)
     expected, mapillary_labels = TABLE[name]
     assert sizes(cfg) == expected
-    *_, mapillary = sorted(test_datasets(cfg), key=lambda part: "mapillary" in part.data_root)
+    *_, mapillary = sorted(datasets_under_test(cfg), key=lambda part: "mapillary" in part.data_root)
     assert mapillary.data_prefix.seg_map_path == mapillary_labels
     assert cfg.test_evaluator["protocol"] == name
-    for dataset in test_datasets(cfg):
+    for dataset in datasets_under_test(cfg):
         kinds = [step["type"] for step in dataset.pipeline]
         assert kinds.count("Resize") == 1
         assert kinds.index("Resize") < kinds.index("LoadAnnotations")  # labels keep their size
@@ -70,30 +70,30 @@ def test_the_config_given_is_not_changed():
 
 def test_labels_loaded_before_resizing_are_loaded_after_it():
     cfg = load_config(MAIN)
-    load, resize, labels, pack = test_datasets(cfg)[0].pipeline
-    test_datasets(cfg)[0].pipeline = [load, labels, resize, pack]
-    kinds = [step["type"] for step in test_datasets(apply_protocol(cfg, "full"))[0].pipeline]
+    load, resize, labels, pack = datasets_under_test(cfg)[0].pipeline
+    datasets_under_test(cfg)[0].pipeline = [load, labels, resize, pack]
+    kinds = [step["type"] for step in datasets_under_test(apply_protocol(cfg, "full"))[0].pipeline]
     assert kinds == ["LoadImageFromFile", "Resize", "LoadAnnotations", "PackSegInputs"]
 
 
 def test_a_step_equal_to_one_before_resizing_stays():
     cfg = load_config(MAIN)
-    load, resize, labels, pack = test_datasets(cfg)[0].pipeline
+    load, resize, labels, pack = datasets_under_test(cfg)[0].pipeline
     twice = dict(type="Corrupt", corruption="fog", severity=1)
-    test_datasets(cfg)[0].pipeline = [load, twice, resize, dict(twice), labels, pack]
+    datasets_under_test(cfg)[0].pipeline = [load, twice, resize, dict(twice), labels, pack]
     cfg = apply_protocol(cfg, "full")
-    kinds = [step["type"] for step in test_datasets(cfg)[0].pipeline]
+    kinds = [step["type"] for step in datasets_under_test(cfg)[0].pipeline]
     assert kinds == [
         "LoadImageFromFile", "Corrupt", "Resize", "Corrupt", "LoadAnnotations", "PackSegInputs"]
     use_tta(cfg)
-    *_, augmentation = test_datasets(cfg)[0].pipeline
+    *_, augmentation = datasets_under_test(cfg)[0].pipeline
     steps = [choice[0]["type"] for choice in augmentation["transforms"]]
     assert steps == ["Resize", "RandomFlip", "Corrupt", "LoadAnnotations", "PackSegInputs"]
 
 
 def test_domains_that_a_protocol_does_not_name_stay_and_a_config_may_name_them():
     cfg = load_config(MAIN)
-    test_datasets(cfg)[1].domain = "yard"
+    datasets_under_test(cfg)[1].domain = "yard"
     assert sizes(apply_protocol(cfg, "full")) == {
         "citys": "2048x1024", "yard": "1280x720", "map": "2048x1024"}
     cfg.protocols = dict(full=dict(yard=dict(scale=[300, 200])))
@@ -125,20 +125,20 @@ def test_models_keep_their_own_crop():
 def test_tta_scales_the_protocols_size():
     cfg = apply_protocol(load_config(MAIN), "full")
     use_tta(cfg)
-    resizes = test_datasets(cfg)[0].pipeline[1]["transforms"][0]
+    resizes = datasets_under_test(cfg)[0].pipeline[1]["transforms"][0]
     assert [step["scale"] for step in resizes] == [(1536, 768), (2048, 1024), (2560, 1280)]
 
 
 def test_corruptions_stay_before_every_resizing():
     """They are defined on the image as it is: Cityscapes-C is corrupted at full size."""
     cfg = load_config(ROOT / "configs/dinov2_citys/rein_dinov2_mask2former_citysc_512x512_bs1x4.py")
-    cfg.protocols = dict(own={domain_of(test_datasets(cfg)[0]): dict(scale=(512, 256))})
+    cfg.protocols = dict(own={domain_of(datasets_under_test(cfg)[0]): dict(scale=(512, 256))})
     cfg = apply_protocol(cfg, "own")
     expected = ["LoadImageFromFile", "Corrupt"]
-    kinds = [step["type"] for step in test_datasets(cfg)[0].pipeline]
+    kinds = [step["type"] for step in datasets_under_test(cfg)[0].pipeline]
     assert kinds[:3] == [*expected, "Resize"]
     use_tta(cfg)
-    for dataset in test_datasets(cfg):
+    for dataset in datasets_under_test(cfg):
         assert [step["type"] for step in dataset.pipeline] == [*expected, "TestTimeAug"]
         steps = [step["type"] for choice in dataset.pipeline[2]["transforms"] for step in choice]
         assert "Corrupt" not in steps and "LoadAnnotations" in steps
@@ -150,10 +150,10 @@ def test_corruptions_stay_before_every_resizing():
 ])
 def test_submissions_predict_the_servers_images_without_labels(server, config, folders):
     cfg = for_submission(load_config(config), server)
-    assert [part.data_prefix for part in test_datasets(cfg)] == [
+    assert [part.data_prefix for part in datasets_under_test(cfg)] == [
         dict(img_path=folder) for folder in folders]
     assert all(step["type"] != "LoadAnnotations"
-               for part in test_datasets(cfg) for step in part.pipeline)
+               for part in datasets_under_test(cfg) for step in part.pipeline)
     with pytest.raises(UserError, match="needs a config that tests on acdc_night"):
         for_submission(load_config(MAIN), "acdc")
 

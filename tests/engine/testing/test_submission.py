@@ -11,7 +11,8 @@ from PIL import Image
 
 from rein import checkpoint as ckpt
 from rein.engine.config import load_config
-from rein.engine.testing.submission import submit
+from rein.engine.testing.options import EvaluationOptions
+from rein.engine.testing.submission import make_predictions
 from rein.errors import UserError
 from rein.evaluation import submission
 from rein.evaluation.submission import SERVERS
@@ -47,8 +48,8 @@ def config(root) -> Config:
 
 def test_test_images_become_a_zip_that_fits_the_server(acdc):
     ckpt.save_file(dict(state_dict=build(tiny_model_config()).state_dict()), acdc / "m.pth")
-    arguments = dict(work_dir=str(acdc / "w"), protocol="full")
-    done = submit(config(acdc), str(acdc / "m.pth"), "acdc", **arguments)
+    options = EvaluationOptions(work_dir=str(acdc / "w"), protocols=["full"])
+    done = make_predictions(config(acdc), str(acdc / "m.pth"), "acdc", options)
     assert done.problems == [] and done.path == acdc / "w/acdc.zip"
     with zipfile.ZipFile(done.path) as archive:
         assert sorted(archive.namelist()) == [
@@ -59,4 +60,4 @@ def test_test_images_become_a_zip_that_fits_the_server(acdc):
         acdc / "w/acdc_predictions/acdc_night/GOPR0_frame_000001_rgb_anon.png"))
     assert packed.shape == SIZE[::-1] and (packed == predicted).all()
     with pytest.raises(UserError, match="acdc.zip: exists.*--force"):
-        submit(config(acdc), str(acdc / "m.pth"), "acdc", **arguments)
+        make_predictions(config(acdc), str(acdc / "m.pth"), "acdc", options)

@@ -1,0 +1,107 @@
+"""The config that a checkpoint carries: data, parsed as literals and never run.
+
+It may only name types that are registered.
+"""
+
+import ast
+import contextlib
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.registry import Registry
+from mmengine.registry import root as root_registries
+
+from rein.checkpoint import load_file, meta_of
+from rein.engine.paths import find_path
+from rein.engine.registration import register_all_modules
+from rein.errors import UserError
+
+
+def read_carried_config(path: str) -> Config:
+    """Read the config of a checkpoint file, without reading its weights.
+
+    Raises:
+        UserError: It carries none, or one that is not plain data.
+    """
+    cfg = carried_config(load_file(find_path(path), "meta"), path)  # no value of a weight
+    if cfg is None:
+        raise UserError(
+            f"{path}: carries no config. Give one: `python tools/test.py CONFIG {path}`.")
+    return cfg
+
+
+def carried_config(content: Mapping[str, Any], source: str | Path) -> Config | None:
+    """Return the config in a checkpoint's `meta`; None if there is none."""
+    text = meta_of(content).get("cfg")
+    return config_from_text(text, str(source)) if text else None
+
+
+def config_from_text(text: str, source: str) -> Config:
+    """Parse the text of a config as data.
+
+    Args:
+        text: Assignments of literals and `dict(...)`, as mmengine writes configs.
+        source: The checkpoint, for messages.
+
+    Raises:
+        UserError: The text holds anything but literals, or names a type that is not registered.
+    """
+    values = {}
+    try:
+        for statement in ast.parse(text).body:
+            if not isinstance(statement, ast.Assign) or len(statement.targets) != 1:
+                raise ValueError(f"line {statement.lineno} is no assignment")
+            values[statement.targets[0].id] = _literal(statement.value)
+    except (SyntaxError, ValueError, AttributeError) as error:
+        raise UserError(f"{source}: the config it carries is not plain data ({error}); give a "
+                        "config file instead.") from None
+    values.pop("custom_imports", None)  # imports are the user's to decide
+    unknown = sorted(_types(values) - _registered_types())
+    if unknown:
+        raise UserError(f"{source}: the config it carries names {', '.join(unknown[:5])}, which "
+                        "this installation does not have; give a config file instead.")
+    return Config(values)
+
+
+def _literal(node: ast.AST) -> Any:
+    """Evaluate literals, containers of them and calls of `dict`."""
+    if isinstance(node, ast.Call):
+        if not (isinstance(node.func, ast.Name) and node.func.id == "dict"):
+            raise ValueError(f"line {node.lineno} calls a function")
+        pairs = [_literal(argument) for argument in node.args]  # dict({...}): keys with dots
+        return dict(*pairs, **{word.arg: _literal(word.value) for word in node.keywords})
+    if isinstance(node, ast.Dict):
+        return {_literal(k): _literal(v) for k, v in zip(node.keys, node.values, strict=True)}
+    if isinstance(node, ast.List):
+        return [_literal(item) for item in node.elts]
+    if isinstance(node, ast.Tuple):
+        return tuple(_literal(item) for item in node.elts)
+    return ast.literal_eval(node)
+
+
+def _types(node: Any) -> set[str]:
+    """Collect what every `type` key names."""
+    if isinstance(node, dict):
+        own = {node["type"]} if isinstance(node.get("type"), str) else set()
+        return own.union(*map(_types, node.values()))
+    if isinstance(node, list | tuple):
+        return set().union(*map(_types, node))
+    return set()
+
+
+def _registered_types() -> set[str]:
+    """Collect the names in every registry, plain and with their library's scope."""
+    register_all_modules(init_default_scope=False)
+    names = set()
+    pending = [r for r in vars(root_registries).values() if isinstance(r, Registry)]
+    while pending:
+        registry = pending.pop()
+        with contextlib.redirect_stdout(io.StringIO()):  # mmdet prints what it lacks
+            registry.import_from_location()
+        names.update(registry.module_dict)
+        names.update(f"{registry.scope}.{name}" for name in registry.module_dict)
+        pending.extend(registry.children.values())
+    return names

@@ -1,0 +1,35 @@
+"""Where the files that commands and configs name are found: here, else in the repository."""
+
+import copy
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+_PATH_KEYS = ("data_root", "checkpoint", "load_from")
+
+
+def find_path(path: str | Path) -> str:
+    """Return a path as it is if it exists or is absolute, else the repository's, if that exists."""
+    in_repository = REPOSITORY / path
+    if not Path(path).exists() and in_repository.exists():
+        return str(in_repository)
+    return str(path)
+
+
+def resolve_paths(cfg: "Config") -> "Config":
+    """Return a copy of a config whose dataset and weight paths are found by `find_path`."""
+    def resolve(node: Any) -> None:
+        items = node.items() if isinstance(node, dict) else enumerate(node)
+        for key, value in list(items):
+            if key in _PATH_KEYS and isinstance(value, str) and "://" not in value:
+                node[key] = find_path(value)
+            elif isinstance(value, dict | list):
+                resolve(value)
+
+    cfg = copy.deepcopy(cfg)
+    resolve(cfg._cfg_dict)
+    return cfg

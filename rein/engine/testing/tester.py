@@ -1,0 +1,44 @@
+"""The runner of a test, with a checkpoint's weights in its model."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from mmengine.config import Config
+from torch import nn
+
+from rein.checkpoint import load_file
+from rein.engine.hooks import unwrap
+from rein.engine.paths import find_path
+from rein.engine.runner import ReinRunner
+from rein.engine.testing.options import EvaluationOptions
+from rein.engine.weights import load_for_testing
+
+
+class Tester(NamedTuple):
+    """A runner that is ready to test.
+
+    Attributes:
+        runner: The runner of one config; `prepare_test` gives it another's datasets.
+        model: Its segmentor, without wrappers of several processes or of averaging.
+        content: The checkpoint file's content.
+    """
+
+    runner: ReinRunner
+    model: nn.Module
+    content: Mapping[str, Any]
+
+
+def load_tester(cfg: Config, checkpoint: str, options: EvaluationOptions) -> Tester:
+    """Build the runner of a planned config and load its model's weights.
+
+    Raises:
+        UserError: Data or weights are missing or do not fit.
+    """
+    content = load_file(find_path(checkpoint))
+    runner = ReinRunner.from_cfg(cfg)
+    model = unwrap(runner.model)
+    model = model.module if options.tta else model
+    model.keep_logits = options.tta
+    load_for_testing(
+        model, content, checkpoint, options.backbone, options.allow_other_backbone)
+    return Tester(runner, model, content)

@@ -1,0 +1,57 @@
+"""What tests of the engine share: tiny data, a finished training run, weight files."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import build, tiny_model_config
+from label_files import write_pairs
+from mmengine.config import Config
+from tiny_training import training_config
+
+from rein import checkpoint as ckpt
+from rein.engine.training import train
+from rein.engine.weight_files import convert_file
+from rein.models.freezing import trained_state_dict
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory):
+    """Six images of coloured blocks with labels, and frozen weights for the tiny model."""
+    root = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    pairs = []
+    for _ in range(6):
+        label = np.kron(rng.integers(0, 19, (4, 5)), np.ones((24, 24))).astype(np.uint8)
+        label[:8] = 255
+        pairs.append((np.stack([label * 13] * 3, -1), label))
+    write_pairs(root, pairs, "_labelTrainIds.png")
+    backbone = ckpt.split(build(tiny_model_config()).state_dict()).backbone
+    ckpt.save_file(backbone, root / "backbone.pth")
+    return root
+
+
+@pytest.fixture(scope="session")
+def finished(data, tmp_path_factory):
+    """Work dir of a run of four iterations, saved after two and four."""
+    work_dir = tmp_path_factory.mktemp("finished")
+    last = train(training_config(data, workers=1), "run", str(work_dir))
+    assert last.endswith("iter_4.pth")
+    return work_dir
+
+
+@pytest.fixture
+def files(tmp_path, tiny_model):
+    """A DINOv2 file as downloaded (patch 14) and what training of the tiny model saves.
+
+    The file's position grid is 4x4 like the model's: the patch size alone tells them apart.
+    """
+    cfg = tiny_model_config().backbone
+    cfg.update(type="DinoVisionTransformer", img_size=56, patch_size=14)
+    cfg.pop("reins_config")
+    backbone = {**build(cfg).state_dict(), "mask_token": torch.zeros(1, 32)}
+    text = Config(dict(model=tiny_model_config())).pretty_text
+    trained = dict(meta=dict(cfg=text, iter=7), state_dict=trained_state_dict(tiny_model))
+    ckpt.save_file(backbone, tmp_path / "original.pth")
+    ckpt.save_file(trained, tmp_path / "adapter.pth")
+    convert_file(tmp_path / "original.pth", tmp_path / "converted.pth", (64, 64))
+    return tmp_path

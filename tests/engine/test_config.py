@@ -1,0 +1,41 @@
+"""A config is read from a file or a checkpoint, with values overridden from the command line."""
+
+import pytest
+from mmengine.config import Config
+
+from rein import checkpoint as ckpt
+from rein.engine.config import load_config, read_config
+from rein.errors import UserError
+
+MAIN = "configs/dinov2/rein_dinov2_mask2former_512x512_bs1x4.py"
+
+
+def test_overrides_are_literals_or_strings():
+    cfg = load_config(MAIN, [
+        "train_dataloader.batch_size=2", "model.precision=bf16", "compile=True", "a.b=[1, 2]",
+        "c=none"])
+    assert cfg.train_dataloader.batch_size == 2 and cfg.model.precision == "bf16"
+    assert cfg.compile is True and cfg.a.b == [1, 2] and cfg.c is None
+
+
+@pytest.mark.parametrize("override, message", [
+    ("batch_size", "--cfg-options batch_size: expected KEY=VALUE"),
+    ("model.type.name=1", "--cfg-options: "),
+])
+def test_overrides_that_do_not_fit_are_refused(override, message):
+    with pytest.raises(UserError, match=message):
+        load_config(MAIN, [override])
+
+
+def test_a_missing_config_is_answered_by_similar_ones(tmp_path):
+    with pytest.raises(UserError, match="no such config. Similar: configs/.*rein_dinov2"):
+        load_config("rein_dinov2_mask.py")
+    (tmp_path / "broken.py").write_text("model = dict(")
+    with pytest.raises(UserError, match="broken.py: not a valid config"):
+        load_config(tmp_path / "broken.py")
+
+
+def test_a_checkpoints_config_is_overridden_likewise(tmp_path):
+    text = Config(dict(test_cfg=dict(type="TestLoop"), size=1)).pretty_text
+    path = ckpt.save_file(dict(meta=dict(cfg=text)), tmp_path / "merged.pth")
+    assert read_config(path, ["size=2"]).size == 2

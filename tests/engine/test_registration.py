@@ -1,0 +1,54 @@
+"""One call makes every name of ours resolvable, whatever was imported before."""
+
+import ast
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT, tiny_model_config
+from mmengine.config import Config
+
+import rein
+from rein.engine.registration import build_model
+
+USE = """
+import {first}
+import rein
+from mmengine.config import Config
+rein.register_all_modules()
+from mmseg.registry import MODELS
+model = MODELS.build(Config.fromfile({path!r}).model)
+assert type(model).__module__.startswith("rein."), type(model)
+print("built")
+"""
+
+
+@pytest.mark.parametrize("first", ["sys", "mmseg.registry", "rein.compat, mmseg.models"])
+def test_a_user_builds_a_model_after_one_call(tmp_path, first):
+    path = tmp_path / "tiny.py"
+    Config(dict(model=tiny_model_config())).dump(path)
+    done = subprocess.run([sys.executable, "-c", USE.format(first=first, path=str(path))],
+                          cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.stdout == "built\n", done.stdout + done.stderr[-3000:]
+
+
+def registered_modules():
+    """List the modules of ours that register something, as they are written."""
+    for path in (ROOT / "rein").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef | ast.FunctionDef) and any(
+                    "register_module" in ast.unparse(part) for part in node.decorator_list):
+                yield ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+def test_every_module_that_registers_something_is_registered():
+    code = "import rein, sys; rein.register_all_modules(); print('\\n' + ' '.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True,
+                          timeout=120)
+    known = {*registered_modules()}
+    assert len(known) > 8 and known <= {*done.stdout.split()}, done.stderr[-3000:]
+
+
+def test_building_needs_no_scope_of_the_callers():
+    rein.register_all_modules(init_default_scope=False)
+    assert type(build_model(tiny_model_config())).__module__.startswith("rein.models")

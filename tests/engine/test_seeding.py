@@ -1,0 +1,56 @@
+"""Samples are a function of seed and position, however often a run is resumed."""
+
+import functools
+
+import numpy as np
+import pytest
+from torch.utils.data import ConcatDataset
+
+from rein.engine.seeding import SeededSampler
+from rein.errors import UserError
+
+
+def test_positions_go_on_after_a_skip_and_interleave_over_processes():
+    items = iter(SeededSampler(range(5), shuffle=True, seed=3))
+    whole = [next(items) for _ in range(12)]
+    skipped = SeededSampler(range(5), shuffle=True, seed=3)
+    skipped.skip(7)
+    rest = iter(skipped)
+    assert [next(rest) for _ in range(5)] == whole[7:]
+    assert [position for _, position in whole] == list(range(12))
+
+
+def union(*sizes):
+    return ConcatDataset([range(size) for size in sizes])
+
+
+def test_weights_say_how_often_each_part_of_a_union_is_drawn():
+    sampler = iter(SeededSampler(union(100, 10, 30), weights=[1, 1, 2], seed=3))
+    drawn = np.array([next(sampler)[0] for _ in range(8000)])
+    parts = np.searchsorted([100, 110], drawn, side="right")
+    assert np.bincount(parts) / 8000 == pytest.approx([0.25, 0.25, 0.5], abs=0.02)
+    for part, images in ((0, range(100)), (1, range(100, 110)), (2, range(110, 140))):
+        whole = drawn[parts == part]
+        once = whole[:len(images)]
+        assert sorted(once) == list(images)  # a part is gone through before it starts anew
+        assert (once != whole[len(images):2 * len(images)]).any()  # in another order
+
+
+def test_a_weighted_stream_goes_on_after_a_skip_as_if_uninterrupted(monkeypatch):
+    """And several processes share one stream."""
+    make = functools.partial(SeededSampler, union(7, 5), weights=[1, 3], seed=3)
+    items = iter(make())
+    whole = [next(items) for _ in range(3000)]
+    skipped = make()
+    skipped.skip(2500)
+    rest = iter(skipped)
+    assert [next(rest) for _ in range(500)] == whole[2500:]
+    monkeypatch.setattr("mmengine.dataset.sampler.get_dist_info", lambda: (1, 2))
+    second = iter(make())
+    assert [next(second) for _ in range(1500)] == whole[1::2]
+
+
+@pytest.mark.parametrize("weights", [[1], [1, -1], [0, 0]])
+def test_weights_that_do_not_fit_are_refused(weights):
+    with pytest.raises(UserError, match="one for each of the 2 datasets"):
+        SeededSampler(union(7, 5), weights=weights, seed=3)

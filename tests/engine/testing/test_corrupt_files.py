@@ -1,0 +1,64 @@
+"""A test goes on where a file is corrupt, and names it."""
+
+import cv2
+import numpy as np
+import pytest
+from mmseg.structures import SegDataSample
+from PIL import Image
+
+from rein.datasets.sample_checks import CorruptFile
+from rein.engine.testing.corrupt_files import FailedSample, SurvivingDataset, collate_surviving
+
+
+class _Files:
+    metainfo = dict(classes=("a", "b"))
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        if index == 1:
+            raise CorruptFile("b.png: does not decode.", "citys", "b.png")
+        return dict(inputs=index, data_samples=SegDataSample())
+
+
+def test_a_batch_parts_with_what_failed(monkeypatch):
+    monkeypatch.setattr("rein.engine.testing.corrupt_files.build_dataset", lambda cfg: _Files())
+    dataset = SurvivingDataset({})
+    assert len(dataset) == 2 and dataset.metainfo is _Files.metainfo
+    failed = FailedSample("citys", "b.png", "b.png: does not decode.")
+    batch = collate_surviving([dataset[0], dataset[1]])
+    assert batch["inputs"] == [0] and len(batch["data_samples"]) == 1
+    assert batch["failed"] == [failed]
+    assert collate_surviving([dataset[1]]) == dict(failed=[failed])
+
+
+@pytest.mark.parametrize("kind", ["png", "jpg"])
+def test_files_cut_short_fail_even_where_decoders_take_them(tmp_path, kind):
+    for part in ("image", "label"):
+        (tmp_path / part).mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(3):
+        pixels = rng.integers(0, 256, (40, 60, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"image/{i}.{kind}")
+        Image.fromarray(pixels[..., 0] % 19).save(tmp_path / f"label/{i}.png")
+    for path in (f"image/1.{kind}", "label/2.png"):
+        content = (tmp_path / path).read_bytes()
+        (tmp_path / path).write_bytes(content[:len(content) * 2 // 3])
+    image = (tmp_path / f"image/0.{kind}").read_bytes()
+    (tmp_path / f"image/0.{kind}").write_bytes(image + b"appended by a camera")
+    dataset = SurvivingDataset(dict(
+        type="UrbanSceneDataset", domain="yard", data_root=str(tmp_path), img_suffix=f".{kind}",
+        seg_map_suffix=".png", data_prefix=dict(img_path="image", seg_map_path="label"),
+        pipeline=[dict(type="LoadImageFromFile"), dict(type="mmseg.LoadAnnotations"),
+                  dict(type="mmseg.PackSegInputs")]))
+    assert kind == "png" or cv2.imread(str(tmp_path / "image/1.jpg")) is not None
+    assert not isinstance(dataset[0], FailedSample)
+    for i, path in ((1, f"image/1.{kind}"), (2, "label/2.png")):
+        assert dataset[i].domain == "yard" and dataset[i].path.endswith(f"image/{i}.{kind}")
+        assert path in dataset[i].error
+
+
+def test_errors_of_workers_stay_one_line():
+    text = 'Caught CorruptFile in worker.\nTraceback: ...\nrein.CorruptFile: x.png: no such file.'
+    assert str(CorruptFile(text)) == "x.png: no such file."

@@ -1,0 +1,19 @@
+"""A test is named by what was asked for."""
+
+import dataclasses
+
+import pytest
+
+from rein.engine.testing.options import EvaluationOptions
+
+
+def test_the_default_has_no_name_and_each_option_adds_to_it():
+    assert EvaluationOptions().name_of("") == ""
+    options = EvaluationOptions(mode="whole", tta=True, int8=True)
+    assert options.name_of("rein") == "rein_whole_tta_int8"
+    assert EvaluationOptions(tta=True).name_of("") == "tta"
+
+
+def test_options_stay_as_given():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        EvaluationOptions().tta = True

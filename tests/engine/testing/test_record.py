@@ -1,0 +1,34 @@
+"""What a test was run with: its config, versions and the training before."""
+
+from mmengine.config import Config
+
+from rein.engine.config import load_config
+from rein.engine.testing.record import config_name, training_curves, versions
+
+TOY = "configs/toy/rein_toy_vit_mask2former_256x256.py"
+
+
+def test_a_carried_config_is_named_after_its_run():
+    meta = dict(experiment_name="rein_tiny_20260102_030405")
+    assert config_name(Config(dict(a=1)), meta) == "rein_tiny"
+    assert config_name(load_config(TOY), meta) == "rein_toy_vit_mask2former_256x256"
+    assert config_name(Config(dict(a=1)), {}) == "carried by the checkpoint"
+
+
+def test_curves_are_found_in_the_work_dir_of_the_run_and_of_no_other(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for run, stamp, loss in (("mine", "20260101_000000", 3), ("mine", "20260102_000000", 2),
+                             ("mine", "20260103_000000", 1), ("other", "20260102_000001", 9)):
+        folder = tmp_path / run / stamp / "vis_data"
+        folder.mkdir(parents=True)
+        (folder / "scalars.json").write_text(f'{{"loss": {loss}, "step": {loss}}}\n')
+    meta = dict(experiment_name="tiny_20260102_000000", cfg="work_dir = 'mine'")
+    assert training_curves(dict(meta=meta), "mine/iter_2.pth") == {"loss": [(2, 2.0), (3, 3.0)]}
+    assert training_curves(dict(meta=meta), "merged.pth") == {"loss": [(2, 2.0), (3, 3.0)]}
+    assert training_curves(dict(meta={}), "mine/iter_2.pth") == {}
+    assert training_curves({}, "published.pth") == {}
+
+
+def test_versions_name_every_library_of_the_stack():
+    assert {"rein", "python", "torch", "timm", "mmengine", "mmcv", "mmseg", "mmdet"} <= {
+        name for name, version in versions().items() if version not in ("", "unknown")}

@@ -1,0 +1,15 @@
+"""A tester holds the segmentor itself, loaded; a missing file is told before anything is built."""
+
+import pytest
+
+from rein.engine.config import load_config
+from rein.engine.testing import tester
+from rein.engine.testing.options import EvaluationOptions
+from rein.errors import UserError
+
+
+def test_a_missing_checkpoint_is_told_before_anything_is_built(monkeypatch):
+    monkeypatch.setattr(tester.ReinRunner, "from_cfg", lambda cfg: pytest.fail("was built"))
+    cfg = load_config("configs/dinov2/rein_dinov2_mask2former_512x512_bs1x4.py")
+    with pytest.raises(UserError, match="nothing.pth: no such file"):
+        tester.load_tester(cfg, "nothing.pth", EvaluationOptions())

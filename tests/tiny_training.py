@@ -1,0 +1,34 @@
+"""A training run of the tiny model, which several tests look at."""
+
+import itertools
+import json
+
+from conftest import crop_small, tiny_model_config
+from mmengine.config import Config
+
+RUNS = itertools.count()
+
+
+def training_config(data, max_iters=4, workers=0):
+    """Configure four iterations on the `data` of engine/conftest.py."""
+    cfg = Config.fromfile("configs/dinov2/rein_dinov2_mask2former_512x512_bs1x4.py")
+    cfg.model = tiny_model_config()
+    cfg.model.backbone.init_cfg = dict(type="Pretrained", checkpoint=str(data / "backbone.pth"))
+    loader = cfg.train_dataloader
+    loader.update(batch_size=2, num_workers=workers, pin_memory=False)
+    loader.dataset.data_root = str(data)
+    crop_small(loader)
+    for key in ("val_dataloader", "val_cfg", "val_evaluator"):
+        cfg.pop(key)
+    cfg.train_cfg = dict(type="IterBasedTrainLoop", max_iters=max_iters)
+    cfg.default_hooks.logger.interval = 1
+    cfg.default_hooks.checkpoint.update(interval=2, max_keep_ckpts=-1)
+    cfg.log_processor = dict(by_epoch=False, window_size=1)
+    cfg.visualizer.name = f"run {next(RUNS)}"  # mmengine keeps one visualizer per name
+    return cfg
+
+
+def losses(work_dir):
+    """Return {iteration: loss} of the last run in a work dir."""
+    scalars = sorted(work_dir.glob("*/vis_data/scalars.json"))[-1].read_text().splitlines()
+    return {line["step"]: line["loss"] for line in map(json.loads, scalars) if "loss" in line}
