@@ -1,7 +1,7 @@
 """Rein: frozen vision foundation models for domain-generalized semantic segmentation.
 
-Importing the package is cheap: names are loaded when they are asked for. To build models, datasets
-or metrics of ours from a config by hand, call `rein.register_all_modules()` first.
+Importing the package is cheap: its names load on first access. Call `rein.register_all_modules()`
+before building this project's models, datasets or metrics from a config by hand.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""Writing files so that they are either whole or absent."""
+"""Write files atomically: each is either complete or absent."""
 
 import os
 from collections.abc import Iterator
@@ -8,19 +8,19 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a file beside `path` to write to, which takes its place if nothing is raised.
+    """Provide a temporary file beside `path`, and rename it to `path` if no error occurs.
 
     Args:
-        path: The target; its folder is made where missing.
+        path: The target; its folder is created if missing.
 
     Yields:
-        An empty file; whatever happens, it is not there afterwards.
+        An empty file; it is removed in every case.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # the process id keeps two runs at once from writing into the same file
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.touch()  # what keeps the folder from taking a file is an OSError here
+        temporary.touch()  # an OSError here if the folder takes no files
         yield temporary
         os.replace(temporary, path)
     finally:
@@ -28,6 +28,6 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
-    """Write a file, and its folder, so that it is either whole or not there; text as UTF-8."""
+    """Write a file and its folder; the file is either complete or absent. Text is UTF-8."""
     with replacing(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)

@@ -1,4 +1,4 @@
-"""Parsing and running commands: mistakes become one line on stderr and an exit code."""
+"""Parse and run commands; a user's mistake becomes one line on stderr and an exit code."""
 
 import argparse
 import sys
@@ -7,29 +7,29 @@ from typing import TYPE_CHECKING
 
 from rein.errors import UserError
 
-if TYPE_CHECKING:  # --help loads nothing else
+if TYPE_CHECKING:  # keeps --help fast
     from rein.datasets.converters.jobs import Report
 
 
 def command_parser(doc: str) -> argparse.ArgumentParser:
-    """Return a parser whose help is a command's docstring as it is written."""
+    """Return a parser whose help shows a command's docstring verbatim."""
     return argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
 
 
 def converter_parser(doc: str) -> argparse.ArgumentParser:
-    """Return a `command_parser` with the options of all converters: --workers, --overwrite."""
+    """Return a `command_parser` with the options of every converter: --workers, --overwrite."""
     parser = command_parser(doc)
     add_workers(parser)
     parser.add_argument(
         "--overwrite", action="store_true",
-        help="convert finished files again; by default only missing and damaged ones, and those "
-             "older than their source")
+        help="also convert finished files; by default only files that are missing, damaged or "
+             "older than their source are converted")
     return parser
 
 
 def add_workers(parser: argparse.ArgumentParser) -> None:
-    """Add --workers."""
+    """Add the option --workers."""
     parser.add_argument(
         "--workers", type=int, metavar="N", help="processes; default: one per core")
 
@@ -38,11 +38,11 @@ def run_converter(
     parser: argparse.ArgumentParser,
     convert: Callable[[argparse.Namespace], tuple["Report", str]],
 ) -> None:
-    """Run a converter's command: parse, convert, print the summary, exit.
+    """Run a converter command: parse, convert, print the summary, exit.
 
     Args:
-        parser: Made by `converter_parser`.
-        convert: Converts; returns the report, and the written files as a path or pattern.
+        parser: Built by `converter_parser`.
+        convert: The conversion; returns its report and the path or pattern of the written files.
     """
     def main(args: argparse.Namespace) -> int:
         from rein.datasets.converters.jobs import summarize
@@ -55,7 +55,7 @@ def run_converter(
 def run_command(
     parser: argparse.ArgumentParser, main: Callable[[argparse.Namespace], int | None],
 ) -> None:
-    """Parse the command line and run `main` on it as `run_cli` does."""
+    """Parse the command line and run `main` on the result; errors as in `run_cli`."""
     args = parser.parse_args()
     run_cli(lambda: main(args))
 
@@ -64,7 +64,7 @@ def run_cli(main: Callable[[], int | None]) -> None:
     """Run a command; a `UserError` becomes one line on stderr and exit code 1.
 
     Args:
-        main: The command; returns its exit code, None meaning 0.
+        main: The command; returns its exit code, or None for 0.
     """
     try:
         code = main() or 0

@@ -1,18 +1,19 @@
-"""Let the dependency stack import on builds without compiled operators, quietly and quickly.
+"""Make the dependency stack import quietly and fast, even without compiled operators.
 
-A module of ours that imports mmseg.datasets, mmseg.models, mmdet.models, mmcv.ops, timm or
-torchvision imports this one first; packages whose modules all do have the line in their
-`__init__`. It mends what is broken and leaves the rest alone:
+Modules of this project that import mmseg.datasets, mmseg.models, mmdet.models, mmcv.ops, timm or
+torchvision import this one first; if all modules of a package do, its `__init__` has the line. It
+repairs broken imports and leaves working ones alone:
 
 - torchvision built for CUDA beside a CPU-only torch: its C++ library cannot be loaded, and
-  `import torchvision` (hence timm) fails because it describes operators that nobody declared.
-  Declaring their schemas first lets it import; calling them still raises.
-- mmcv built without compiled operators (what `pip install` gives): `mmcv.ops` cannot be imported,
-  and mmdet leaves Mask2Former out. A stand-in for `mmcv._ext` lets both import. Deformable
-  attention then takes mmcv's own PyTorch path on every device; any other operator raises an
+  `import torchvision` (hence timm) fails on undeclared operators. Declaring their schemas first
+  makes the import work; calling the operators still raises.
+- mmcv built without compiled operators (the default of `pip install`): `mmcv.ops` cannot be
+  imported, and mmdet omits Mask2Former. With a stand-in for `mmcv._ext` both import. Deformable
+  attention then uses mmcv's own PyTorch path on every device; any other operator raises an
   ImportError that names the fix.
-- mmdet imports matplotlib's pyplot to draw tracking errors. A stand-in loads it at its first use.
-- mmseg prints at every start which optional datasets it lacks; it is imported once, unheard.
+- mmdet imports matplotlib's pyplot to draw tracking errors. A stand-in loads it on first use.
+- mmseg prints its missing optional datasets at every start. It is imported here with its output
+  suppressed.
 """
 
 import contextlib
@@ -31,15 +32,15 @@ _TORCHVISION_SCHEMAS = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 )
-_libraries = []  # torch.library forgets a declaration when its Library object is collected
+_libraries = []  # a declaration lasts only as long as its Library object
 
 
 class MissingOps(types.ModuleType):
-    """Stand-in for `mmcv._ext`: has every operator's name, and raises when one is called."""
+    """Stand-in for `mmcv._ext`: has every operator, and raises when one is called."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
-        self.__spec__ = importlib.machinery.ModuleSpec(name, None)  # mmengine asks for it
+        self.__spec__ = importlib.machinery.ModuleSpec(name, None)  # mmengine reads it
 
     def __getattr__(self, name):
         if name.startswith("__"):
@@ -49,13 +50,13 @@ class MissingOps(types.ModuleType):
             raise ImportError(
                 f"mmcv's operator {name!r} needs compiled mmcv ops: build them with "
                 "`pip install --no-build-isolation --no-binary onedl-mmcv onedl-mmcv` "
-                "and a compiler that fits your torch.")
+                "and a compiler that matches your torch.")
 
         return missing
 
 
 def has_compiled_ops() -> bool:
-    """Tell whether mmcv's compiled operators are there."""
+    """Tell whether mmcv's compiled operators are available."""
     return not isinstance(importlib.import_module("mmcv._ext"), MissingOps)
 
 
@@ -74,10 +75,10 @@ def _torchvision_ops_load() -> bool:
 
 
 def declare_torchvision_ops() -> bool:
-    """Declare torchvision's operators where its C++ library cannot be loaded.
+    """Declare torchvision's operators if its C++ library cannot be loaded.
 
     Returns:
-        True if something had to be declared.
+        True if anything was declared.
     """
     if _torchvision_ops_load() or hasattr(torch.ops.torchvision, "nms"):
         return False
@@ -89,7 +90,7 @@ def declare_torchvision_ops() -> bool:
 
 
 def stand_in_for_mmcv_ops() -> bool:
-    """Put a stand-in where mmcv has no compiled operators that load.
+    """Install a stand-in for `mmcv._ext` if its compiled operators are missing or broken.
 
     Returns:
         True if the stand-in is in place.
@@ -99,19 +100,18 @@ def stand_in_for_mmcv_ops() -> bool:
     except ModuleNotFoundError:
         pass
     except ImportError as error:
-        warnings.warn(f"mmcv's compiled ops do not load and are left out: {error}", stacklevel=2)
+        warnings.warn(f"mmcv's compiled ops failed to load and are not used: {error}", stacklevel=2)
     sys.modules["mmcv._ext"] = MissingOps("mmcv._ext")
-    # mmcv asks only whether the device is a GPU; without compiled ops a GPU, too, must take the
-    # PyTorch path
+    # mmcv only checks for a GPU; without compiled ops a GPU must take the PyTorch path, too
     importlib.import_module("mmcv.ops.multi_scale_deform_attn").IS_CUDA_AVAILABLE = False
     return True
 
 
 class LoadedWhenUsed(types.ModuleType):
-    """Stand-in for a module that takes long to import: loads it when an attribute is asked for.
+    """Stand-in for a slow import: loads the module when an attribute is first read.
 
     Args:
-        name: A submodule's full name.
+        name: Full name of the submodule.
     """
 
     def __init__(self, name: str) -> None:
@@ -119,7 +119,7 @@ class LoadedWhenUsed(types.ModuleType):
         self.__spec__ = importlib.machinery.ModuleSpec(name, None)
 
     def __getattr__(self, name):
-        if name.startswith("__"):  # the import system asks for these; they are no use of it
+        if name.startswith("__"):  # the import system reads these; they do not count as use
             raise AttributeError(name)
         if sys.modules.get(self.__name__) is self:
             del sys.modules[self.__name__]
@@ -127,9 +127,9 @@ class LoadedWhenUsed(types.ModuleType):
 
 
 def load_when_used(name: str) -> None:
-    """Put off the import of a submodule, such as `matplotlib.pyplot`, until its first use.
+    """Delay the import of a submodule, such as `matplotlib.pyplot`, until its first use.
 
-    Does nothing if it is imported already or its package is not installed.
+    Do nothing if it is already imported or its package is not installed.
     """
     package, _, attribute = name.rpartition(".")
     if name not in sys.modules and importlib.util.find_spec(package) is not None:

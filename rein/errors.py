@@ -1,4 +1,4 @@
-"""A user's mistake, told in one line."""
+"""The error for a user's mistake, reported in one line."""
 
 
 class UserError(Exception):

@@ -1,4 +1,4 @@
-"""Work spread over the machine's cores."""
+"""Spread work over the machine's cores."""
 
 import os
 import signal
@@ -15,8 +15,8 @@ from rein.errors import UserError
 
 
 def available_cores() -> int:
-    """Cores this process may run on, which can be fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+    """Return the number of cores this process may use, possibly fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):  # missing on macOS and Windows
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
@@ -27,13 +27,13 @@ def in_processes(
     """Apply a function to each item in several processes.
 
     Args:
-        function: Picklable; it may use OpenCV only after `cv2.setNumThreads(0)` here: a forked
-            process hangs in OpenCV if its parent has used OpenCV's threads.
-        items: Its arguments.
+        function: Picklable. If it uses OpenCV, call `cv2.setNumThreads(0)` in this process first:
+            a forked process hangs in OpenCV if its parent has used OpenCV's threads.
+        items: Its arguments, one per call.
         workers: Processes; None means one per available core.
 
     Yields:
-        The results in order. Nothing goes on once this is closed.
+        The results in order. Closing the iterator stops the work.
 
     Raises:
         UserError: `workers` is below 1, or a worker died.
@@ -45,29 +45,29 @@ def in_processes(
     if workers <= 1:
         yield from map(function, items)
         return
-    # forked workers need not import everything again; elsewhere the platform's own way is safer
+    # forked workers skip the imports; on other platforms the default method is safer
     context = get_context("fork" if sys.platform == "linux" else None)
     pool = ProcessPoolExecutor(workers, context, initializer=_start_worker)
-    # few hand-overs between processes, yet soon done after Ctrl-C
+    # large enough for few transfers, small enough to stop soon after Ctrl-C
     chunk = max(1, min(4, len(items) // (workers * 8)))
     try:
         yield from pool.map(function, items, chunksize=chunk)
     except BrokenProcessPool:
         raise UserError(
-            "a worker process died, perhaps for lack of memory. Run the command again with fewer "
-            "--workers; what is done stays done."
+            "a worker process died, perhaps out of memory. Run the command again with fewer "
+            "--workers; finished work is kept."
         ) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _start_worker() -> None:
-    """Leave Ctrl-C to the parent, which lets the files at hand be finished; end if it dies."""
+    """Leave Ctrl-C to the parent, so that current files are finished; exit if it dies."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:
-    """End this worker when its parent was killed; it would wait for work for ever."""
+    """Exit when the parent is killed; this worker would otherwise wait for work forever."""
     wait([parent_process().sentinel])
     os._exit(1)
