@@ -1,7 +1,7 @@
-"""Weights as dicts: pure functions on state dicts and files, free of models and configs.
+"""Weights as dicts: pure functions on state dicts and files, without models and configs.
 
-Keys are the published parameter names: `backbone.blocks.*`, `backbone.reins.*`, `decode_head.*`; a
-backbone's own file has no prefix.
+Keys are the published parameter names: `backbone.blocks.*`, `backbone.reins.*`, `decode_head.*`;
+files of a backbone alone have no prefix.
 """
 
 from rein.checkpoint.fitting import (

@@ -1,4 +1,4 @@
-"""A weight file described for people: what it is and what to do with it."""
+"""Describe a weight file to its user: kind, content and next step."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,11 +12,11 @@ def describe(content: Mapping[str, Any], path: str | Path) -> dict[str, str]:
     """Describe a file's content.
 
     Args:
-        content: As `load_file` gave it.
-        path: The file, for the commands that use it next.
+        content: As returned by `load_file`.
+        path: The file, for the suggested commands.
 
     Returns:
-        What -> value, in the order to show it.
+        Label -> value, in display order.
     """
     identity, weights = identify(content), state_dict_of(content)
     rows = {"kind": identity.kind.value}
@@ -37,28 +37,28 @@ def describe(content: Mapping[str, Any], path: str | Path) -> dict[str, str]:
 
 
 def _training(content: Mapping[str, Any], identity: Identity) -> dict[str, str]:
-    """What a file says about its training, where that applies."""
+    """Return the rows on a file's training; none for files without training."""
     if identity.kind in (Kind.ORIGINAL, Kind.CONVERTED, Kind.OTHER):
         return {}
     trained_on = (meta_of(content).get(FINGERPRINT) or {}).get("digest")
     return {
-        "trained": "not said" if identity.iteration is None else (
+        "trained": "unknown" if identity.iteration is None else (
             f"{identity.iteration} iterations"),
-        "trained with": f"backbone {trained_on[:12]}" if trained_on else "backbone not said",
+        "trained with": f"backbone {trained_on[:12]}" if trained_on else "unknown backbone",
         "config": "carried" if identity.config else "none",
         "resumable": "yes" if identity.trains_on else "no",
     }
 
 
 def _next(kind: Kind, path: str | Path) -> str:
-    """Say what the file is used for."""
+    """Return the next step for a file of this kind."""
     return {
         Kind.ORIGINAL: f"{CONVERT_COMMAND} {path} OUT",
-        Kind.CONVERTED: "the file that training configs name as backbone.init_cfg.checkpoint",
+        Kind.CONVERTED: "set it as backbone.init_cfg.checkpoint in a training config",
         Kind.TRAINED: f"python tools/test.py CONFIG {path} --backbone BACKBONE, or merge it with "
                       f"tools/generate_full_weights.py --rein_head {path}",
         Kind.HEAD: f"python tools/test.py CONFIG {path} --backbone BACKBONE",
         Kind.SEGMENTOR: f"python tools/test.py {path} {path}",
-        Kind.STATE: "nothing here reads it without its weights",
-        Kind.OTHER: "nothing here reads it",
+        Kind.STATE: "cannot be used without its weights",
+        Kind.OTHER: "cannot be used here",
     }[kind]

@@ -1,7 +1,6 @@
-"""Whether weights fit a model exactly, and if not, why and what mends it.
+"""Check that weights fit a model exactly; if not, name the cause and the fix.
 
-What a file may have or lack without an error is declared in the two tables below; everything else
-is refused.
+The two tables below declare the keys that a file may add or lack; any other difference raises.
 """
 
 from collections.abc import Collection, Mapping
@@ -17,13 +16,13 @@ from rein.errors import UserError
 EXTRA_BACKBONE_KEYS = {
     "mask_token": "replaces masked patches in DINOv2's pretraining; nothing else reads it",
 }
-"""Backbone keys a file may have although no model here has them, and why."""
+"""Extra backbone keys that files may have, with the reason."""
 
 MAY_MISS = {
-    "adapter": "a pretrained backbone has none; training begins with a new one",
-    "frozen weights": "checkpoints of training leave them out; they come from the pretrained file",
+    "adapter": "a pretrained backbone has none; training starts with a new one",
+    "frozen weights": "training checkpoints omit them; they come from the pretrained file",
 }
-"""What callers may pass as `may_miss`, and why; no key may be missing for another reason."""
+"""Keys allowed in `may_miss`, with the reason; no weight may be missing for another reason."""
 
 
 def check_fits(
@@ -32,21 +31,20 @@ def check_fits(
     source: str | Path,
     may_miss: Mapping[str, Collection[str]] | None = None,
 ) -> None:
-    """Raise if weights are not exactly what a model expects.
+    """Raise unless weights fit a model exactly.
 
     Args:
         expected: The model's own state dict; only names and shapes are read.
         state_dict: Weights under published names.
-        source: The file, for messages.
-        may_miss: Keys that the model has and the file need not have, by their reason, one of
-            `MAY_MISS`.
+        source: The file, named in messages.
+        may_miss: Key of `MAY_MISS` -> names of the model's weights that the file may lack.
 
     Raises:
         UserError: A key is missing or unexpected, or a shape differs.
     """
     undeclared = (may_miss or {}).keys() - MAY_MISS.keys()
     if undeclared:
-        raise ValueError(f"{sorted(undeclared)}: no declared reason; see MAY_MISS")
+        raise ValueError(f"{sorted(undeclared)}: undeclared reason; see MAY_MISS")
     absent = {name for names in (may_miss or {}).values() for name in names}
     extra = {prefix + name for name in EXTRA_BACKBONE_KEYS for prefix in ("", BACKBONE)}
     missing = sorted(set(expected) - set(state_dict) - absent)
@@ -57,7 +55,7 @@ def check_fits(
         if name in expected and value.shape != expected[name].shape
     }
     if missing or unexpected or shapes:
-        raise UserError(_misfit(
+        raise UserError(_misfit_message(
             source, _cause(expected, missing, state_dict), missing, unexpected, shapes))
 
 
@@ -67,7 +65,7 @@ def load_strictly(
     source: str | Path,
     may_miss: Mapping[str, Collection[str]] | None = None,
 ) -> None:
-    """Load weights that fit exactly, or raise as `check_fits` does and leave the module as it was.
+    """Load weights strictly; if they do not fit, raise like `check_fits` and change nothing.
 
     Args:
         module: A model, or a backbone for weights without prefix.
@@ -76,11 +74,11 @@ def load_strictly(
         may_miss: As for `check_fits`.
     """
     check_fits(module.state_dict(), state_dict, source, may_miss)
-    module.load_state_dict(state_dict, strict=False)  # what may be missing or extra is checked
+    module.load_state_dict(state_dict, strict=False)  # check_fits has checked the keys
 
 
-def _misfit(source, cause, missing, unexpected, shapes) -> str:
-    """Compose the message of weights that do not fit: the likely cause first, then the keys."""
+def _misfit_message(source, cause, missing, unexpected, shapes) -> str:
+    """Compose the message for weights that do not fit: the likely cause, then the keys."""
     parts = [f"{source}: these weights do not fit the model. {cause}"]
     for name, (found, wanted) in list(shapes.items())[:3]:
         parts.append(f"{name} is {found}, expected {wanted};")
@@ -92,38 +90,38 @@ def _misfit(source, cause, missing, unexpected, shapes) -> str:
 
 
 def _cause(expected: Mapping, missing: list[str], state_dict: Mapping) -> str:
-    """Guess why weights do not fit, and say what mends it."""
+    """Guess why weights do not fit, and suggest a fix."""
     found, wanted = identify(state_dict), identify(expected)
     backbones = (Kind.ORIGINAL, Kind.CONVERTED)
     if wanted.kind in backbones and found.kind in (Kind.TRAINED, Kind.HEAD):
         return "This is a trained adapter and head, not a backbone."
     if wanted.kind in backbones and found.kind is Kind.SEGMENTOR:
-        return ("This is a full segmentor, not a backbone; tools/split_weights.py takes it "
-                "apart.")
+        return ("This is a full segmentor, not a backbone; split it with "
+                "tools/split_weights.py.")
     if wanted.kind not in backbones and found.kind in backbones:
         return "This is a backbone alone, not a trained segmentor or adapter."
     if found.backbone and wanted.backbone and found.backbone != wanted.backbone:
-        return _networks_differ(found.backbone, wanted.backbone)
-    return _parts_differ(found, wanted, missing)
+        return _network_difference(found.backbone, wanted.backbone)
+    return _part_difference(found, wanted, missing)
 
 
-def _networks_differ(found: Network, wanted: Network) -> str:
-    convert = f"convert the file as it was downloaded with `{CONVERT_COMMAND} SRC OUT"
+def _network_difference(found: Network, wanted: Network) -> str:
+    convert = f"convert the downloaded file with `{CONVERT_COMMAND} SRC OUT"
     if (found.width, found.depth) != (wanted.width, wanted.depth) or (
             found.registers, found.gated) != (wanted.registers, wanted.gated):
-        return f"They are of another network ({found}) than the config's ({wanted})."
+        return f"They belong to another network ({found}), not to the config's ({wanted})."
     if found.patch != wanted.patch:
-        return (f"They have patch size {found.patch}, the config's model has {wanted.patch}: "
+        return (f"They have patch size {found.patch}, but the config's model has {wanted.patch}: "
                 f"{convert} --patch-size {wanted.patch}`.")
-    return (f"Their position grid has {found.places} places, the config's {wanted.places}: "
+    return (f"Their position grid has {found.places} places, but the config's has {wanted.places}: "
             f"{convert} --img-size SIZE`.")
 
 
-def _parts_differ(found: Identity, wanted: Identity, missing: list[str]) -> str:
+def _part_difference(found: Identity, wanted: Identity, missing: list[str]) -> str:
     if found.backbone is None and any(name.startswith("backbone.blocks.") for name in missing):
-        return "The frozen backbone is not in this file: give it with --backbone."
+        return "The frozen backbone is not in this file: pass it with --backbone."
     if found.adapter != wanted.adapter:
-        return f"Their adapter is {found.adapter}, the config's {wanted.adapter}."
+        return f"Their adapter is {found.adapter}, but the config's is {wanted.adapter}."
     if None not in (found.classes, wanted.classes) and found.classes != wanted.classes:
-        return f"Their head tells {found.classes} classes apart, the config's {wanted.classes}."
+        return f"Their head has {found.classes} classes, but the config's has {wanted.classes}."
     return "They belong to another architecture."

@@ -1,6 +1,6 @@
-"""What a weight file is: its kind, architecture and fingerprint, told from names and shapes alone.
+"""Identify weight files: kind and architecture by names and shapes, digest and fingerprint.
 
-Sources: DINOv2 (Oquab et al., arXiv:2304.07193) for the backbones' sizes.
+Sources: DINOv2 (Oquab et al., arXiv:2304.07193) for the sizes of backbones.
 """
 
 import hashlib
@@ -22,18 +22,18 @@ ARCHITECTURES = {(384, 12): "ViT-S", (768, 12): "ViT-B", (1024, 24): "ViT-L", (1
 """(width, blocks) of the released DINOv2 networks."""
 
 FINGERPRINT = "frozen_backbone"
-"""Where `meta` of a trained checkpoint has the fingerprint of its frozen backbone."""
+"""Key in the `meta` of a trained checkpoint: the fingerprint of its frozen backbone."""
 
 TRAINING_STATE = frozenset({"meta", "optimizer", "param_schedulers", "message_hub"})
-"""What a file holds beside weights if training can resume from it."""
+"""Keys that a file needs beside its weights for training to resume from it."""
 
 _SAMPLES = 32
 
 
 class Kind(Enum):
-    """What a file is for."""
+    """Kinds of weight files."""
 
-    ORIGINAL = "backbone as it is downloaded"
+    ORIGINAL = "backbone as downloaded"
     CONVERTED = "converted backbone"
     TRAINED = "adapter and head"
     HEAD = "decode head"
@@ -49,8 +49,8 @@ class Network:
     Attributes:
         width: Channels.
         depth: Blocks.
-        patch: Side of a patch, pixels.
-        places: Places of the position grid, rows times columns; None with rotary positions only.
+        patch: Patch side, pixels.
+        places: Rows times columns of the position grid; None with rotary positions only.
         registers: Register tokens.
         gated: Whether its feed-forward layers are gated (ViT-g, EVA02, DINOv3-H+).
     """
@@ -87,7 +87,7 @@ class Adapter:
 
     Attributes:
         layers: Blocks it refines.
-        tokens: Learnable tokens of each.
+        tokens: Learnable tokens per block.
         width: Channels of the features.
         rank: Rank of the tokens (`LoRAReins`), or None (`Reins`).
     """
@@ -104,20 +104,20 @@ class Adapter:
 
 @dataclass(frozen=True)
 class Identity:
-    """What a file holds.
+    """A weight file's identity.
 
     Attributes:
-        kind: What it is for.
-        naming: Whose names the backbone has: DINOv2, timm, Hugging Face; None without one.
-        backbone: Its architecture, or None.
-        adapter: Its sizes, or None.
-        classes: Classes the head tells apart, or None without a Mask2Former head.
+        kind: Kind of file.
+        naming: Origin of the backbone's names: DINOv2, timm, Hugging Face; None without a backbone.
+        backbone: The backbone's architecture, or None.
+        adapter: The adapter's sizes, or None.
+        classes: Classes of the Mask2Former head, or None without one.
         parameters: Number of values by part: backbone, adapter, decode_head, other.
-        types: Their data types.
-        iteration: Of training, or None.
-        trains_on: Whether training can resume from it.
-        config: Whether it carries a config.
-        fingerprint: Of the frozen backbone it was trained with, or None.
+        types: Data types of the weights.
+        iteration: Training iteration, or None.
+        trains_on: Whether training can resume from the file.
+        config: Whether the file carries a config.
+        fingerprint: Fingerprint of the frozen backbone used in training, or None.
     """
 
     kind: Kind
@@ -134,13 +134,13 @@ class Identity:
 
 
 def identify(content: Mapping[str, Any]) -> Identity:
-    """Tell what a file is.
+    """Identify a file.
 
     Args:
-        content: As `load_file` gave it.
+        content: As returned by `load_file`.
 
     Returns:
-        Its identity; no value of a weight is read.
+        Its identity; the weights' values are not read.
     """
     weights = state_dict_of(content)
     inner = split(weights).backbone
@@ -167,7 +167,7 @@ def identify(content: Mapping[str, Any]) -> Identity:
 def _kind(
     content: Mapping, weights: StateDict, backbone: StateDict | None, alone: bool,
 ) -> Kind:
-    """Tell the kind from the parts; `backbone` is None if its architecture is unknown."""
+    """Infer the kind from the parts; `backbone` is None if its architecture is unknown."""
     if not weights:
         return Kind.STATE if "optimizer" in content or "state" in content else Kind.OTHER
     if alone:
@@ -175,7 +175,7 @@ def _kind(
             return Kind.OTHER
         return Kind.CONVERTED if is_converted(_shapes_as_dinov2(backbone)) else Kind.ORIGINAL
     has_head = any(name.startswith(HEAD) for name in weights)
-    if split(weights).backbone:  # of whatever network
+    if split(weights).backbone:  # of any architecture
         return Kind.SEGMENTOR if has_head else Kind.OTHER
     if any(name.startswith(ADAPTER) for name in weights):
         return Kind.TRAINED
@@ -183,13 +183,13 @@ def _kind(
 
 
 def _shapes_as_dinov2(backbone: Mapping[str, Tensor]) -> StateDict:
-    """A backbone under DINOv2's names, without values."""
+    """Return a backbone under DINOv2's names, without values."""
     return to_dinov2_names({
         name: torch.empty_like(value, device="meta") for name, value in backbone.items()})
 
 
 def _network(weights: StateDict) -> Network | None:
-    """Read a ViT's architecture off its weights under DINOv2's names; None if it is no such."""
+    """Infer a ViT's architecture from weights under DINOv2's names; None for other networks."""
     if not {"patch_embed.proj.weight", "blocks.0.norm1.weight"} <= weights.keys():
         return None
     kernel, positions = weights["patch_embed.proj.weight"], weights.get("pos_embed")
@@ -230,9 +230,9 @@ def _parameters(weights: StateDict, is_backbone: bool) -> dict[str, int]:
 
 
 def digest(state_dict: Mapping[str, Tensor]) -> str:
-    """Compute the SHA-256 of weights: of names, shapes and values as float32, in order of names.
+    """Compute the SHA-256 of weights: names, shapes and values as float32, in order of names.
 
-    The type a file keeps its numbers in does not matter, nor where they lie.
+    It does not depend on the stored data type or on the device.
 
     Args:
         state_dict: Weights under published names.
@@ -249,19 +249,19 @@ def digest(state_dict: Mapping[str, Tensor]) -> str:
 
 
 def fingerprint(backbone: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Identify a frozen backbone, so that its adapter can be kept from others.
+    """Fingerprint a frozen backbone, so that its adapter is not used with another one.
 
-    Conversion may round its two tensors differently on another machine: of these the shape and
-    some values are kept, of all others the digest.
+    Another machine may round the two converted tensors differently: the fingerprint has the shape
+    and some values of these, and the digest of all others.
 
     Args:
         backbone: Frozen weights without prefix, under DINOv2's names.
 
     Returns:
-        `digest` and `resampled`: name -> `shape` and `values`; plain values, to be saved.
+        `digest`, and `resampled`: name -> `shape` and `values`; all plain values that can be saved.
     """
     backbone = dict(backbone)
-    if {"cls_token", "pos_embed"} <= backbone.keys():  # only their sum acts; files split it freely
+    if {"cls_token", "pos_embed"} <= backbone.keys():  # only their sum matters; files may split it
         position = backbone["pos_embed"].detach().float()
         backbone["cls_token"] = backbone["cls_token"].detach().float() + position[:, :1]
         backbone["pos_embed"] = position[:, 1:]
@@ -277,14 +277,14 @@ def fingerprint(backbone: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def fingerprint_difference(trained: Mapping[str, Any], found: Mapping[str, Any]) -> str | None:
-    """Compare the fingerprint an adapter was trained with and that of other frozen weights.
+    """Compare the fingerprint of an adapter's training with that of other frozen weights.
 
     Args:
-        trained: `fingerprint` as a checkpoint has it.
-        found: `fingerprint` of the weights at hand.
+        trained: `fingerprint` stored in the checkpoint.
+        found: `fingerprint` of the other weights.
 
     Returns:
-        What differs, in words; None if they are the same weights.
+        The difference in words; None if the weights are the same.
     """
     if trained["digest"] != found["digest"]:
         return (f"it was trained with weights {trained['digest'][:12]}, these are "
@@ -296,5 +296,5 @@ def fingerprint_difference(trained: Mapping[str, Any], found: Mapping[str, Any])
             return f"{name} was {tuple(was['shape'])} in training and is {shape}"
         was, now = torch.tensor(was["values"]), torch.tensor(now["values"])
         if not torch.allclose(was, now, rtol=1e-3, atol=1e-5):
-            return f"{name} was resampled in another way for training"
+            return f"{name} was resampled differently for training"
     return None

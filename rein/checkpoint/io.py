@@ -1,7 +1,7 @@
-"""Weight files: read without executing anything in them, written whole or not at all.
+"""Read weight files without running code in them; write them completely or not at all.
 
 Pickles are read by torch's restricted unpickler with the allow-list below. `.safetensors` files
-hold the weights as they are and everything else, as JSON, in their header.
+hold the weights unchanged, and everything else as JSON in their header.
 """
 
 import json
@@ -29,14 +29,14 @@ _SAFETENSORS_META = "rein_meta"
 
 # ------------------------------------------------------------------------------------------ reading
 def _statistics_method(owner: type, name: str):
-    """Stand for `getattr` in pickles: gives HistoryBuffer's own statistics, and nothing else."""
+    """Replace `getattr` in pickles; return only HistoryBuffer's own statistics."""
     if owner is not HistoryBuffer or name not in ("min", "max", "current", "mean"):
         raise UnpicklingError(f"getattr({owner!r}, {name!r}) is not allowed in a checkpoint")
     return getattr(owner, name)
 
 
 def _safe_globals() -> list:
-    """List what a checkpoint may contain besides tensors and plain containers.
+    """List the globals a checkpoint may use besides tensors and plain containers.
 
     mmengine's message hub stores loss histories as `HistoryBuffer`s of NumPy arrays.
     """
@@ -52,11 +52,11 @@ def _safe_globals() -> list:
 
 
 def load_file(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
-    """Read a `.pth` or `.safetensors` file without executing anything in it.
+    """Read a `.pth` or `.safetensors` file without running code in it.
 
     Args:
         path: The file.
-        map_location: Where its tensors go, as for `torch.load`; "meta" reads names and shapes only
+        map_location: Device of its tensors, as for `torch.load`; "meta" reads only names and shapes
             from a `.pth`, which takes no time.
 
     Returns:
@@ -81,12 +81,12 @@ def load_file(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
                 f"{path}: refused, because it holds objects that could run code, not only "
                 f"weights ({refused[0].strip()[:120]}). Ask for a file of plain tensors."
             ) from None
-        raise UserError(f"{path}: not a checkpoint, or damaged. Download or make it again."
+        raise UserError(f"{path}: not a checkpoint, or damaged. Download or create it again."
                         ) from None
     except Exception as error:  # truncated zip archives fail in many ways
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
-            f"{path}: not a checkpoint, or damaged ({reason}). Download or make it again."
+            f"{path}: not a checkpoint, or damaged ({reason}). Download or create it again."
         ) from None
     if not isinstance(content, Mapping):
         raise UserError(f"{path}: holds a {type(content).__name__}, expected a dict of tensors.")
@@ -94,22 +94,22 @@ def load_file(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
 
 
 def _load_safetensors(path: Path, device: Any) -> dict[str, Any]:
-    """Read weights and what `_save_safetensors` put beside them."""
+    """Read weights, and the `meta` that `_save_safetensors` stored beside them."""
     from safetensors import safe_open
 
-    device = "cpu" if str(device) == "meta" else str(torch.device(device))  # which it lacks
+    device = "cpu" if str(device) == "meta" else str(torch.device(device))  # it lacks meta
     with safe_open(path, "pt", device=device) as file:
-        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no dict
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
         meta = (file.metadata() or {}).get(_SAFETENSORS_META)
     return weights if meta is None else dict(meta=json.loads(meta), state_dict=weights)
 
 
 def how_to_get(path: Path) -> str:
-    """Say how a file of the published folder tree comes about."""
+    """Say how to get a file of the published folder tree."""
     name = path.name
     if "converted" in name:
         size = " --img-size 1024" if "1024" in name else ""
-        return (f"Make it with `{CONVERT_COMMAND} checkpoints/dinov2_vitl14_pretrain.pth "
+        return (f"Create it with `{CONVERT_COMMAND} checkpoints/dinov2_vitl14_pretrain.pth "
                 f"{path}{size}`.")
     if name.startswith("dinov2_") and name.endswith("_pretrain.pth"):
         model = name.removesuffix("_pretrain.pth")
@@ -117,12 +117,12 @@ def how_to_get(path: Path) -> str:
         return ("Download it from https://dl.fbaipublicfiles.com/dinov2/"
                 f"{folder}/{name} to {path.parent}.")
     if "segmentor" in name:
-        return "Make it with tools/generate_full_weights.py."
+        return "Create it with tools/generate_full_weights.py."
     return "Check the path."
 
 
 def state_dict_of(content: Mapping[str, Any]) -> StateDict:
-    """Return the weights in a file's content, wherever its project put them."""
+    """Return the weights in a file's content, under any of the usual keys."""
     for key in ("state_dict", "model", "teacher"):
         if isinstance(content.get(key), Mapping):
             content = content[key]
@@ -133,19 +133,19 @@ def state_dict_of(content: Mapping[str, Any]) -> StateDict:
 
 
 def meta_of(content: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what a file's content says of itself; empty if it says nothing."""
+    """Return the `meta` in a file's content, or an empty dict."""
     meta = content.get("meta")
     return meta if isinstance(meta, Mapping) else {}
 
 
 # ------------------------------------------------------------------------------------------ writing
 def save_file(content: Mapping[str, Any], path: str | Path) -> Path:
-    """Write a checkpoint beside its target and rename it: no half-written file is ever seen.
+    """Write a checkpoint beside its target, then rename it; no partial file is ever seen.
 
     Args:
-        content: What `load_file` shall return. A `.safetensors` file takes weights, alone or as
-            `state_dict` beside a `meta` of plain values; JSON makes its tuples lists.
-        path: The target; an existing file is replaced at once.
+        content: Content that `load_file` will return. A `.safetensors` file takes weights, alone or
+            as `state_dict` beside a `meta` of plain values, whose tuples JSON turns into lists.
+        path: The target; an existing file is replaced atomically.
 
     Returns:
         The path.
@@ -161,25 +161,25 @@ def save_file(content: Mapping[str, Any], path: str | Path) -> Path:
         if not _is_disk_error(error):
             raise
         raise UserError(f"{path}: cannot be written ({str(error).splitlines()[0]}). Is the disk "
-                        "full? What was there before is still there.") from None
+                        "full? Any previous file is unchanged.") from None
     return path
 
 
 def _save_safetensors(content: Mapping[str, Any], path: Path) -> None:
-    """Write weights, and a `meta` beside them as JSON in the header."""
+    """Write weights, and any `meta` beside them as JSON in the header."""
     from safetensors.torch import save_file as save
 
     metadata = None
     if isinstance(content.get("state_dict"), Mapping):
         beside = sorted(set(content) - {"meta", "state_dict"})
         if beside:
-            raise UserError(f"{', '.join(beside)} cannot be kept in .safetensors; use .pth.")
+            raise UserError(f"{', '.join(beside)} cannot be stored in .safetensors; use .pth.")
         metadata = {_SAFETENSORS_META: json.dumps(meta_of(content))}
         content = content["state_dict"]
     save({name: value.contiguous() for name, value in content.items()}, path, metadata)
 
 
 def _is_disk_error(error: Exception) -> bool:
-    """Tell errors of writing: torch's zip writer and safetensors have their own."""
+    """Tell whether writing failed; torch's zip writer and safetensors raise their own types."""
     return isinstance(error, OSError) or type(error).__name__ == "SafetensorError" or (
         isinstance(error, RuntimeError) and re.search("inline_container|write", str(error)))

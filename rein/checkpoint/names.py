@@ -1,7 +1,7 @@
-"""One set of names for a backbone's weights, whoever published the file: DINOv2's own.
+"""Rename a backbone's weights to DINOv2's names, whoever published the file.
 
-Sources: facebookresearch/dinov2 (the names kept), timm's VisionTransformer and Hugging Face's
-`Dinov2Model` and `Dinov2WithRegistersModel` (the names read).
+Sources: facebookresearch/dinov2 (target names), timm's VisionTransformer and Hugging Face's
+`Dinov2Model` and `Dinov2WithRegistersModel` (source names).
 """
 
 import re
@@ -15,7 +15,7 @@ from rein.checkpoint.io import StateDict, load_file, state_dict_of
 
 GATED_NAMES = (("mlp.fc1", "mlp.w12"), ("mlp.fc2", "mlp.w3"))
 REGISTER_NAMES = (("reg_token", "register_tokens"),)
-"""(timm's, DINOv2's) whole dotted parts of a key, where they differ: gated feed-forward layers
+"""Pairs (timm's, DINOv2's) of dotted parts of a key that differ: gated feed-forward layers
 (ViT-g) and registers."""
 
 _HUGGING_FACE = (
@@ -34,7 +34,7 @@ _HUGGING_FACE = (
 
 
 def naming(state_dict: Mapping[str, Tensor]) -> str:
-    """Tell whose names a backbone's weights have: "Hugging Face", "timm" or "DINOv2"."""
+    """Tell whose names a backbone's weights use: "Hugging Face", "timm" or "DINOv2"."""
     if any(name.endswith("embeddings.cls_token") for name in state_dict):
         return "Hugging Face"
     is_timm = "reg_token" in state_dict or _has_packed_gated_layers(state_dict)
@@ -42,14 +42,14 @@ def naming(state_dict: Mapping[str, Tensor]) -> str:
 
 
 def to_dinov2_names(state_dict: Mapping[str, Tensor]) -> StateDict:
-    """Rename a backbone's weights as DINOv2 names them.
+    """Rename a backbone's weights to DINOv2's names.
 
     Args:
         state_dict: Under DINOv2's, timm's or Hugging Face's names. Other weights pass unchanged.
 
     Returns:
-        A new dict; values are shared but for queries, keys and values, which DINOv2 joins, and
-        for timm's positions, which lack the class token's.
+        A new dict that shares all values, except queries, keys and values, which DINOv2 joins,
+        and timm's positions, which lack the class token's.
     """
     whose = naming(state_dict)
     if whose == "Hugging Face":
@@ -60,7 +60,7 @@ def to_dinov2_names(state_dict: Mapping[str, Tensor]) -> StateDict:
 
 
 def load_backbone(path: str | Path) -> StateDict:
-    """Read a backbone's weights, safely and under DINOv2's names; see `load_file`."""
+    """Read a backbone's weights safely, under DINOv2's names; see `load_file`."""
     return to_dinov2_names(state_dict_of(load_file(path)))
 
 
@@ -72,10 +72,10 @@ def rename(name: str, pairs: tuple[tuple[str, str], ...]) -> str:
 
 
 def is_packed_gated(first: Tensor | None, second: Tensor | None) -> bool:
-    """Tell a gated feed-forward layer whose two input projections are one matrix, as in ViT-g.
+    """Tell whether a gated feed-forward layer joins both input projections, as in ViT-g.
 
-    DINOv2 and timm name such a layer differently. EVA02-B/L and DINOv3-H+ keep the projections
-    apart (`fc1_g`, `fc1_x`), and everyone names those alike.
+    DINOv2 and timm name such a layer differently. EVA02-B/L and DINOv3-H+ have separate
+    projections (`fc1_g`, `fc1_x`), and everyone uses the same names for these.
 
     Args:
         first: Weight of timm's `fc1`, (out, in), or None.
@@ -94,7 +94,7 @@ def _from_timm(state_dict: Mapping[str, Tensor]) -> StateDict:
     position = renamed.get("pos_embed")
     if "reg_token" in state_dict and position is not None:
         if round(position.shape[1]**0.5)**2 == position.shape[1]:
-            # beside registers timm's class token holds its position already
+            # with registers, timm's class token already includes its position
             renamed["pos_embed"] = torch.cat((torch.zeros_like(position[:, :1]), position), 1)
     return renamed
 

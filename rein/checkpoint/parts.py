@@ -1,4 +1,4 @@
-"""The parts of a segmentor's weights under their published names: put together, taken apart.
+"""Merge and split the parts of a segmentor's weights, under their published names.
 
 Source: Rein (Wei et al., arXiv:2312.04265), whose project saves the adapter and the head and
 merges them with the frozen backbone afterwards.
@@ -18,7 +18,7 @@ HEAD = "decode_head."
 
 
 def merge(backbone: Mapping[str, Tensor], rein_and_head: Mapping[str, Tensor]) -> StateDict:
-    """Put a converted backbone and the trained parts together to a full segmentor.
+    """Merge a converted backbone and the trained parts into a full segmentor.
 
     Args:
         backbone: Without prefix, as the converter writes it.
@@ -31,20 +31,20 @@ def merge(backbone: Mapping[str, Tensor], rein_and_head: Mapping[str, Tensor]) -
     both = sorted(set(frozen) & set(rein_and_head))
     if both:
         raise UserError(
-            f"{len(both)} weights are in the backbone and in the trained parts alike, such as "
-            f"{both[0]}: this checkpoint is complete already, or was trained with the backbone.")
+            f"{len(both)} weights are in both the backbone and the trained parts, such as "
+            f"{both[0]}: this checkpoint is already complete, or was trained with the backbone.")
     return {**frozen, **rein_and_head}
 
 
 class Parts(NamedTuple):
-    """A full segmentor taken apart: what `merge` put together."""
+    """The parts of a full segmentor, in the order that `merge` takes them."""
 
     backbone: StateDict
     rein_and_head: StateDict
 
 
 def split(segmentor: Mapping[str, Tensor]) -> Parts:
-    """Take a full segmentor apart; the inverse of `merge`."""
+    """Split a full segmentor; the inverse of `merge`."""
     backbone, rest = {}, {}
     for name, value in segmentor.items():
         if name.startswith(BACKBONE) and not name.startswith(ADAPTER):

@@ -1,4 +1,4 @@
-"""Resampling a ViT's weights to other patch and image sizes.
+"""Resample a ViT's weights to other patch and image sizes.
 
 Sources: DINOv2 (Oquab et al., arXiv:2304.07193) for the format, Rein (Wei et al.,
 arXiv:2312.04265) for how published adapters' backbones were resampled.
@@ -14,16 +14,16 @@ from rein.checkpoint.io import StateDict
 from rein.errors import UserError
 
 RESAMPLED = ("patch_embed.proj.weight", "pos_embed")
-"""What a conversion changes of a backbone."""
+"""Weights of a backbone that a conversion changes."""
 
 DINOV2_PATCH = 14
-"""Patch size, in pixels, of every DINOv2 as it is released."""
+"""Patch size, in pixels, of every released DINOv2."""
 
 
 def is_converted(backbone: Mapping[str, Tensor]) -> bool:
-    """Tell whether a backbone was resampled before; doing so again would blur it.
+    """Tell whether a backbone has been resampled; resampling it again would blur it.
 
-    Only DINOv2 gives this away: it is released at patch 14 alone. Other networks, released at
+    This shows only for DINOv2, which is released at patch 14 only. Other networks, released at
     various patch and image sizes, count as originals.
 
     Args:
@@ -36,7 +36,7 @@ def is_converted(backbone: Mapping[str, Tensor]) -> bool:
 def resample(image: Tensor, size: tuple[int, int]) -> Tensor:
     """Resample (B, C, H, W) to `size` (H, W), bicubic without antialiasing.
 
-    Published adapters were trained on weights resampled so; antialiasing would change them.
+    Published adapters were trained on weights resampled this way; antialiasing would change them.
     """
     if tuple(image.shape[-2:]) == tuple(size):
         return image
@@ -50,7 +50,7 @@ def resample_pos_embed(pos_embed: Tensor, grid: tuple[int, int], num_prefix: int
 
     Args:
         pos_embed: (1, prefix + n * n, C).
-        grid: Rows and columns wanted.
+        grid: Target rows and columns.
         num_prefix: Embeddings at the front that belong to no patch.
 
     Returns:
@@ -59,7 +59,7 @@ def resample_pos_embed(pos_embed: Tensor, grid: tuple[int, int], num_prefix: int
     prefix, patches = pos_embed[:, :num_prefix], pos_embed[:, num_prefix:]
     side = round(patches.shape[1]**0.5)
     if side * side != patches.shape[1]:
-        raise ValueError(f"{patches.shape[1]} position embeddings are no square grid")
+        raise ValueError(f"{patches.shape[1]} position embeddings do not form a square grid")
     image = patches.reshape(1, side, side, -1).permute(0, 3, 1, 2)
     image = resample(image, grid)
     return torch.cat((prefix, image.flatten(2).transpose(1, 2)), dim=1)
@@ -73,31 +73,32 @@ def convert_dinov2(
     """Resample a backbone to another patch size and image size.
 
     Args:
-        state_dict: DINOv2, or another vision transformer with absolute positions and a class
-            token, as released, under DINOv2's names; shapes are read from it.
+        state_dict: Released weights of DINOv2, or of another vision transformer with absolute
+            positions and a class token, under DINOv2's names; shapes are read from it.
         img_size: Height and width in pixels, multiples of `patch_size`.
         patch_size: Side of a patch in pixels.
 
     Returns:
-        A new state dict, the same but for `patch_embed.proj.weight` and `pos_embed`.
+        A new state dict; only `patch_embed.proj.weight` and `pos_embed` differ.
 
     Raises:
-        UserError: The weights are no such backbone or converted already, or the size is no
-            multiple of the patch.
+        UserError: The weights are not such a backbone, or already converted, or the image size is
+            not a multiple of the patch size.
     """
     missing = {"pos_embed", "cls_token", "patch_embed.proj.weight"} - set(state_dict)
     if missing:
         raise UserError(
-            f"not a DINOv2 backbone: {', '.join(sorted(missing))} missing among its "
-            f"{len(state_dict)} entries.")
+            f"not a DINOv2 backbone: its {len(state_dict)} entries lack "
+            f"{', '.join(sorted(missing))}.")
     if is_converted(state_dict):
         found = state_dict["patch_embed.proj.weight"].shape[-1]
         raise UserError(
-            f"converted already, to patch size {found}; resampling twice would blur it. Convert "
-            "the file as it was downloaded.")
+            f"already converted, to patch size {found}; resampling twice would blur it. Convert "
+            "the downloaded file instead.")
     height, width = img_size
     if height % patch_size or width % patch_size:
-        raise UserError(f"image size {height}x{width} is no multiple of patch size {patch_size}.")
+        raise UserError(
+            f"image size {height}x{width} is not a multiple of patch size {patch_size}.")
     converted = dict(state_dict)
     converted["patch_embed.proj.weight"] = resample(
         state_dict["patch_embed.proj.weight"], (patch_size, patch_size))

@@ -1,4 +1,4 @@
-"""Arguments from configs: unknown ones are refused, with the nearest known name."""
+"""Check arguments from configs: an unknown one raises and names the nearest known one."""
 
 import difflib
 import inspect
@@ -11,16 +11,16 @@ UNNEEDED = {
         "strides": "published configs name the maps' strides; mmdet's pixel decoder ignores them",
     },
 }
-"""Type name -> arguments of published configs that nothing here needs, and why."""
+"""Type name -> arguments in published configs that this project ignores, with the reason."""
 
 
 def known_arguments(cls: type, last: type = object) -> set[str]:
-    """Collect the names that a class's `__init__` takes.
+    """Collect the keyword arguments that a class accepts.
 
     Args:
         cls: The class. As long as an `__init__` takes `**kwargs`, the next class in the method
             resolution order counts, too.
-        last: The class whose `**kwargs` lead nowhere.
+        last: The last class to inspect, even if it takes `**kwargs`.
 
     Returns:
         Names of keyword arguments.
@@ -40,12 +40,12 @@ def refuse_unknown(owner: str, given: Collection[str], known: Collection[str]) -
     """Raise if an argument is unknown.
 
     Args:
-        owner: Type that the config names.
-        given: Names of its arguments.
-        known: Names that exist.
+        owner: Type name in the config.
+        given: Argument names in the config.
+        known: Known argument names.
 
     Raises:
-        UserError: An argument does not exist; the message names the nearest one that does.
+        UserError: An argument is unknown; the message names the nearest known one.
     """
     for name in given:
         if name in known:

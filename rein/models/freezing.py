@@ -1,4 +1,4 @@
-"""What of a model is trained, how much that is, and which of its weights training changed."""
+"""Freeze modules, count parameters, and select the weights that training changes."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class ParameterCount(NamedTuple):
-    """Numbers of parameters."""
+    """Parameter counts of a module."""
 
     trainable: int
     total: int
@@ -18,12 +18,12 @@ class ParameterCount(NamedTuple):
 
 
 def freeze(module: nn.Module) -> nn.Module:
-    """Exclude a module from training: no gradients, evaluation mode. Returns the module."""
+    """Exclude a module from training: no gradients, evaluation mode. Return the module."""
     return module.requires_grad_(False).eval()
 
 
 def count_parameters(module: nn.Module) -> ParameterCount:
-    """Count a module's parameters, those that train and all."""
+    """Count a module's parameters: trainable and total."""
     parameters = list(module.parameters())
     return ParameterCount(
         trainable=sum(p.numel() for p in parameters if p.requires_grad),
@@ -31,15 +31,15 @@ def count_parameters(module: nn.Module) -> ParameterCount:
 
 
 def frozen_names(model: nn.Module) -> set[str]:
-    """Return the names in `model.state_dict()` that training leaves as they are."""
+    """Return the names in `model.state_dict()` that training leaves unchanged."""
     return model.state_dict().keys() - trained_state_dict(model).keys()
 
 
 def trained_state_dict(model: nn.Module) -> dict[str, Tensor]:
     """Return the entries of `model.state_dict()` that training may change.
 
-    Frozen parameters are left out, and so are the buffers of frozen modules. Other buffers stay:
-    running statistics are learned, too.
+    Frozen parameters and the buffers of frozen modules are left out. Other buffers are kept,
+    because running statistics are learned, too.
     """
     frozen = {id(buffer) for buffer in _frozen_buffers(model)}
     return {
@@ -53,8 +53,8 @@ def _frozen_buffers(module: nn.Module, frozen: bool = False) -> Iterator[Tensor]
     """List the buffers of frozen modules.
 
     Args:
-        module: Where to look.
-        frozen: Whether the module around it is; what holds no parameters is as frozen as that.
+        module: The module to search.
+        frozen: Whether its parent is frozen; modules without parameters inherit this.
     """
     parameters = list(module.parameters())
     if parameters:

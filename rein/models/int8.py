@@ -1,8 +1,8 @@
 """Frozen linear layers in int8 for prediction on a CPU.
 
-Weights get a scale for each output channel, inputs one for each token, as in LLM.int8()
-(Dettmers et al., arXiv:2208.07339), section 3: DINOv2 has tokens of many times the others' norm
-(Darcet et al., arXiv:2309.16588), and one scale for all would leave the others few levels.
+Weights have one scale per output channel, inputs one per token, as in LLM.int8() (Dettmers et al.,
+arXiv:2208.07339), section 3: some of DINOv2's tokens have many times the norm of the others (Darcet
+et al., arXiv:2309.16588), and a shared scale would leave the others few levels.
 """
 
 import torch
@@ -18,14 +18,14 @@ _HOOKS = ("_forward_pre_hooks", "_forward_pre_hooks_with_kwargs", "_forward_hook
 
 
 class Int8Linear(nn.Module):
-    """A linear layer with products in int8, for prediction; fast where a CPU has VNNI or AMX.
+    """A linear layer that multiplies in int8, for prediction; fast on CPUs with VNNI or AMX.
 
     torch's own dynamic quantization is deprecated and has one scale for all tokens; torchao, its
-    successor, counts on torch.compile, which needs a C++ compiler. The product itself is torch's.
+    successor, relies on torch.compile, which needs a C++ compiler. The product itself uses torch.
 
     Args:
-        linear (nn.Linear): The layer, float32; its weights are not kept, its hooks are: adapters
-            reach the network by them.
+        linear (nn.Linear): The float32 layer. Its weights are dropped; its hooks are kept, because
+            adapters work through hooks.
     """
 
     def __init__(self, linear: nn.Linear) -> None:
@@ -51,17 +51,17 @@ class Int8Linear(nn.Module):
 
 
 def _scales(x: Tensor) -> Tensor:
-    """Return what the rows of x (..., n) are divided by to be int8, (..., 1)."""
-    # on a CPU a quarter of the time of the norm that it is
+    """Return the int8 scale of each row of x (..., n): (..., 1)."""
+    # equals the maximum norm, in a quarter of its time on a CPU
     largest = torch.maximum(x.amax(-1, keepdim=True), -x.amin(-1, keepdim=True))
     return largest.div_(LEVELS).clamp_(min=torch.finfo(x.dtype).tiny)  # rows may be zero
 
 
 def quantize_frozen(model: nn.Module) -> nn.Module:
-    """Turn the frozen linear layers of a segmentor's backbone into int8, in place.
+    """Convert the frozen linear layers of a segmentor's backbone to int8, in place.
 
-    Load its weights first: afterwards they take a quarter of the memory, and its state dict is no
-    checkpoint. Adapter and head stay as they are.
+    Load the weights first: afterwards the layers take a quarter of the memory, and the state dict
+    is no longer a checkpoint. Adapter and head are unchanged.
 
     Args:
         model: A segmentor on the CPU.
@@ -70,24 +70,24 @@ def quantize_frozen(model: nn.Module) -> nn.Module:
         The model.
 
     Raises:
-        UserError: The model is not on the CPU, or nothing of its backbone is frozen.
+        UserError: The model is not on the CPU, or its backbone has no frozen linear layer.
     """
     device = next(model.parameters()).device
     if device.type != "cpu":
-        raise UserError(f"int8 is for CPUs, but the model is on {device}. Leave it out, or hide "
-                        "the GPU: CUDA_VISIBLE_DEVICES= before the command.")
+        raise UserError(f"int8 is for CPUs, but the model is on {device}. Omit it, or hide "
+                        "the GPU with `CUDA_VISIBLE_DEVICES=` before the command.")
     found = [(parent, name, layer) for parent in model.backbone.modules()
              for name, layer in parent.named_children() if _can_be_int8(parent, layer)]
     if not found:
-        raise UserError("int8 is for frozen backbones, and this model's backbone has no frozen "
-                        "linear layer: all of it was trained. Leave it out.")
+        raise UserError("int8 is for frozen backbones, but this model's backbone has no frozen "
+                        "linear layer: all of it was trained. Omit it.")
     for parent, name, layer in found:
         setattr(parent, name, Int8Linear(layer))
     return model
 
 
 def _can_be_int8(parent: nn.Module, layer: nn.Module) -> bool:
-    """Tell whether a layer is a frozen linear one that is called, not taken for its weight."""
-    # timm's EVA and BEiT put their biases together and read the weight of `qkv`
+    """Tell whether a layer is frozen, linear, and called rather than read for its weight."""
+    # timm's EVA and BEiT join their biases and read the weight of `qkv`
     weight_is_read = getattr(parent, "q_bias", None) is not None
     return type(layer) is nn.Linear and not layer.weight.requires_grad and not weight_is_read

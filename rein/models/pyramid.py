@@ -1,7 +1,7 @@
-"""What every backbone returns: a feature pyramid, with the adapter's queries where it has some.
+"""The feature pyramid that every backbone returns, with the adapter's queries if it has any.
 
-All maps of a vision transformer have one size. A head that convolves them by 1 x 1 should convolve
-the small map and resize the result, which is the same; other heads get resized maps.
+All maps of a vision transformer have the same size. A head with 1 x 1 convolutions should convolve
+the small map and resize the result, which is equivalent; other heads get resized maps.
 """
 
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ FINEST_STRIDE = 4
 
 
 class Pyramid(Sequence):
-    """Feature maps, fine to coarse: a sequence of tensors (B, C, H_i, W_i) to any mmseg head.
+    """Feature maps, fine to coarse; mmseg heads see a sequence of tensors (B, C, H_i, W_i).
 
     Args:
         maps: Maps (B, C, h, w) as the backbone computes them.
         sizes: Their sizes (H_i, W_i) in the pyramid.
-        queries: (m, q) or (B, m, q) for a head that takes them, or None.
-        image_size: (H, W) in pixels that the maps cover: the image as the backbone padded it.
+        queries: (m, q) or (B, m, q) for a head with linked queries, or None.
+        image_size: (H, W) in pixels that the maps cover: the image with the backbone's padding.
             Default: the finest size times 4.
     """
 
@@ -38,11 +38,11 @@ class Pyramid(Sequence):
 
     @classmethod
     def of(cls, maps: Sequence[Tensor], like: "Sequence[Tensor] | None" = None) -> "Pyramid":
-        """Return maps that have their sizes already as a pyramid, and a pyramid as it is.
+        """Wrap maps of final size in a pyramid; return a pyramid unchanged.
 
         Args:
             maps: Tensors (B, C, H_i, W_i), or a pyramid.
-            like: The pyramid they were made from, if any: its queries and image size stay.
+            like: Source of the queries and image size: the pyramid the maps come from, if any.
         """
         if isinstance(maps, cls):
             return maps
@@ -55,14 +55,14 @@ class Pyramid(Sequence):
         return len(self.maps)
 
     def __getitem__(self, level: int) -> Tensor:
-        """Return one map at its size."""
+        """Return one map, resized to its level's size; for a slice, a tuple of maps."""
         if isinstance(level, slice):
             return tuple(self[i] for i in range(*level.indices(len(self))))
         return resize(self.maps[level], self.sizes[level])
 
 
 def resize(feats: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize maps (B, C, h, w) to `size` (H, W), bilinear."""
+    """Resize maps (B, C, h, w) to `size` (H, W) bilinearly."""
     if tuple(feats.shape[-2:]) == size:
         return feats
     return F.interpolate(feats, size=size, mode="bilinear", align_corners=False)

@@ -32,7 +32,7 @@ def test_merge_and_split_are_inverse_and_load_strictly(tiny_model, tiny_config):
     twin = build(tiny_config)
     ckpt.load_strictly(twin, ckpt.merge(*parts), "merged")
     assert all(torch.equal(value, full[name]) for name, value in twin.state_dict().items())
-    with pytest.raises(UserError, match="complete already"):
+    with pytest.raises(UserError, match="already complete"):
         ckpt.merge(parts.backbone, full)
 
 
@@ -50,7 +50,7 @@ def test_what_a_file_may_lack_is_declared():
     (lambda cfg: cfg.backbone.reins_config.update(lora_dim=2), "adapter is LoRAReins of rank 4"),
     (lambda cfg: cfg.decode_head.update(
         num_classes=2, loss_cls=dict(cfg.decode_head.loss_cls, class_weight=[1.0, 1.0, 0.1])),
-     "tells 19 classes apart, the config's 2"),
+     "head has 19 classes, but the config's has 2"),
 ])
 def test_another_adapter_or_head_is_named(tiny_model, tiny_config, change, message):
     change(tiny_config)

@@ -84,7 +84,7 @@ def test_safetensors_keep_meta_beside_the_weights(tmp_path):
     loaded = ckpt.load_file(ckpt.save_file(content, tmp_path / "full.safetensors"))
     assert loaded["meta"] == content["meta"]
     assert ckpt.digest(loaded["state_dict"]) == ckpt.digest(content["state_dict"])
-    with pytest.raises(UserError, match="optimizer cannot be kept in .safetensors"):
+    with pytest.raises(UserError, match="optimizer cannot be stored in .safetensors"):
         ckpt.save_file({**content, "optimizer": {}}, tmp_path / "run.safetensors")
 
 

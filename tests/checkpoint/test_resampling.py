@@ -33,7 +33,7 @@ def test_conversion_to_the_same_size_changes_nothing():
 
 def test_a_converted_file_is_not_converted_again():
     converted = ckpt.convert_dinov2(official(), (64, 64), 16)
-    with pytest.raises(UserError, match="converted already, to patch size 16"):
+    with pytest.raises(UserError, match="already converted, to patch size 16"):
         ckpt.convert_dinov2(converted, (128, 128), 16)
 
 

@@ -92,7 +92,7 @@ def test_default_output_is_where_the_configs_look(files):
 
 @pytest.mark.parametrize("backbone, checkpoint, message", [
     ("adapter.pth", "adapter.pth", "adapter.pth: expected a backbone, found: adapter and head"),
-    ("original.pth", "original.pth", "expected an adapter and head, found: backbone as it is"),
+    ("original.pth", "original.pth", "expected an adapter and head, found: backbone as downloaded"),
     ("merged.pth", "adapter.pth", "merged.pth: expected a backbone, found: full segmentor"),
     ("converted.pth", "merged.pth", "expected an adapter and head, found: full segmentor"),
     ("missing.pth", "adapter.pth", "missing.pth: no such file"),

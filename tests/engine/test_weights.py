@@ -45,14 +45,14 @@ def test_an_adapter_is_kept_from_other_backbones(files, caplog):
 
 def test_a_converted_backbone_of_another_size_is_not_resampled_again(files):
     convert_file(files / "original.pth", files / "large.pth", (128, 128))
-    with pytest.raises(UserError, match="grid has 64 places, the config's 16"):
+    with pytest.raises(UserError, match="grid has 64 places, but the config's has 16"):
         loaded(files / "adapter.pth", files / "large.pth")
 
 
 @pytest.mark.parametrize("checkpoint, backbone, message", [
     ("original.pth", None, "backbone alone, not a trained segmentor"),
     ("adapter.pth", "adapter.pth", "trained adapter and head, not a backbone"),
-    ("adapter.pth", "merged.pth", "full segmentor, not a backbone; tools/split_weights.py"),
+    ("adapter.pth", "merged.pth", "full segmentor, not a backbone; split it with tools/split_weights.py"),
     ("merged.pth", "converted.pth", "holds the backbone already; leave --backbone out"),
 ])
 def test_testing_the_wrong_files_is_refused(files, checkpoint, backbone, message):

@@ -150,9 +150,9 @@ def test_inspecting_tells_the_files_apart_and_splitting_undoes_merging(trained):
     done = run_tool(inspect, *files, "--json", cwd=trained)
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert [row["kind"] for row in rows] == [
-        "backbone as it is downloaded", "converted backbone", "adapter and head", "full segmentor"]
+        "backbone as downloaded", "converted backbone", "adapter and head", "full segmentor"]
     assert rows[2]["resumable"] == "yes" and rows[3]["config"] == "carried"
-    assert rows[2]["trained with"] == rows[3]["trained with"] != "backbone not said"
+    assert rows[2]["trained with"] == rows[3]["trained with"] != "unknown backbone"
     run_tool(ROOT / "tools/split_weights.py", files[3], "--backbone", "split/b.pth",
              "--rein_head", "split/r.safetensors", cwd=trained)
     done = run_tool(inspect, "split/b.pth", "split/r.safetensors", "--json", cwd=trained)

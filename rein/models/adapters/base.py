@@ -1,4 +1,4 @@
-"""The interface between a frozen network and the few parameters that train in it."""
+"""The interface between a frozen network and its few trainable parameters."""
 
 from collections.abc import Sequence
 
@@ -8,14 +8,14 @@ from rein.models.arguments import known_arguments, refuse_unknown
 
 
 class Adapter(nn.Module):
-    """Holds every trainable parameter of a backbone; reaches the frozen network by hooks alone.
+    """All trainable parameters of a backbone; acts on the frozen network through hooks only.
 
-    So the network's parameter names never change, and saving, splitting, merging and
-    fingerprints work alike for every adapter. Hooks are bound methods of the adapter, or partials
-    of them: a deep copy of the backbone then has hooks of its own.
+    The network's parameter names therefore never change, and saving, splitting, merging and
+    fingerprinting work the same for every adapter. Hooks are bound methods of the adapter, or
+    partials of them, so that a deep copy of the backbone gets its own hooks.
 
     Args:
-        **unknown: What a subclass's `__init__` does not take itself; must be empty.
+        **unknown: Arguments that a subclass's `__init__` does not take; must be empty.
 
     Raises:
         UserError: An argument is unknown.
@@ -41,15 +41,15 @@ class Adapter(nn.Module):
         raise NotImplementedError
 
     def on_pretrained(self) -> None:
-        """Initialise what depends on the pretrained weights; called once they are loaded."""
+        """Initialise parameters that depend on the pretrained weights; called after loading."""
 
     def queries(self) -> Tensor | None:
         """Return queries for the decode head, (m, q) or (B, m, q), or None."""
         return None
 
     def fold(self) -> dict[str, Tensor]:
-        """Return the weight deltas, by frozen parameter, that make the adapter free at inference.
+        """Return weight deltas by frozen parameter; added to these, they replace the adapter.
 
-        Empty for adapters that are no change of weights.
+        Empty for adapters that do not amount to a change of weights.
         """
         return {}

@@ -26,20 +26,20 @@ class Reins(Adapter):
         D  = S[:, 1:] (T_i[1:] W_T + b_T)          token 0 is a sink
         f' = f + s * ((D + f) W_f + b_f)
 
-    A forward hook on every block replaces its output. The tokens of all blocks also give the
-    decode head's queries, see `queries`.
+    A forward hook on every block replaces its output. The tokens of all blocks also produce
+    the decode head's queries, see `queries`.
 
     Args:
         num_layers (int): Blocks to refine, N; each has its own tokens.
         embed_dims (int): Channels c of the frozen features.
-        patch_size (int): Patch size p of the backbone; only sets the range tokens are drawn from.
+        patch_size (int): Patch size p of the backbone; only sets the tokens' initial range.
         query_dims (int): Channels q of the linked queries; the head's feature channels.
-        token_length (int): Tokens per block, m; with linked queries the head has as many queries.
-        use_softmax (bool): False: plain dot products instead of the softmax.
-        link_token_to_query (bool): Whether the head gets queries.
+        token_length (int): Tokens per block, m; also the number of linked queries.
+        use_softmax (bool): Normalise similarities by a softmax. False: plain dot products.
+        link_token_to_query (bool): Provide queries to the head.
         scale_init (float): Initial value of the learnable scale s.
         zero_mlp_delta_f (bool): Start from W_f = 0 with s fixed at 1, instead of a small s.
-        **kwargs: None; others are refused.
+        **kwargs: Must be empty; unknown arguments raise.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Reins(Adapter):
             self.merge = nn.Linear(3 * query_dims, query_dims)
 
     def create_tokens(self) -> None:
-        """Create the token parameters; U(-a, a) with a as in visual prompt tuning."""
+        """Create the token parameters from U(-a, a), with a as in visual prompt tuning."""
         self.learnable_tokens = nn.Parameter(
             torch.empty(self.num_layers, self.token_length, self.embed_dims))
         bound = math.sqrt(6 / (3 * self.patch_size**2 + self.embed_dims))
@@ -124,12 +124,12 @@ class Reins(Adapter):
         """
         prefix, patches = feats.split(
             (num_prefix_tokens, feats.shape[1] - num_prefix_tokens), dim=1)
-        # what does not depend on the features is multiplied out, so that they meet c x c once:
+        # factors independent of the features are folded, leaving one c x c product with them:
         # s ((D + f) W_f + b_f) = f (s W_f) + S V + s b_f, with V = [0; T_i[1:] W_T + b_T] (s W_f)
         weight, bias = self.scale * self.mlp_delta_f.weight, self.scale * self.mlp_delta_f.bias
         tokens = self.tokens(layer)
         values = F.linear(self.mlp_token2feat(tokens[1:]), weight)
-        values = F.pad(values, (0, 0, 1, 0))  # token 0 absorbs what should change nothing
+        values = F.pad(values, (0, 0, 1, 0))  # token 0 absorbs attention that should change nothing
         if self.use_softmax:
             attention = F.linear(patches, tokens * self.embed_dims**-0.5).softmax(dim=-1)
         else:
@@ -165,7 +165,7 @@ class LoRAReins(Reins):
         super().__init__(**kwargs)
 
     def create_tokens(self) -> None:
-        """Create the factors A (N, m, r) and B (N, r, c), each U(-a, a)."""
+        """Create the factors A (N, m, r) and B (N, r, c), each from U(-a, a)."""
         self.learnable_tokens_a = nn.Parameter(
             torch.empty(self.num_layers, self.token_length, self.lora_dim))
         self.learnable_tokens_b = nn.Parameter(

@@ -1,7 +1,7 @@
 """DINOv2 under its published type names and keyword arguments, built from timm's network.
 
-Source: DINOv2 (Oquab et al., arXiv:2304.07193). timm's VisionTransformer computes the same and has
-the same parameter names.
+Source: DINOv2 (Oquab et al., arXiv:2304.07193). timm's VisionTransformer computes the same function
+with the same parameter names.
 """
 
 from collections.abc import Sequence
@@ -16,22 +16,22 @@ from rein.models.backbones.vfm import VisionFoundationModel
 
 @MODELS.register_module()
 class DinoVisionTransformer(VisionFoundationModel):
-    """A DINOv2 network that trains as a whole (full fine-tuning), or frozen by its segmentor.
+    """DINOv2 for full fine-tuning, or frozen by its segmentor.
 
     Args:
-        img_size (int | Sequence[int]): Height and width its position grid was made for, pixels.
-        patch_size (int): Side of a patch, pixels.
+        img_size (int | Sequence[int]): Image height and width of the position grid, pixels.
+        patch_size (int): Patch side, pixels.
         embed_dim (int): Channels C.
         depth (int): Blocks N.
         num_heads (int): Attention heads.
-        mlp_ratio (float): Width of the hidden layer over C.
+        mlp_ratio (float): Width of the hidden layer divided by C.
         ffn_layer (str): 'mlp', or 'swiglufused' as in ViT-g.
         init_values (float): Initial layer scale.
         num_register_tokens (int): Registers, 0 or 4 (Darcet et al., arXiv:2309.16588).
         qkv_bias (bool): Biases in the attention's input projection.
         proj_bias (bool): Biases in the attention's output projection.
-        ffn_bias (bool): Has to be True, as in every released DINOv2.
-        block_chunks (int): Has to be 0, as in every released DINOv2.
+        ffn_bias (bool): Must be True, as in every released DINOv2.
+        block_chunks (int): Must be 0, as in every released DINOv2.
         **kwargs: As for `VisionFoundationModel`.
     """
 
@@ -87,6 +87,6 @@ def _feed_forward(ffn_layer: str, mlp_ratio: float) -> dict:
     if ffn_layer == "mlp":
         return dict(mlp_ratio=mlp_ratio)
     if ffn_layer in ("swiglu", "swiglufused"):
-        # DINOv2 shrinks a gated layer to 2/3; timm counts both of its halves
+        # DINOv2 shrinks gated layers to 2/3; timm's width counts both halves
         return dict(mlp_ratio=mlp_ratio * 2 / 3 * 2, mlp_layer=SwiGLUPacked, act_layer=nn.SiLU)
     raise ValueError(f"ffn_layer {ffn_layer!r} is unknown; known: mlp, swiglu, swiglufused.")

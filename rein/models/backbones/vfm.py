@@ -1,4 +1,4 @@
-"""Any vision transformer of timm as a frozen backbone with an adapter.
+"""Any timm vision transformer as a frozen backbone with an adapter.
 
 Sources: timm (https://github.com/huggingface/pytorch-image-models) for the networks; Wei et al.,
 arXiv:2312.04265 for the feature pyramid.
@@ -26,21 +26,21 @@ class VisionFoundationModel(BaseModule):
     """A vision foundation model whose four intermediate maps become a feature pyramid.
 
     Args:
-        model (str | nn.Module): Name of a timm model, or the model. It needs `blocks` and
-            `forward_intermediates`, as timm's vision transformers have.
+        model (str | nn.Module): Name of a timm model, or the model itself. It needs `blocks` and
+            `forward_intermediates`, which timm's vision transformers have.
         out_indices (Sequence[int]): Blocks whose outputs become the maps, shallow to deep; the
-            first becomes the finest. Default: four, evenly spaced (7, 11, 15, 23 of 24 blocks).
+            first becomes the finest. Default: four, evenly spaced; 7, 11, 15, 23 of 24 blocks.
         reins_config (dict, optional): Adapter to build, an `Adapter` such as `LoRAReins`.
-        frozen (bool): Keep the model's weights out of training. The adapter always trains.
-        with_cp (bool): Checkpoint activations: training keeps each block's input alone and
-            computes the rest again in the backward pass. Less memory, more time.
-        init_cfg (dict, optional): `dict(type='Pretrained', checkpoint=PATH)` with weights of the
-            model alone, as tools/convert_models writes them.
+        frozen (bool): Freeze the model's weights. The adapter always trains.
+        with_cp (bool): Checkpoint activations: training keeps only each block's input and
+            recomputes the rest in the backward pass. Saves memory, costs time.
+        init_cfg (dict, optional): `dict(type='Pretrained', checkpoint=PATH)`, a file with the
+            model's weights and no adapter, as written by tools/convert_models.
         **kwargs: Passed to `timm.create_model` if `model` is a name.
 
     Shape:
-        Images (B, 3, H, W), normalised, any H and W; they are zero-padded on the right and at
-        the bottom to multiples of the patch size. Maps (B, C, h, w) at strides 4, 8, 16, 32 of
+        Images (B, 3, H, W), normalised, any H and W; they are zero-padded at the right and bottom
+        to multiples of the patch size. Maps (B, C, h, w) at strides 4, 8, 16, 32 of
         the padded image.
 
     Raises:
@@ -74,12 +74,12 @@ class VisionFoundationModel(BaseModule):
         self.reins = MODELS.build(reins_config) if reins_config else None
         if self.reins is not None:
             self.reins.attach(model, [list(model.blocks)], model.num_prefix_tokens)
-        # state dicts hold the published names, whatever the nesting in memory
+        # state dicts use the published names, whatever the nesting in memory
         self.register_state_dict_post_hook(to_published)
         self.register_load_state_dict_pre_hook(from_published)
 
     def _create(self, name: str, arguments: dict) -> nn.Module:
-        """Create timm's network `name`."""
+        """Create the timm network `name`."""
         try:
             return timm.create_model(
                 name, num_classes=0, dynamic_img_size=True, dynamic_img_pad=True, **arguments)
@@ -135,11 +135,11 @@ class VisionFoundationModel(BaseModule):
             self.reins.on_pretrained()
 
     def load_pretrained(self, state_dict: dict[str, Tensor], source: str) -> None:
-        """Load weights of the model alone (no adapter), strictly.
+        """Load the model's weights, without an adapter, strictly.
 
         Args:
             state_dict: Weights under DINOv2's names, without prefix.
-            source: The file, for messages.
+            source: The file, named in messages.
         """
         adapter = {name for name in self.state_dict() if name.startswith("reins.")}
         load_strictly(self, state_dict, source, may_miss={"adapter": adapter})
@@ -148,7 +148,7 @@ class VisionFoundationModel(BaseModule):
 
 
 def _default_out_indices(depth: int) -> list[int]:
-    """Return four blocks, evenly spaced but for the deepest; as published for 24 blocks."""
+    """Return four evenly spaced blocks, or the published ones for a depth of 24."""
     if depth == 24:
         return [7, 11, 15, 23]
     return [max(depth * i // 4 - 1, 0) for i in (1, 2, 3, 4)]

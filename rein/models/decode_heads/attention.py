@@ -1,7 +1,7 @@
-"""Mask2Former's decoder layer through PyTorch's fused attention, on mmdet's own modules.
+"""Mask2Former's decoder layer with PyTorch's fused attention and mmdet's modules.
 
-Source: Cheng et al., Mask2Former (arXiv:2112.01527). mmcv's attention asks for the attention
-weights and so writes them all to memory; nothing reads them.
+Source: Cheng et al., Mask2Former (arXiv:2112.01527). mmcv's attention requests the attention
+weights, which writes them all to memory although nothing reads them.
 """
 
 import torch.nn.functional as F
@@ -18,15 +18,15 @@ def decode_layer(
     value: Tensor,
     blocked: Tensor,
 ) -> Tensor:
-    """Refine queries by one decoder layer: what its own `forward` computes.
+    """Refine queries with one decoder layer, as its own `forward` does.
 
     Args:
-        layer: mmdet's.
+        layer: mmdet's module.
         query: (B, m, C).
         query_pos: (B, m, C).
         key: (B, n, C), positions added.
         value: (B, n, C).
-        blocked: bool (B, m, n), the places a query does not look at.
+        blocked: bool (B, m, n), True where a query must not attend.
 
     Returns:
         (B, m, C).
@@ -45,11 +45,11 @@ def attend(
     value: Tensor,
     blocked: Tensor | None = None,
 ) -> Tensor:
-    """Attend with mmcv's weights, and add the identity.
+    """Apply fused attention with mmcv's weights, and add the identity.
 
     Args:
         attention: mmcv's wrapper of `torch.nn.MultiheadAttention`.
-        identity: (B, m, C), what the result is added to.
+        identity: (B, m, C), added to the result.
         query: (B, m, C), positions added.
         key: (B, n, C), positions added.
         value: (B, n, C).

@@ -1,9 +1,9 @@
 """Multi-scale deformable attention with mmcv's weights, fast without compiled operators.
 
 Each output is a weighted sum of a few dozen rows of the values (points x levels x 4 corners of a
-bilinear interpolation). On a CPU torch's embedding bags sum rows without writing the gathered ones
-to memory, which mmcv's PyTorch path does. Elsewhere mmcv's compiled operator runs if it is there,
-else `grid_sample`; sizes are plain numbers, so that nothing waits for the device.
+bilinear interpolation). On a CPU, torch's embedding bags sum rows without first copying them to
+memory; mmcv's PyTorch path copies them. Elsewhere mmcv's compiled operator runs if available, else
+`grid_sample`; sizes are plain numbers, so that nothing waits for the device.
 
 Source: Zhu et al., Deformable DETR (arXiv:2010.04159), section 4.1.
 """
@@ -20,7 +20,7 @@ from mmcv.ops import MultiScaleDeformableAttention
 from mmcv.ops.multi_scale_deform_attn import MultiScaleDeformableAttnFunction
 from torch import Tensor
 
-_BORDER = 2  # pixels of zeros around a level: at most one is looked at beside a place in it
+_BORDER = 2  # zero pixels around a level; a place inside the level reaches at most one of them
 
 
 def attend_deformable(
@@ -30,13 +30,13 @@ def attend_deformable(
     pixels: Tensor,
     sizes: Sequence[tuple[int, int]],
 ) -> Tensor:
-    """Let each place look at a few others, and add the identity.
+    """Apply multi-scale deformable self-attention, and add the identity.
 
     Args:
         attention: mmcv's module.
         query: (B, n, C), level after level, row after row.
         query_pos: (B or 1, n, C).
-        pixels: (n, levels, 2), the place of each query, x and y in pixels of each level.
+        pixels: (n, levels, 2), position of each query, x and y in pixels of each level.
         sizes: H and W of each level.
 
     Returns:
@@ -56,7 +56,7 @@ def attend_deformable(
 def sample_and_sum(
     value: Tensor, sizes: Sequence[tuple[int, int]], places: Tensor, weights: Tensor,
 ) -> Tensor:
-    """Interpolate values at places, zero outside of a level, and sum them with weights.
+    """Compute weighted sums of values interpolated at places; values outside a level are zero.
 
     Args:
         value: (B, keys, heads, D), level after level, row after row.
@@ -73,7 +73,7 @@ def sample_and_sum(
             way = _with_bags
         elif has_compiled_ops():
             way = _with_compiled_operator
-    # places are precise to a fraction of a pixel only in float32
+    # only float32 resolves fractions of a pixel
     return way(value.float(), sizes, places.float(), weights.float()).to(value.dtype)
 
 
@@ -110,8 +110,8 @@ class _Grid(NamedTuple):
     """Padded levels, one after the other.
 
     Attributes:
-        sizes: H and W of each without its border.
-        starts: Where each begins.
+        sizes: H and W of each level without its border.
+        starts: First row of each level.
     """
 
     sizes: list[tuple[int, int]]
@@ -119,7 +119,7 @@ class _Grid(NamedTuple):
 
     @property
     def widths(self) -> list[int]:
-        """Width of each with its border."""
+        """Width of each level with its border."""
         return [width + 2 * _BORDER for _, width in self.sizes]
 
 
@@ -131,7 +131,7 @@ def _pad_levels(value: Tensor, sizes: Sequence[tuple[int, int]]) -> tuple[Tensor
         sizes: H and W of each level.
 
     Returns:
-        The padded values (B, K, heads, D), and where its levels are.
+        The padded values (B, K, heads, D), and the layout of their levels.
     """
     levels = value.split([height * width for height, width in sizes], 1)
     border = (0, 0, 0, 0, *4 * (_BORDER,))
@@ -145,10 +145,10 @@ class _Corners(NamedTuple):
     """The four pixels around each place: upper left, upper right, lower left, lower right.
 
     Attributes:
-        first: int32 (R, S), row of the upper left one in the flattened values.
-        rows: int32 (R, 4, S), rows of all.
-        right: (R, S), share of the right ones, 0 to 1.
-        low: (R, S), share of the lower ones, 0 to 1.
+        first: int32 (R, S), row of the upper left pixel in the flattened values.
+        rows: int32 (R, 4, S), rows of all four pixels.
+        right: (R, S), share of the right pixels, 0 to 1.
+        low: (R, S), share of the lower pixels, 0 to 1.
     """
 
     first: Tensor
@@ -165,13 +165,13 @@ class _Corners(NamedTuple):
 
 
 def _find_corners(places: Tensor, shape: torch.Size, grid: _Grid) -> _Corners:
-    """Find the pixels around places (R, S, 2) in values of a shape (B, K, heads, D)."""
+    """Find the pixels around places (R, S, 2) in values of shape (B, K, heads, D)."""
     batch, keys, heads, _ = shape
     points = places.shape[1] // len(grid.sizes)
     sizes, starts, widths = (
         torch.tensor(v).repeat_interleave(points, 0) for v in (
             grid.sizes, grid.starts, grid.widths))
-    # places farther out lie between zeros, too
+    # clamped places, too, have only zeros around them
     x, y = ((places[..., i] - 0.5).clamp(torch.tensor(-_BORDER), sizes[:, 1 - i]) for i in (0, 1))
     left, top = x.floor(), y.floor()
     pixels = ((top + _BORDER) * widths + (left + (_BORDER + starts))).int()
@@ -183,7 +183,7 @@ def _find_corners(places: Tensor, shape: torch.Size, grid: _Grid) -> _Corners:
 
 
 class _SumAtPlaces(torch.autograd.Function):
-    """Weighted sums of values at places, and their gradients, gathering no rows in memory.
+    """Weighted sums of values at places, and their gradients, without gathered rows in memory.
 
     Values are padded, (B, K, heads, D); places (R, S, 2) and weights (R, S) with R = B * Q * heads;
     sums are (R, D).
@@ -217,10 +217,10 @@ class _SumAtPlaces(torch.autograd.Function):
 def _grad_of_places(
     products: Tensor, corners: _Corners, weights: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """Gradients of places (R, S, 2) and weights (R, S).
+    """Compute the gradients of places (R, S, 2) and weights (R, S).
 
     Args:
-        products: (R, 4, S), of the sums' gradients with the values at the corners.
+        products: (R, 4, S), scalar products of the sums' gradients and the corners' values.
         corners: The corners.
         weights: (R, S).
     """
@@ -236,17 +236,17 @@ def _grad_of_places(
 def _grad_of_value(
     grad: Tensor, shape: torch.Size, first: Tensor, shares: Tensor, grid: _Grid,
 ) -> Tensor:
-    """Give each value the gradients (R, D) of the sums it is in.
+    """Compute the gradient of each value from the gradients (R, D) of the sums.
 
-    Sorted by their upper left corners, places need no other order: what belongs to the other
-    corners is summed there, too, and then moved by a pixel.
+    Places are sorted only once, by their upper left corners: gradients of the other corners are
+    summed there, too, and then shifted by a pixel.
 
     Args:
         grad: (R, D).
-        shape: Of the values, (B, K, heads, D).
+        shape: Shape of the values, (B, K, heads, D).
         first: As in `_Corners`.
-        shares: (R, 4, S), as `_Corners.shares` gives them.
-        grid: The levels.
+        shares: (R, 4, S), from `_Corners.shares`.
+        grid: The layout of the levels.
 
     Returns:
         (B, K, heads, D).
@@ -266,7 +266,7 @@ def _grad_of_value(
 
 
 def _products(grad: Tensor, rows: Tensor, index: Tensor) -> Tensor:
-    """Scalar products (R, S) of each sum's gradient with each of its rows."""
+    """Compute the scalar products (R, S) of each sum's gradient with each of its rows."""
     starts = torch.arange(0, index.numel() + 1, index.shape[1], dtype=torch.int32)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")

@@ -1,10 +1,10 @@
-"""Mask2Former's matching and losses, all decoder layers at once.
+"""Mask2Former's matching and losses for all decoder layers at once.
 
-The same costs, losses and distribution of sampled points as mmdet's loop over layers and images,
-with three differences in how they are computed: logits at points are taken from features sampled
-there instead of from full maps; one transfer to the host brings the costs of all matchings; full
-maps are made of matched queries only. Random points are drawn once for all layers: those of the
-matching per image, those of the losses per segment.
+Costs, losses and the distribution of sampled points equal those of mmdet's loop over layers and
+images, with three differences in computation: logits at points come from features sampled there
+instead of from full maps; the costs of all matchings reach the host in one transfer; full maps are
+computed for matched queries only. Random points are drawn once for all layers: per image for the
+matching, per segment for the losses.
 
 Sources: Cheng et al., Mask2Former (arXiv:2112.01527), section 3.3; mmdet's costs and losses.
 """
@@ -22,7 +22,7 @@ from torch import Tensor
 
 
 class Decoded(NamedTuple):
-    """What the decoder says before and after each of its layers, L in all.
+    """The decoder's predictions before the first and after every layer, L in all.
 
     Attributes:
         cls_preds: (L, B, m, classes + 1), logits; the last class is "no object".
@@ -35,11 +35,11 @@ class Decoded(NamedTuple):
     mask_features: Tensor
 
     def mask_preds(self, layer: int) -> Tensor:
-        """Mask logits (B, m, h, w) of one layer."""
+        """Compute the mask logits (B, m, h, w) of one layer."""
         return torch.einsum("bqc,bchw->bqhw", self.mask_embeds[layer], self.mask_features)
 
     def per_layer(self) -> tuple[list[Tensor], list[Tensor]]:
-        """Class logits and full mask logits of every layer, as mmdet's heads return them."""
+        """Return the class logits and full mask logits of every layer, like mmdet's heads."""
         layers = range(len(self.cls_preds))
         return list(self.cls_preds), [self.mask_preds(layer) for layer in layers]
 
@@ -48,11 +48,11 @@ class Targets(NamedTuple):
     """The T segments of a batch, image after image.
 
     Attributes:
-        counts: Of each image.
-        image: int64 (T,), its place in the batch.
-        label: int64 (T,).
+        counts: Segments per image.
+        image: int64 (T,), index in the batch of each segment's image.
+        label: int64 (T,), class of each segment.
         mask: (T, H, W), 0 or 1.
-        query: int64 (L, T), the query matched to each in each layer.
+        query: int64 (L, T), query matched to each segment in each layer.
     """
 
     counts: list[int]
@@ -66,13 +66,14 @@ def mask2former_losses(head, decoded: Decoded, instances: list[InstanceData]) ->
     """Compute the losses of every layer.
 
     Args:
-        head: A `Mask2FormerHead`: its assigner, losses and numbers of points are used.
+        head: A `Mask2FormerHead`, for its assigner, losses and numbers of points.
         decoded: The predictions.
-        instances: Of each image, `labels` (G,) and `masks` (G, H, W); at most as many as queries.
+        instances: One per image, with `labels` (G,) and `masks` (G, H, W); G must not exceed the
+            number of queries.
 
     Returns:
-        `loss_cls`, `loss_mask` and `loss_dice` of the last layer; of the others with "d0.", "d1."
-        and so on before the name, as mmdet calls them.
+        `loss_cls`, `loss_mask` and `loss_dice` of the last layer; those of earlier layers are
+        prefixed "d0.", "d1." and so on, as in mmdet.
     """
     targets = Targets(
         [len(gt.labels) for gt in instances],
@@ -92,12 +93,12 @@ def mask2former_losses(head, decoded: Decoded, instances: list[InstanceData]) ->
 
 @torch.no_grad()
 def match(head, decoded: Decoded, instances: list[InstanceData]) -> Tensor:
-    """Match each segment to a query, in each layer, at the least cost.
+    """Match each segment to a query at the least total cost, for each layer.
 
     Args:
         head: As for `mask2former_losses`.
         decoded: The predictions.
-        instances: The segments.
+        instances: As for `mask2former_losses`.
 
     Returns:
         int64 (L, T): the query of each segment, image after image.
@@ -105,10 +106,10 @@ def match(head, decoded: Decoded, instances: list[InstanceData]) -> Tensor:
     layers, _, queries, _ = decoded.cls_preds.shape
     costs = [_costs(head, decoded, b, gt).view(layers, queries, -1)
              for b, gt in enumerate(instances)]
-    on_host = torch.cat([cost.flatten() for cost in costs]).cpu()  # waits for the device once
+    on_host = torch.cat([cost.flatten() for cost in costs]).cpu()  # the only wait for the device
     matched = []
     for part, cost in zip(on_host.split([c.numel() for c in costs]), costs, strict=True):
-        # transposed, rows are segments: their queries come in the segments' order
+        # transposed, so that rows are segments and the queries come in their order
         matched.append(torch.stack([
             torch.from_numpy(linear_sum_assignment(layer.T)[1])
             for layer in part.view(cost.shape)]))
@@ -116,12 +117,12 @@ def match(head, decoded: Decoded, instances: list[InstanceData]) -> Tensor:
 
 
 def _costs(head, decoded: Decoded, image: int, gt: InstanceData) -> Tensor:
-    """Cost (L * m, G) of matching each query of each layer to each segment of an image."""
+    """Compute the cost (L * m, G) of each query of each layer for each segment of an image."""
     points = torch.rand(1, head.num_points, 2, device=gt.labels.device)
     feats = point_sample(decoded.mask_features[image, None], points)[0]
     wanted = point_sample(gt.masks[None].to(feats.dtype), points)[0]
     truth = InstanceData(labels=gt.labels, masks=wanted)
-    # one layer's logits fit a CPU's cache; a GPU takes all at once
+    # one layer's logits fit into a CPU's cache; a GPU computes all layers at once
     layers = 1 if feats.device.type == "cpu" else len(decoded.cls_preds)
     found = []
     for scores, embeds in zip(decoded.cls_preds[:, image].split(layers),
@@ -137,7 +138,7 @@ def _costs(head, decoded: Decoded, image: int, gt: InstanceData) -> Tensor:
 
 
 def _cross_entropy_cost(cost: CrossEntropyLossCost, logits: Tensor, wanted: Tensor) -> Tensor:
-    """What mmdet's cost gives (n, G), with one logarithm per logit instead of two.
+    """Compute mmdet's cost (n, G) with one logarithm per logit instead of two.
 
     Cross entropy with target t is softplus(x) - t x: only the product depends on both.
     """
@@ -147,7 +148,7 @@ def _cross_entropy_cost(cost: CrossEntropyLossCost, logits: Tensor, wanted: Tens
 
 
 def _class_losses(head, decoded: Decoded, targets: Targets) -> list[Tensor]:
-    """Cross entropy of the queries' classes; those without a segment have "no object"."""
+    """Compute the cross entropy of the queries' classes; unmatched ones are "no object"."""
     cls_preds = decoded.cls_preds
     labels = targets.label.new_full(cls_preds.shape[:3], head.num_classes)
     layer = torch.arange(len(cls_preds), device=labels.device)[:, None]
@@ -160,7 +161,7 @@ def _class_losses(head, decoded: Decoded, targets: Targets) -> list[Tensor]:
 
 
 def _mask_losses(head, decoded: Decoded, targets: Targets) -> tuple[list[Tensor], list[Tensor]]:
-    """Mask and dice losses of the matched queries at points where they are uncertain."""
+    """Compute the mask and dice losses of the matched queries at uncertain points."""
     layers, total = targets.query.shape
     if not total:  # no labelled pixel in the whole batch
         nothing = 0 * (decoded.mask_embeds.sum() + decoded.mask_features.sum())
@@ -169,10 +170,10 @@ def _mask_losses(head, decoded: Decoded, targets: Targets) -> tuple[list[Tensor]
     points = _uncertain_points(head, masks.detach())
     predicted = point_sample(masks.flatten(0, 1)[:, None], points.flatten(0, 1))
     predicted = predicted.view(total, layers, -1).transpose(0, 1)
-    # every segment is looked at in every layer: its mask is read once
+    # sample each segment's mask once for all layers
     wanted = point_sample(targets.mask[:, None], points.flatten(1, 2))
     wanted = wanted.view(total, layers, -1).transpose(0, 1)
-    # the mean over processes, as gradients are averaged over them
+    # the mean over processes, because gradients are averaged over them
     count = reduce_mean(predicted.new_tensor(float(total))).clamp(min=1)
     mask = [head.loss_mask(p.flatten(), w.flatten(), avg_factor=count * head.num_points)
             for p, w in zip(predicted, wanted, strict=True)]
@@ -182,7 +183,7 @@ def _mask_losses(head, decoded: Decoded, targets: Targets) -> tuple[list[Tensor]
 
 
 def _matched_masks(decoded: Decoded, targets: Targets) -> Tensor:
-    """Mask logits (T, L, h, w) of the queries that have a segment."""
+    """Compute the mask logits (T, L, h, w) of the matched queries."""
     layer = torch.arange(len(targets.query), device=targets.query.device)
     embeds = decoded.mask_embeds[layer, targets.image[:, None], targets.query.T]  # (T, L, C)
     return torch.cat([torch.einsum("tlc,chw->tlhw", part, feats) for part, feats in zip(
@@ -193,8 +194,9 @@ def _matched_masks(decoded: Decoded, targets: Targets) -> Tensor:
 def _uncertain_points(head, masks: Tensor) -> Tensor:
     """Draw points (T, L, P, 2), x and y from 0 to 1, more where masks (T, L, h, w) are uncertain.
 
-    As mmdet's `get_uncertain_point_coords_with_randomness`: of more points than needed those with
-    the smallest logits, and some at random. Source: PointRend (arXiv:1912.08193), section 3.1.
+    Like mmdet's `get_uncertain_point_coords_with_randomness`: draw more points than needed, keep
+    those with the smallest absolute logits, and add some at random. Source: PointRend
+    (arXiv:1912.08193), section 3.1.
     """
     total, layers = masks.shape[:2]
     drawn = torch.rand(

@@ -1,8 +1,8 @@
-"""Mask2Former's pixel decoder on maps that are not resized yet, on mmdet's own modules.
+"""Mask2Former's pixel decoder for maps before resizing, with mmdet's modules.
 
-A 1 x 1 convolution and a bilinear resizing commute: the smaller of the two maps is convolved. The
-rest is what mmdet's `MSDeformAttnPixelDecoder` does, without its masks of padding, as nothing is
-padded here.
+A 1 x 1 convolution and bilinear resizing commute, so the smaller of the two maps is convolved. The
+rest follows mmdet's `MSDeformAttnPixelDecoder`, without padding masks, since nothing is padded
+here.
 
 Source: Cheng et al., Mask2Former (arXiv:2112.01527).
 """
@@ -20,7 +20,7 @@ from rein.models.pyramid import Pyramid, resize
 
 
 class PixelFeatures(NamedTuple):
-    """What the pixel decoder gives.
+    """The pixel decoder's outputs.
 
     Attributes:
         mask_features: (B, C, H/4, W/4).
@@ -32,10 +32,10 @@ class PixelFeatures(NamedTuple):
 
 
 def decode_pixels(decoder: MSDeformAttnPixelDecoder, maps: Sequence[Tensor]) -> PixelFeatures:
-    """Compute what the decoder's own `forward` does.
+    """Compute the pixel features as the decoder's own `forward` does.
 
     Args:
-        decoder: mmdet's.
+        decoder: mmdet's module.
         maps: A `Pyramid`, or maps (B, C, H_i, W_i), fine to coarse.
     """
     pyramid = Pyramid.of(maps)
@@ -44,7 +44,7 @@ def decode_pixels(decoder: MSDeformAttnPixelDecoder, maps: Sequence[Tensor]) -> 
     outputs = _encode(decoder, [
         _project(conv, pyramid, level)
         for conv, level in zip(decoder.input_convs, levels, strict=True)])
-    # mmdet calls the convolutions by level, though it lists them from coarse to fine
+    # mmdet indexes these convolutions by level, although it lists them from coarse to fine
     for level in range(laterals - 1, -1, -1):
         lateral = _project(decoder.lateral_convs[level], pyramid, level)
         above = resize(outputs[-1], pyramid.sizes[level])
@@ -53,18 +53,18 @@ def decode_pixels(decoder: MSDeformAttnPixelDecoder, maps: Sequence[Tensor]) -> 
 
 
 def _project(module: ConvModule, pyramid: Pyramid, level: int) -> Tensor:
-    """Convolve a map by 1 x 1, resize and normalise it: (B, C', H_i, W_i)."""
+    """Convolve (1 x 1), resize and normalise a map: (B, C', H_i, W_i)."""
     feats, size = pyramid.maps[level], pyramid.sizes[level]
     if feats.shape[-2] * feats.shape[-1] > size[0] * size[1]:
         feats = resize(feats, size)
-    # the layout of tokens: what they are added to, and fastest to convolve
+    # channels last matches the tokens they are added to, and convolves fastest
     feats = module.conv(feats).contiguous(memory_format=torch.channels_last)
     feats = resize(feats, size)
     return module.norm(feats) if module.with_norm else feats
 
 
 def _encode(decoder: MSDeformAttnPixelDecoder, maps: list[Tensor]) -> list[Tensor]:
-    """Let the places of all maps (B, C, h, w), coarse to fine, look at each other."""
+    """Apply deformable self-attention across maps (B, C, h, w), coarse to fine."""
     sizes = [tuple(x.shape[-2:]) for x in maps]
     tokens = torch.cat([x.flatten(2).transpose(1, 2) for x in maps], 1)
     positions = _positions(decoder, maps)
@@ -80,7 +80,7 @@ def _encode(decoder: MSDeformAttnPixelDecoder, maps: list[Tensor]) -> list[Tenso
 
 
 def _positions(decoder: MSDeformAttnPixelDecoder, maps: list[Tensor]) -> Tensor:
-    """Embeddings (1, n, C) of the places and levels of maps (B, C, h, w)."""
+    """Embed the positions and levels of maps (B, C, h, w): (1, n, C)."""
     encoding = decoder.postional_encoding  # mmdet's spelling
     return torch.cat([
         embed_places(encoding, x) + level
@@ -88,13 +88,13 @@ def _positions(decoder: MSDeformAttnPixelDecoder, maps: list[Tensor]) -> Tensor:
 
 
 def embed_places(encoding: SinePositionalEncoding, x: Tensor) -> Tensor:
-    """Embeddings (1, h * w, C) of the places of maps (B, C, h, w), none of them padding."""
+    """Embed the positions of maps (B, C, h, w) without padding: (1, h * w, C)."""
     no_padding = x.new_zeros((1, *x.shape[-2:]), dtype=torch.bool)
     return encoding(no_padding).flatten(2).transpose(1, 2)
 
 
 def _centres(x: Tensor) -> Tensor:
-    """Centres (h * w, 2) of the places of maps (B, C, h, w): x and y from 0 to 1."""
+    """Return the pixel centres of maps (B, C, h, w): (h * w, 2), x and y from 0 to 1."""
     height, width = x.shape[-2:]
     y, x = torch.meshgrid(
         (torch.arange(height, device=x.device) + 0.5) / height,

@@ -1,7 +1,7 @@
 """Mask2Former head whose queries come from the backbone's adapter.
 
-Sources: Cheng et al., Mask2Former (arXiv:2112.01527), as implemented by mmdet and mmseg, which do
-all that is not overridden here; Wei et al., arXiv:2312.04265, section 3.3 for the linked queries.
+Sources: Cheng et al., Mask2Former (arXiv:2112.01527), as implemented by mmdet and mmseg in the base
+classes; Wei et al., arXiv:2312.04265, section 3.3 for the linked queries.
 """
 
 import torch
@@ -28,11 +28,11 @@ class ReinMask2FormerHead(Mask2FormerHead):
     `linked_queries` it is a plain Mask2Former head with learned queries.
 
     Args:
-        replace_query_feat (bool): Compute the initial query content from the queries, too, by a
+        replace_query_feat (bool): Also compute the initial query content from the queries, with a
             linear layer `querys2feat`, instead of learning it.
-        linked_queries (bool): Take the adapter's queries. False: plain Mask2Former.
-        **kwargs: As for mmseg's `Mask2FormerHead`. `num_queries` has to equal the adapter's
-            token length.
+        linked_queries (bool): Use the adapter's queries. False: plain Mask2Former.
+        **kwargs: As for mmseg's `Mask2FormerHead`. `num_queries` must equal the adapter's token
+            length.
 
     Raises:
         UserError: An argument is unknown.
@@ -53,7 +53,7 @@ class ReinMask2FormerHead(Mask2FormerHead):
                 module.inplace = False  # a linear layer's output is a view: autograd would copy it
         self.replace_query_feat = replace_query_feat
         self.linked_queries = linked_queries
-        # what the linked queries replace is no parameter, so that checkpoints do not hold it
+        # drop the parameters that linked queries replace, so that checkpoints omit them
         if linked_queries:
             del self.query_embed
         if replace_query_feat:
@@ -62,16 +62,16 @@ class ReinMask2FormerHead(Mask2FormerHead):
             self.querys2feat = nn.Linear(channels, channels)
 
     def forward(self, x, batch_data_samples=None) -> tuple[list[Tensor], list[Tensor]]:
-        """Predict classes and masks of the queries before and after every decoder layer.
+        """Predict the queries' classes and masks before the first and after every decoder layer.
 
         Args:
-            x (Pyramid): Four maps (B, C, H/4, W/4) to (B, C, H/32, W/32), and queries if these
-                are linked.
-            batch_data_samples: Not used; mmdet's interface.
+            x (Pyramid): Four maps (B, C, H/4, W/4) to (B, C, H/32, W/32), with queries if
+                `linked_queries` is set.
+            batch_data_samples: Unused; part of mmdet's interface.
 
         Returns:
-            Two lists with an entry per layer: class logits (B, m, classes + 1), the last class
-            being "no object", and mask logits (B, m, H/4, W/4).
+            Two lists with one entry per prediction: class logits (B, m, classes + 1), where the
+            last class is "no object", and mask logits (B, m, H/4, W/4).
         """
         return self.decode(x).per_layer()
 
@@ -79,13 +79,13 @@ class ReinMask2FormerHead(Mask2FormerHead):
         """Run the pixel decoder and the transformer decoder; `x` as for `forward`.
 
         Returns:
-            Predictions in float32, whatever the decoders computed in.
+            Predictions in float32, whatever the decoders' precision.
         """
         pyramid = Pyramid.of(x)
         query_feat, query_embed = self._initial_queries(pyramid)
         mask_features, memories = decode_pixels(self.pixel_decoder, pyramid)
         values, keys = self._flatten_memories(memories)
-        # resizing and products with embeddings commute: masks are made at the size they are used
+        # resizing and products with embeddings commute: compute masks at the size of their use
         small = [
             resize(mask_features.detach(), tuple(memory.shape[-2:])).flatten(2)
             for memory in memories]
@@ -93,7 +93,7 @@ class ReinMask2FormerHead(Mask2FormerHead):
         for i, layer in enumerate(self.transformer_decoder.layers):
             level = i % len(memories)
             blocked = outputs[-1][1].detach() @ small[level] < 0
-            # a query whose mask is empty looks everywhere instead of nowhere
+            # a query with an empty mask attends everywhere instead of nowhere
             blocked = blocked & ~blocked.all(dim=-1, keepdim=True)
             query_feat = decode_layer(
                 layer, query_feat, query_embed, keys[level], values[level], blocked)
@@ -102,7 +102,7 @@ class ReinMask2FormerHead(Mask2FormerHead):
         return Decoded(cls_preds.float(), mask_embeds.float(), mask_features.float())
 
     def _predict_queries(self, query_feat: Tensor) -> tuple[Tensor, Tensor]:
-        """Class logits (B, m, classes + 1) and mask embeddings (B, m, C) of queries."""
+        """Predict the class logits (B, m, classes + 1) and mask embeddings (B, m, C) of queries."""
         query_feat = self.transformer_decoder.post_norm(query_feat)
         return self.cls_embed(query_feat), self.mask_embed(query_feat)
 
@@ -111,8 +111,8 @@ class ReinMask2FormerHead(Mask2FormerHead):
 
         Args:
             x: As for `forward`.
-            batch_data_samples: Of each image, `gt_sem_seg` (1, H, W).
-            train_cfg: Not used; mmseg's interface.
+            batch_data_samples: One per image, with `gt_sem_seg` (1, H, W).
+            train_cfg: Unused; part of mmseg's interface.
 
         Returns:
             `loss_cls`, `loss_mask`, `loss_dice`, and those of earlier layers as `d0.loss_cls`, ...
@@ -132,11 +132,11 @@ class ReinMask2FormerHead(Mask2FormerHead):
         query_embed = pyramid.queries if self.linked_queries else self.query_embed.weight
         if query_embed is None:
             raise UserError(
-                "the head expects queries, but the backbone gives none. Set "
+                "the head expects queries, but the backbone provides none. Set "
                 "link_token_to_query=True in the adapter, or linked_queries=False in the head.")
         if query_embed.shape[-2] != self.num_queries:
             raise UserError(
-                f"the adapter gives {query_embed.shape[-2]} queries (its token_length), but the "
+                f"the adapter provides {query_embed.shape[-2]} queries (its token_length), but the "
                 f"head has num_queries={self.num_queries}. Set both to the same number.")
         query_feat = (
             self.querys2feat(query_embed) if self.replace_query_feat else self.query_feat.weight)
@@ -153,16 +153,15 @@ class ReinMask2FormerHead(Mask2FormerHead):
         return values, keys
 
     def predict(self, x, batch_img_metas: list[dict], test_cfg) -> Tensor:
-        """Predict class scores of every pixel.
+        """Predict the class scores of every pixel.
 
         Args:
             x: As for `forward`.
-            batch_img_metas: Of each image, `img_shape` or `pad_shape` (H, W).
-            test_cfg: Not used; mmseg's interface.
+            batch_img_metas: One per image, with `img_shape` or `pad_shape` (H, W).
+            test_cfg: Unused; part of mmseg's interface.
 
         Returns:
-            (B, classes, H, W): for each class the sum over the queries of class probability
-            times mask probability.
+            (B, classes, H, W): class probability times mask probability, summed over the queries.
         """
         x = Pyramid.of(x)
         decoded = self.decode(x)
@@ -172,16 +171,16 @@ class ReinMask2FormerHead(Mask2FormerHead):
     def _class_scores(
         self, decoded: Decoded, image_size: tuple[int, int], img_meta: dict,
     ) -> Tensor:
-        """Scores (B, classes, H, W) from the last layer's predictions."""
+        """Compute scores (B, classes, H, W) from the last layer's predictions."""
         height, width = _input_size(img_meta, image_size)
-        # masks cover the image as the backbone padded it: undo that, do not squeeze it
+        # masks cover the image with the backbone's padding: crop the padding, do not squeeze it
         masks = resize(decoded.mask_preds(-1), image_size)[..., :height, :width].sigmoid()
         classes = decoded.cls_preds[-1].softmax(dim=-1)[..., :-1]
         return torch.einsum("bqc,bqhw->bchw", classes, masks)
 
 
 def _padded(masks: Tensor, size: tuple[int, int]) -> Tensor:
-    """Pad masks (G, H, W) as the backbone padded the image: with zeros, on the right and below."""
+    """Pad masks (G, H, W) like the backbone pads images: with zeros, at the right and bottom."""
     height, width = (max(p - s, 0) for p, s in zip(size, masks.shape[-2:], strict=True))
     return F.pad(masks, (0, width, 0, height)) if height or width else masks
 
@@ -189,8 +188,8 @@ def _padded(masks: Tensor, size: tuple[int, int]) -> Tensor:
 def _input_size(img_meta: dict, padded: tuple[int, int]) -> tuple[int, int]:
     """Return the (H, W) of the network's input.
 
-    It is mmseg's `pad_shape` where the data preprocessor padded, else `img_shape`; for a sliding
-    window mmseg sets `img_shape` only. The backbone pads by less than a patch.
+    This is mmseg's `pad_shape` if the data preprocessor padded, else `img_shape`; for a sliding
+    window mmseg sets only `img_shape`. The backbone pads by less than a patch.
     """
     sizes = [tuple(img_meta[k][:2]) for k in ("pad_shape", "img_shape") if k in img_meta]
     for size in sizes:

@@ -1,4 +1,4 @@
-"""Segmentors: how backbone and head are put together."""
+"""Segmentors: combinations of a backbone and a head."""
 
 from rein.models.segmentors.encoder_decoder import EncoderDecoder
 from rein.models.segmentors.frozen_backbone import FrozenBackboneEncoderDecoder

@@ -1,7 +1,7 @@
-"""mmseg's encoder-decoder, with a sliding window and a last step that copy less.
+"""mmseg's encoder-decoder with less copying in sliding windows and postprocessing.
 
-Source: mmseg's `EncoderDecoder` (https://github.com/open-mmlab/mmsegmentation), whose results these
-are.
+Source: mmseg's `EncoderDecoder` (https://github.com/open-mmlab/mmsegmentation), which gives the
+same results.
 """
 
 import torch
@@ -14,27 +14,27 @@ from torch import Tensor
 from rein.models.pyramid import Pyramid
 
 BYTES_PER_PIXEL = 4096
-"""Room for one window over its pixels: ViT-L and its head took 1500 in float32 on a CPU."""
+"""Memory reserved per pixel of a window; ViT-L and its head took 1500 in float32 on a CPU."""
 
 
 @MODELS.register_module(force=True)
 class EncoderDecoder(MMSegEncoderDecoder):
-    """A backbone and a head. It takes the place of mmseg's, since published configs name that.
+    """A backbone and a head; replaces mmseg's class of this name, which published configs use.
 
-    `test_cfg` may hold `window_batch`, how many windows run at once. By default a CPU takes them
-    one by one: it is busy with one, and each more takes memory (0.4 GB for 512x512, ViT-L). A GPU
-    takes as many as half of its memory holds: of all its memory, not of what happens to be free,
-    since the number has an influence on the last bits of a result.
+    `test_cfg` may set `window_batch`, the number of windows that run at once. By default a CPU runs
+    one at a time: one keeps it busy, and each further window takes memory (0.4 GB for 512x512,
+    ViT-L). A GPU runs as many as fit into half of its total memory. Free memory is not used for
+    this, since the number affects the last bits of a result.
 
     Args:
         precision (str): "fp32", or "bf16": backbone and decoder compute in bfloat16 where torch's
-            autocast finds that safe, losses and class scores in float32; weights stay float32.
+            autocast allows it, losses and class scores in float32; weights stay float32.
         **kwargs: As for mmseg's `EncoderDecoder`.
 
     Attributes:
-        keep_logits: Whether `predict` leaves `seg_logits` at the image's own size in each sample,
-            as mmseg's does. Averaging over scales and flips needs them; else they only take
-            memory and time.
+        keep_logits: Whether `predict` stores `seg_logits` at the image's original size in each
+            sample, as mmseg does. Averaging over scales and flips needs them; otherwise they only
+            cost memory and time.
     """
 
     keep_logits = True
@@ -46,17 +46,17 @@ class EncoderDecoder(MMSegEncoderDecoder):
         self.precision = precision
 
     def forward(self, inputs: Tensor, data_samples: list | None = None, mode: str = "tensor"):
-        """Compute losses, predictions or logits, in the model's precision; see mmseg's."""
+        """Compute losses, predictions or logits, as in mmseg, in the model's precision."""
         if self.precision == "fp32":
             return super().forward(inputs, data_samples, mode)
         with torch.autocast(inputs.device.type, torch.bfloat16):
             return super().forward(inputs, data_samples, mode)
 
     def extract_feat(self, inputs: Tensor) -> Pyramid:
-        """Compute the features of images (B, 3, H, W); queries pass by the neck, if there is one.
+        """Compute the features of images (B, 3, H, W); queries bypass the neck, if any.
 
         Returns:
-            What the head takes.
+            The feature pyramid for the head.
         """
         feats = self.backbone(inputs)
         return Pyramid.of(self.neck(feats), like=feats) if self.with_neck else feats
@@ -64,15 +64,15 @@ class EncoderDecoder(MMSegEncoderDecoder):
     def slide_inference(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
         """Predict in overlapping windows of `test_cfg.crop_size`, `test_cfg.stride` apart.
 
-        The last window of a row or column moves back to end at the border. An image smaller than
-        a window is one smaller window.
+        The last window of a row or column is shifted back to end at the border. An image smaller
+        than a window is predicted as one smaller window.
 
         Args:
             inputs: (B, 3, H, W), normalised.
-            batch_img_metas: Not used; mmseg's interface.
+            batch_img_metas: Unused; part of mmseg's interface.
 
         Returns:
-            (B, classes, H, W), the mean over the windows that cover a pixel.
+            (B, classes, H, W), the mean over the windows that cover each pixel.
         """
         size = tuple(inputs.shape[-2:])
         window = tuple(map(min, self.test_cfg.crop_size, size))
@@ -103,14 +103,14 @@ class EncoderDecoder(MMSegEncoderDecoder):
         return max(memory // 2 // (BYTES_PER_PIXEL * window[0] * window[1]), 1)
 
     def postprocess_result(self, seg_logits: Tensor, data_samples: list | None = None) -> list:
-        """Bring predictions to the images' own sizes.
+        """Resize predictions to the images' original sizes.
 
         Args:
-            seg_logits: (B, classes, H, W), of the network's input.
-            data_samples: Of each image; default: new ones, at the input's size.
+            seg_logits: (B, classes, H, W), at the size of the network's input.
+            data_samples: One per image; default: new ones, at the input's size.
 
         Returns:
-            The samples with `pred_sem_seg`, int64 (1, H, W), and with `keep_logits` also
+            The samples with `pred_sem_seg`, int64 (1, H, W), and, if `keep_logits` is set,
             `seg_logits` (classes, H, W).
         """
         if self.keep_logits or data_samples is None or self.out_channels == 1:
@@ -123,13 +123,13 @@ class EncoderDecoder(MMSegEncoderDecoder):
 
 
 def window_starts(size: int, window: int, stride: int) -> list[int]:
-    """Return where windows begin along one side, so that the last one ends at `size`."""
+    """Return the start of each window along one side; the last window ends at `size`."""
     count = -(-(size - window) // stride) + 1
     return [min(i * stride, size - window) for i in range(count)]
 
 
 def _cover(starts: list[int], window: int, size: int) -> Tensor:
-    """Count for every place of one side the windows that cover it, (size,)."""
+    """Count the windows that cover each position along one side: (size,)."""
     counts = torch.zeros(size)
     for start in starts:
         counts[start:start + window] += 1
@@ -137,7 +137,7 @@ def _cover(starts: list[int], window: int, size: int) -> Tensor:
 
 
 def _as_loaded(logits: Tensor, meta: dict) -> Tensor:
-    """Undo the padding and flipping of an image on its logits (classes, H, W)."""
+    """Undo an image's padding and flipping in its logits (classes, H, W)."""
     left, right, top, bottom = meta.get("img_padding_size", meta.get("padding_size", (0,) * 4))
     height, width = logits.shape[-2:]
     logits = logits[:, top:height - bottom, left:width - right]
@@ -147,20 +147,20 @@ def _as_loaded(logits: Tensor, meta: dict) -> Tensor:
 
 
 def resized_argmax(logits: Tensor, size: tuple[int, int], align_corners: bool = False) -> Tensor:
-    """Find the best class of each pixel of the resized logits, which never exist all at once.
+    """Find each pixel's best class without storing the resized logits of all classes.
 
     Args:
         logits: (classes, H, W).
-        size: (H, W) to resize to, bilinear.
+        size: (H, W) to resize to bilinearly.
         align_corners: As for `torch.nn.functional.interpolate`.
 
     Returns:
-        int64 (H, W) of `size`; of equals the first.
+        int64 map of `size`; ties go to the first class.
     """
     size = tuple(size)
     best = logits.new_full(size, -torch.inf)
     seg_map = torch.zeros(size, dtype=torch.int64, device=logits.device)
-    # a running maximum is also several times faster than torch's argmax over classes on a CPU
+    # on a CPU, a running maximum is also several times faster than torch's argmax over classes
     for index, one in enumerate(logits):
         if one.shape != size:
             one = F.interpolate(

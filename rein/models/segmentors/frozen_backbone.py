@@ -1,4 +1,4 @@
-"""The baseline that Rein is measured against: a frozen backbone and a trained head."""
+"""The baseline for Rein: a frozen backbone with a trained head."""
 
 from mmseg.registry import MODELS
 
@@ -8,7 +8,7 @@ from rein.models.segmentors.encoder_decoder import EncoderDecoder
 
 @MODELS.register_module()
 class FrozenBackboneEncoderDecoder(EncoderDecoder):
-    """Encoder-decoder whose backbone does not train (arXiv:2312.04265, table 1, "Freeze").
+    """Encoder-decoder with a frozen backbone (arXiv:2312.04265, table 1, "Freeze").
 
     Args:
         **kwargs: As for `EncoderDecoder`.
