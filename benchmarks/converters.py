@@ -1,8 +1,8 @@
-"""Label converters against a loop of masks over the classes, and over several processes.
+"""Label converters against a loop with one mask per class, and with several processes.
 
-The reference is what groups commonly write: read the label, compare it with each id, assign, save.
-Labels have the datasets' sizes and formats and as much detail as a street scene (about 400
-polygons); both ways write files that read the same.
+The reference is common practice: read the label, compare it with each id, assign, save. Labels have
+the datasets' sizes and formats and the detail of a street scene (about 400 polygons); both ways
+write files with equal pixels.
 """
 
 import os
@@ -20,7 +20,7 @@ from rein.datasets.descriptions import GTA, SYNTHIA
 from rein.parallel import available_cores
 
 LABELS = 16
-COPIES = 10  # for several processes, which take a moment to start
+COPIES = 10  # more work for several processes, which take a moment to start
 
 
 def run(repeats: int) -> list[Row]:
@@ -53,7 +53,7 @@ def run(repeats: int) -> list[Row]:
 
 
 def _scene(height: int, width: int, ids: list[int], seed: int) -> np.ndarray:
-    """Draw ids as a street scene's label: large regions behind, many small things in front."""
+    """Draw a label like a street scene's: large regions behind, many small objects in front."""
     rng = np.random.default_rng(seed)
     label = np.zeros((height, width), np.uint8)
     for i in range(400):
@@ -93,7 +93,7 @@ def _read_16_bit(path: Path) -> np.ndarray:
 
 
 def _by_masks(folder: Path, id_to_train_id: dict[int, int], read) -> None:
-    """Convert as is common: a mask for each class."""
+    """Convert in the common way, with one mask per class."""
     (folder / "masks").mkdir(exist_ok=True)
     for path in folder.glob("*.png"):
         if path.name.endswith("_labelTrainIds.png"):

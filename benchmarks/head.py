@@ -1,4 +1,4 @@
-"""The Mask2Former head: resizing, forward, losses and their backward against mmdet's own."""
+"""The Mask2Former head against mmdet's own: resizing, forward, losses and backward."""
 
 import copy
 
@@ -39,7 +39,7 @@ def run(repeats: int) -> list[Row]:
 
 
 def build_heads(cfg, device):
-    """Build this project's head and the stock one with the same weights."""
+    """Build this project's head and the stock head with the same weights."""
     torch.manual_seed(0)
     heads = []
     with DefaultScope.overwrite_default_scope("mmseg"):
@@ -51,7 +51,7 @@ def build_heads(cfg, device):
 
 
 def make_batch(batch: int, size: int, device, channels: int = 1024, queries: int = 100):
-    """Random features and queries, and labels."""
+    """Return random features with queries, and labels."""
     grid = size // 16
     query = torch.randn(queries, 256, device=device, requires_grad=True)
     maps = Pyramid(
@@ -62,7 +62,7 @@ def make_batch(batch: int, size: int, device, channels: int = 1024, queries: int
 
 
 def labelled_samples(batch: int, size: int, device) -> list[SegDataSample]:
-    """Labels of a dozen classes in blocks."""
+    """Return labels of a dozen classes in blocks."""
     samples = []
     for i in range(batch):
         coarse = torch.randint(0, 12, (size // 32, size // 32),

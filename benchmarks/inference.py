@@ -1,4 +1,4 @@
-"""Predicting a frame in sliding windows, in float32 and faster, against the stock model."""
+"""Predict a frame in sliding windows, in float32 and faster types, against the stock model."""
 
 from collections.abc import Callable
 
@@ -18,7 +18,7 @@ FULL = (1024, 2048)
 def run(repeats: int) -> list[Row]:
     """Compare the main config's prediction of a frame: 1024x512 on a CPU, 2048x1024 on a GPU.
 
-    Classes come at 2048x1024 either way. On a CPU that is the protocol `rein`, on a GPU `full`.
+    Both predict classes at 2048x1024. On a CPU this is the protocol `rein`, on a GPU `full`.
     """
     gpu = torch.cuda.is_available()
     device, (height, width) = "cuda" if gpu else "cpu", FULL if gpu else (512, 1024)
@@ -50,7 +50,7 @@ def build_models(device: str) -> tuple[nn.Module, nn.Module]:
 
 
 def predict(model: nn.Module, frame: torch.Tensor) -> Callable[[], torch.Tensor]:
-    """Return a function that predicts the classes of a frame, at full size on the host."""
+    """Return a function that predicts a frame's classes at full size, on the host."""
 
     @torch.no_grad()
     def run_once() -> torch.Tensor:

@@ -14,7 +14,7 @@ _FRAMES = 4
 
 
 def run(repeats: int) -> list[Row]:
-    """Time counting a frame, and check that both metrics agree."""
+    """Time the counting of a frame, and check that both metrics agree."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     sample = _street(device)
     ours, theirs = DGIoUMetric(), IoUMetric()
@@ -32,15 +32,15 @@ def run(repeats: int) -> list[Row]:
     counts, (correct, union, *_) = ours.results[0].confusion, theirs.results[0]
     mine = np.diag(counts), counts.sum(0) + counts.sum(1) - np.diag(counts)
     if not all(np.array_equal(a, b.numpy()) for a, b in zip(mine, (correct, union), strict=True)):
-        raise RuntimeError("the areas of intersection and union are not those of mmseg's metric")
+        raise RuntimeError("areas of intersection and union differ from mmseg's metric")
     return [row]
 
 
 def _street(device: str) -> dict:
-    """Labels in blocks as of objects, a fifth of them ignored, and a prediction that is 80 % right.
+    """Make object-like blocks of labels, a fifth of them ignored, and an 80 % correct prediction.
 
     Returns:
-        A sample as evaluators get it, with seg maps (1, 1024, 2048) int64.
+        A sample in the evaluators' format, with seg maps (1, 1024, 2048) int64.
     """
     rng = np.random.default_rng(0)
     blocks = rng.integers(0, 19, (32, 64))

@@ -1,4 +1,4 @@
-"""Timing two ways to do one thing, in turn: what a noisy machine does, it does to both."""
+"""Time two ways to do the same thing in turn, so that a machine's noise affects both."""
 
 import gc
 import platform
@@ -16,13 +16,13 @@ class Row(NamedTuple):
     """One comparison.
 
     Attributes:
-        what: What was measured, with its sizes.
+        what: The measured subject, with sizes.
         ours: Median of this project's way.
         reference: Median of the reference's way.
-        unit: Of both, such as "s", "ms/image" or "MiB".
+        unit: Unit of both, such as "s", "ms/image" or "MiB".
         ratio: Median of reference / ours over the pairs: above 1 means ours is faster or smaller.
         spread: Lowest and highest ratio of a pair.
-        goal: Ratio aimed at, or None.
+        goal: Target ratio, or None.
     """
 
     what: str
@@ -37,16 +37,16 @@ class Row(NamedTuple):
 def compare(what: str, ours: Callable[[], object], reference: Callable[[], object],
             repeats: int = 5, unit: str = "s", scale: float = 1.0,
             goal: float | None = None) -> Row:
-    """Time two callables in turn, after one run of each that does not count.
+    """Time two callables in turn, after one warm-up run of each.
 
     Args:
-        what: For the row.
+        what: As in `Row`.
         ours: This project's way.
         reference: The other way, with an equal result.
         repeats: Pairs to time.
-        unit: Of `scale` times the seconds.
-        scale: Such as 1000 / images for "ms/image".
-        goal: For the row.
+        unit: Unit of the seconds times `scale`.
+        scale: Factor, such as 1000 / images for "ms/image".
+        goal: As in `Row`.
 
     Returns:
         The row.
@@ -57,14 +57,14 @@ def compare(what: str, ours: Callable[[], object], reference: Callable[[], objec
 
 def row_of(what: str, pairs: list[tuple[float, float]], unit: str,
            goal: float | None = None) -> Row:
-    """Make a row of (ours, reference) pairs, however they were measured."""
+    """Summarise (ours, reference) pairs in a row, however they were measured."""
     ratios = [reference / ours for ours, reference in pairs]
     return Row(what, median(a for a, _ in pairs), median(b for _, b in pairs), unit,
                median(ratios), (min(ratios), max(ratios)), goal)
 
 
 def seconds(function: Callable[[], object]) -> float:
-    """Wall time of one call, with the accelerator's work done."""
+    """Measure the wall time of one call, including the accelerator's work."""
     gc.collect()
     _synchronize()
     start = time.perf_counter()
@@ -79,12 +79,12 @@ def _synchronize() -> None:
 
 
 def peak_mib() -> float:
-    """Most memory this process has had; not ru_maxrss, which a process inherits."""
+    """Return this process's peak memory; ru_maxrss would include the parent's."""
     return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text()).group(1)) / 1024
 
 
 def device_name() -> str:
-    """The machine in words: accelerator or processor, threads, versions."""
+    """Describe the machine: accelerator or processor, threads, versions."""
     if torch.cuda.is_available():
         device = torch.cuda.get_device_name()
     else:
@@ -101,7 +101,7 @@ def _processor() -> str:
 
 
 def text_table(rows: list[Row]) -> str:
-    """Write rows as a Markdown table."""
+    """Format rows as a Markdown table."""
     lines = ["| what | ours | reference | ratio (lowest to highest) | goal |",
              "| :-- | --: | --: | --: | --: |"]
     for row in rows:

@@ -1,8 +1,8 @@
-"""Training samples per core: this project's datasets against stock mmseg's, same seeds, same bits.
+"""Training samples per core: this project's datasets against stock mmseg's, equal to the bit.
 
 Both run the published pipeline: load, resize, crop, flip, colours, pack; crop 512 or 1024. Frames
 are toy streets enlarged to the datasets' sizes, with noise that makes the files as large as GTA's.
-Stock mmseg has no cache, so it decodes in every row. Files are in the system's memory already.
+Stock mmseg has no cache, so it decodes in every row. The system has already cached the files.
 """
 
 import os
@@ -27,7 +27,7 @@ from rein.engine.seeding import seed_everything
 from toy.streets.make import make_sample
 
 FRAMES = 3
-SAMPLES = 24  # in each timing, with other draws each
+SAMPLES = 24  # per timing, each with its own random draws
 PIPELINES = Path(__file__).parents[1] / "configs/_base_/datasets/train_pipelines.py"
 
 
@@ -86,7 +86,7 @@ def _load(dataset) -> None:
 
 
 def _check_equal(stock, *datasets) -> None:
-    """See that all give the same sample for a seed."""
+    """Check that all datasets give the same sample for a seed."""
     for dataset in datasets:
         for seed in range(FRAMES):
             samples = []
@@ -96,7 +96,7 @@ def _check_equal(stock, *datasets) -> None:
             images, labels = ([sample["inputs"] for sample in samples],
                               [sample["data_samples"].gt_sem_seg.data for sample in samples])
             if not torch.equal(*images) or not torch.equal(*labels):
-                raise RuntimeError("a sample is not mmseg's to the bit")
+                raise RuntimeError("a sample differs from mmseg's")
 
 
 def _make_frames(root: Path, suffix: str, width: int, height: int) -> None:

@@ -1,4 +1,4 @@
-"""The reference: the published model put together from stock mmseg, mmdet and mmcv modules."""
+"""The reference: the published model, built from stock mmseg, mmdet and mmcv modules."""
 
 import copy
 
@@ -14,12 +14,12 @@ from rein.models.decode_heads import ReinMask2FormerHead
 from rein.models.pyramid import Pyramid
 
 CONFIG = "configs/dinov2/rein_dinov2_mask2former_512x512_bs1x4.py"
-"""The main config, which is what is measured."""
+"""The main config, which the benchmarks measure."""
 
 
 @MODELS.register_module()
 class StockHead(ReinMask2FormerHead):
-    """mmdet's own decoder loop, matching and losses, with the linked queries put in.
+    """mmdet's own decoder loop, matching and losses, with the linked queries.
 
     Args:
         **kwargs: As for `ReinMask2FormerHead`; the weights are interchangeable.
@@ -87,13 +87,13 @@ def build_model(cfg: dict) -> nn.Module:
 
 
 def stock_model(cfg: dict) -> EncoderDecoder:
-    """Build the reference as a whole: mmseg's segmentor, attention step by step, `StockHead`.
+    """Build the whole reference: mmseg's segmentor, unfused attention, `StockHead`.
 
     Args:
-        cfg: Config of a segmentor, such as `load_config(PATH).model`; it is not changed.
+        cfg: Config of a segmentor, such as `load_config(PATH).model`; it stays unchanged.
 
     Returns:
-        The model; its weights are interchangeable with those of this project's.
+        The model; its weights are interchangeable with those of this project's model.
     """
     cfg = copy.deepcopy(cfg)
     cfg.update(type=EncoderDecoder)
@@ -102,5 +102,5 @@ def stock_model(cfg: dict) -> EncoderDecoder:
     model = build_model(cfg)
     for module in model.backbone.modules():
         if hasattr(module, "fused_attn"):
-            module.fused_attn = False  # timm's way without scaled_dot_product_attention
+            module.fused_attn = False  # timm's path without scaled_dot_product_attention
     return model

@@ -1,4 +1,4 @@
-"""A whole training step of the main config: time and peak memory, and what the switches do."""
+"""A whole training step of the main config: time, peak memory, effect of the switches."""
 
 import argparse
 import subprocess
@@ -21,7 +21,7 @@ DTYPES = {"fp32": None, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 def run(repeats: int) -> list[Row]:
-    """Measure one image a step on a CPU, four on a GPU."""
+    """Measure steps with one image on a CPU, with four on a GPU."""
     return _on_gpu(repeats) if torch.cuda.is_available() else _on_cpu(repeats)
 
 
@@ -62,14 +62,14 @@ def _on_gpu(repeats: int) -> list[Row]:
 
 
 class Step:
-    """A model with random weights, its optimizer and a batch; a call trains it by one step.
+    """A model with random weights, its optimizer and a batch; a call runs one training step.
 
     Args:
         kind: "ours" or "stock".
         batch: Images.
         precision: A key of `DTYPES`.
         with_cp: Checkpoint activations.
-        compiled: Through `torch.compile`, as the config switch does it.
+        compiled: Use `torch.compile`, like the switch in configs.
     """
 
     def __init__(self, kind: str = "ours", batch: int = 1, precision: str = "fp32",
@@ -91,7 +91,7 @@ class Step:
         self.samples = labelled_samples(batch, SIZE, self.device)
 
     def __call__(self) -> None:
-        """Train by one step."""
+        """Run one training step."""
         precision = torch.autocast(self.device, self.dtype) if self.dtype else nullcontext()
         with precision:
             losses = self.model.loss(self.images, self.samples)
@@ -103,7 +103,7 @@ class Step:
 
 
 def _peak_in_own_process(*arguments: str) -> float:
-    """Peak MiB of some steps: of the process on a CPU, of what torch holds on a GPU."""
+    """Measure the peak MiB of a few steps: the process's on a CPU, torch's on a GPU."""
     command = [sys.executable, "-m", "benchmarks.training", *arguments]
     done = subprocess.run(command, cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE)
     return float(done.stdout.split()[-1])

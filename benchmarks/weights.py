@@ -1,4 +1,4 @@
-"""Converting and merging a ViT-L: peak memory against the file's size, and seconds."""
+"""Convert and merge a ViT-L: peak memory against the file's size, and seconds."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ from benchmarks.paired import Row, row_of
 ROOT = Path(__file__).resolve().parents[1]
 MIB = 1 << 20
 
-# a process of its own for each tool: peak memory counts from its start
+# each tool runs in its own process, because peak memory counts from the process's start
 MEASURE = """
 import runpy, sys, time, torch, rein
 import rein.engine.weight_files
@@ -30,7 +30,7 @@ print(peak_mib() - before, time.perf_counter() - start)
 
 
 def run(repeats: int) -> list[Row]:
-    """Measure on random weights of ViT-L's shapes; the reference is the goal or the file."""
+    """Measure with random weights in ViT-L's shapes; the reference is the goal."""
     with tempfile.TemporaryDirectory() as folder:
         source, adapter = _make_files(Path(folder))
         size = source.stat().st_size / MIB
@@ -55,7 +55,7 @@ def run(repeats: int) -> list[Row]:
 
 
 def _measure(command: list) -> tuple[float, float]:
-    """Peak MiB above what the imports take, and seconds of the command."""
+    """Measure the command's peak MiB, less that of the imports, and its seconds."""
     done = subprocess.run(
         [sys.executable, "-c", MEASURE, *map(str, command)], cwd=ROOT, check=True, text=True,
         capture_output=True, env={"PYTHONPATH": str(ROOT), "PATH": ""})
@@ -64,7 +64,7 @@ def _measure(command: list) -> tuple[float, float]:
 
 
 def _make_files(folder: Path) -> tuple[Path, Path]:
-    """Write random weights of a downloaded ViT-L and of the main config's adapter and head."""
+    """Write random weights for a downloaded ViT-L and for the main config's adapter and head."""
     from benchmarks.stock import CONFIG
     from rein.checkpoint import save_file
     from rein.engine.config import load_config

@@ -52,7 +52,7 @@ def test_a_converted_backbone_of_another_size_is_not_resampled_again(files):
 @pytest.mark.parametrize("checkpoint, backbone, message", [
     ("original.pth", None, "backbone alone, not a trained segmentor"),
     ("adapter.pth", "adapter.pth", "trained adapter and head, not a backbone"),
-    ("adapter.pth", "merged.pth", "full segmentor, not a backbone; split it with tools/split_weights.py"),
+    ("adapter.pth", "merged.pth", "full segmentor, not a backbone; split it with tools/split"),
     ("merged.pth", "converted.pth", "holds the backbone already; leave --backbone out"),
 ])
 def test_testing_the_wrong_files_is_refused(files, checkpoint, backbone, message):
