@@ -1,4 +1,4 @@
-"""Run the tools: in this process, which is cheap, or each in a new one, as a user would."""
+"""Run the tools in this process, which is cheap, or in new processes, as a user would."""
 
 import contextlib
 import io
@@ -21,10 +21,10 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def run_command(*arguments, cwd=ROOT, check=True, **environment) -> subprocess.CompletedProcess:
-    """Run a tool in a new process, without the package installed for it.
+    """Run a tool in a new process, without PYTHONPATH.
 
     Args:
-        *arguments: The tool's path and its arguments, or any others of Python.
+        *arguments: The tool's path and its arguments, or any other arguments of Python.
         cwd: Folder to run in.
         check: Fail unless the exit code is 0.
         **environment: Environment variables to set.
@@ -37,7 +37,7 @@ def run_command(*arguments, cwd=ROOT, check=True, **environment) -> subprocess.C
 
 
 def run_tool(tool, *arguments, cwd=ROOT, check=True, **environment) -> subprocess.CompletedProcess:
-    """Run a tool in this process: no start of Python, no imports.
+    """Run a tool in this process, without starting Python or repeating imports.
 
     Args:
         tool: The tool's path.
@@ -73,7 +73,7 @@ def _checked(done: subprocess.CompletedProcess, check: bool) -> subprocess.Compl
 
 @contextlib.contextmanager
 def _new_process(cwd) -> Iterator[None]:
-    """Give what a new process would have, and put everything back afterwards."""
+    """Provide the state of a new process, and restore the old one afterwards."""
     cwd_before, argv, path, env = os.getcwd(), sys.argv, list(sys.path), dict(os.environ)
     threads = torch.get_num_threads()
     draws = random.getstate(), np.random.get_state(), torch.get_rng_state()
@@ -107,7 +107,7 @@ def _subclasses(cls: type) -> Iterator[type]:
 
 
 def error_line(done: subprocess.CompletedProcess) -> str:
-    """Return the one line a failed command told its user; there must be no traceback."""
+    """Return the one error line of a failed command; there must be no traceback."""
     assert done.returncode == 1, done.stdout[-2000:] + done.stderr[-2000:]
     assert "Traceback" not in done.stderr, done.stderr[-3000:]
     lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]

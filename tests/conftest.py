@@ -1,4 +1,4 @@
-"""What several tests share: where files are, threads, a tiny model."""
+"""Shared by several tests: paths, threads, a tiny model."""
 
 import copy
 import json
@@ -22,15 +22,15 @@ from yapf.yapflib import yapf_api  # noqa: E402
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT.parent / "shared" / "reference"
 
-# mmengine lays out each run's config several times, longer than a tiny training takes; the
-# commands that run in a process of their own keep the layout
+# mmengine formats each run's config several times, which takes longer than a tiny training;
+# commands in their own process still format it
 yapf_api.FormatCode = lambda text, **_: (text, True)
-torch.set_num_threads(1)  # tiny models gain nothing from more; `make test` fills the cores
+torch.set_num_threads(1)  # tiny models gain nothing from more threads; `make test` uses all cores
 
 
 @pytest.fixture(scope="session")
 def reference() -> Path:
-    """Folder of numbers computed with the published implementation."""
+    """Return the folder of numbers computed with the published implementation."""
     if not REFERENCE.is_dir():
         pytest.skip("the reference numbers are not beside this checkout")
     return REFERENCE
@@ -38,13 +38,13 @@ def reference() -> Path:
 
 @pytest.fixture(scope="session")
 def numbers(reference) -> dict:
-    """What the published implementation computed with a tiny model."""
+    """Load the published implementation's results with a tiny model."""
     return torch.load(reference / "tiny_lora.pt", weights_only=True)
 
 
 @pytest.fixture(scope="session")
 def reference_config(reference) -> Config:
-    """The config of that model."""
+    """Return the config of that model."""
     return Config(dict(model=json.loads((reference / "tiny_lora.json").read_text())))
 
 
@@ -59,7 +59,7 @@ def check_features(model, numbers) -> None:
 
 
 def tiny_model_config() -> dict:
-    """Rein on a two-block ViT of width 32 for 64x64 images: builds and runs in milliseconds."""
+    """Configure Rein on a two-block ViT of width 32, which runs 64x64 images in milliseconds."""
     cfg = Config.fromfile(ROOT / "configs/dinov2/rein_dinov2_mask2former_512x512_bs1x4.py").model
     cfg.data_preprocessor.size = (64, 64)
     cfg.backbone.update(
@@ -85,7 +85,7 @@ def tiny_model_config() -> dict:
 
 
 def crop_small(dataloader) -> None:
-    """Let a training pipeline crop 64x64 pixels, in place."""
+    """Make a training pipeline crop 64x64 pixels, in place."""
     for step in dataloader.dataset.pipeline:
         if step.type == "RandomChoiceResize":
             step.scales = [72, 96]
@@ -94,27 +94,27 @@ def crop_small(dataloader) -> None:
 
 
 def build(cfg):
-    """Build a model of mmseg's registry."""
+    """Build a model from mmseg's registry."""
     with DefaultScope.overwrite_default_scope("mmseg"):
         return MODELS.build(copy.deepcopy(cfg))
 
 
 @pytest.fixture
 def tiny_config() -> dict:
-    """Config of the tiny model, to be changed freely."""
+    """Return the tiny model's config; tests may change it."""
     return tiny_model_config()
 
 
 @pytest.fixture
 def tiny_model(tiny_config):
-    """The tiny model with seeded weights."""
+    """Build the tiny model with seeded weights."""
     torch.manual_seed(0)
     return build(tiny_config)
 
 
 @pytest.fixture(scope="session")
 def published_config(reference) -> Config:
-    """The published main config, resolved."""
+    """Load the published main config, resolved."""
     return Config(json.loads((reference / "published_config.json").read_text()))
 
 
@@ -129,7 +129,7 @@ def dino(img_size=64, patch_size=16, embed_dim=32, **kwargs):
 
 
 def official(**kwargs):
-    """A file's content as DINOv2 is downloaded: patch 14, its own grid, mask_token."""
+    """Return a downloaded DINOv2 file's content: patch 14, its own grid, mask_token."""
     arguments = dict(img_size=70, patch_size=14) | kwargs
     state = dino(**arguments).state_dict()
     return {**state, "mask_token": torch.zeros(1, state["cls_token"].shape[-1])}

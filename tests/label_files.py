@@ -1,4 +1,4 @@
-"""Label files for tests, as datasets have them."""
+"""Label files for tests, in the datasets' formats."""
 
 import json
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ MAPILLARY_TRAIN_IDS = np.array([train_id for _, train_id in LABELS], np.uint8)
 
 
 def save_palette(path: Path, ids: np.ndarray) -> Path:
-    """Write ids as GTA and Mapillary do: a palette PNG whose colours mean nothing here."""
+    """Write ids like GTA and Mapillary, as a palette PNG; its colours are arbitrary."""
     path.parent.mkdir(parents=True, exist_ok=True)
     image = Image.fromarray(ids).convert("P")
     image.putdata(ids.reshape(-1).tolist())
@@ -32,7 +32,7 @@ def read(path: Path) -> np.ndarray:
 def write_pairs(
     root: Path, pairs: Iterable[tuple[np.ndarray, np.ndarray]], label_suffix: str = ".png",
 ) -> None:
-    """Write images and their labels of trainIds, named 0, 1, ..., to images/ and labels/."""
+    """Write images and their trainId labels, named 0, 1, ..., to images/ and labels/."""
     for folder in ("images", "labels"):
         (root / folder).mkdir()
     for i, (image, label) in enumerate(pairs):
@@ -41,13 +41,13 @@ def write_pairs(
 
 
 def make_gta(root: Path, count: int = 3) -> list[Path]:
-    """Write labels that hold every id once."""
+    """Write labels that contain every id once."""
     ids = np.arange(256, dtype=np.uint8).reshape(8, 32)
     return [save_palette(root / f"labels/{i:05}.png", ids) for i in range(count)]
 
 
 def make_mapillary(root: Path, names: list[str], *, nested: bool) -> None:
-    """Write one label per split, holding every id of the config, in either published layout."""
+    """Write one label per split with every id of the config, in either published layout."""
     config, folder = ("config_v1.2.json", "v1.2/labels") if nested else ("config.json", "labels")
     ids = np.arange(66, dtype=np.uint8).reshape(6, 11)
     save_palette(root / f"training/{folder}/a.png", ids)

@@ -1,4 +1,4 @@
-"""Street scenes for tests: tiny images with labels, and datasets and configs of them."""
+"""Street scenes for tests: tiny images with labels, and their datasets and configs."""
 
 from pathlib import Path
 
@@ -24,27 +24,27 @@ def write(path: Path, pixels) -> None:
 
 
 def write_pair(root, name, label=0, suffixes=(".png", ".png"), prefix=PREFIX, size=(16, 32)):
-    """Write a grey image (H, W) and a label of one value."""
+    """Write a grey image and a label with a single value, both of `size` (H, W)."""
     write(root / prefix["img_path"] / (name + suffixes[0]), np.full((*size, 3), 99))
     write(root / prefix["seg_map_path"] / (name + suffixes[1]), np.full(size, label))
 
 
 def scenes(root, **kwargs) -> UrbanSceneDataset:
-    """Build our dataset of the pairs in a folder."""
+    """Build this project's dataset from the pairs in a folder."""
     kwargs = dict(domain="citys", data_prefix=PREFIX, img_suffix=".png", seg_map_suffix=".png",
                   pipeline=EVAL_PIPELINE) | kwargs
     return UrbanSceneDataset(data_root=str(root), **kwargs)
 
 
 def cityscapes_cfg(root, **kwargs) -> dict:
-    """Return the config of mmseg's own dataset for the pairs in a folder."""
+    """Return a config of mmseg's own dataset for the pairs in a folder."""
     return dict(type="CityscapesDataset", data_root=str(root), data_prefix=PREFIX,
                 img_suffix=".png", seg_map_suffix=".png", pipeline=EVAL_PIPELINE, **kwargs)
 
 
 
 def fill(cfg, root) -> None:
-    """Write two tiny samples for a dataset config and point it at them."""
+    """Write two tiny samples for a dataset config, and make the config point to them."""
     if cfg.type == "ConcatDataset":
         for part in cfg.datasets:
             fill(part, root)

@@ -1,4 +1,4 @@
-"""Commands: one parser's help, one line for a mistake, an exit code."""
+"""Commands show their docstring as help, report a mistake in one line, and exit with a code."""
 
 import argparse
 
@@ -14,7 +14,7 @@ def ending(run, *arguments) -> int:
     return end.value.code
 
 
-def test_help_is_the_docstring_as_it_is_written(capsys):
+def test_help_shows_the_docstring_verbatim(capsys):
     text = "Do this.\n\n    python tools/this.py \\\n        folder"
     assert ending(command_parser(text).parse_args, ["--help"]) == 0
     assert text in capsys.readouterr().out
@@ -47,7 +47,7 @@ def test_a_converter_prints_its_summary_and_exits_with_1_if_a_file_failed(
 @pytest.mark.parametrize("error, line, code", [
     (UserError("a.png: broken. Copy it again."), "error: a.png: broken. Copy it again.\n", 1),
     (KeyboardInterrupt(), "error: interrupted\n", 130)])
-def test_a_mistake_is_one_line_and_an_exit_code(capsys, error, line, code):
+def test_a_mistake_becomes_one_line_and_an_exit_code(capsys, error, line, code):
     def main():
         raise error
 
@@ -55,7 +55,7 @@ def test_a_mistake_is_one_line_and_an_exit_code(capsys, error, line, code):
     assert capsys.readouterr().err == line
 
 
-def test_a_command_exits_with_what_it_returns(monkeypatch):
+def test_a_command_exits_with_its_return_value(monkeypatch):
     monkeypatch.setattr("sys.argv", ["command"])
     assert ending(run_command, command_parser(""), lambda args: None) == 0
     assert ending(run_command, command_parser(""), lambda args: 3) == 3

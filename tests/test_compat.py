@@ -1,4 +1,4 @@
-"""The stack imports on builds without compiled operators, and is left alone where it has them."""
+"""The stack imports without compiled operators; builds that have them are left alone."""
 
 import subprocess
 import sys
@@ -54,14 +54,14 @@ def test_present_mmcv_ops_are_left_alone():
     assert out[-1] == "True True"
 
 
-def test_missing_op_says_what_to_install():
+def test_the_error_for_a_missing_op_says_what_to_install():
     from rein import compat
 
     with pytest.raises(ImportError, match="'nms' needs compiled mmcv ops.*pip install"):
         compat.MissingOps("mmcv._ext").nms()
 
 
-def test_pyplot_loads_at_its_first_use():
+def test_pyplot_loads_on_first_use():
     out = in_new_process(
         "import sys, rein.compat, mmdet.models\n"
         "import matplotlib.pyplot as plt\n"
@@ -72,7 +72,7 @@ def test_pyplot_loads_at_its_first_use():
     assert out == ["False", "True"]
 
 
-def test_a_module_that_is_imported_or_absent_is_left_alone():
+def test_imported_and_absent_modules_are_left_alone():
     from rein import compat
 
     before = dict(sys.modules)

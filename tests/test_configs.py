@@ -1,4 +1,4 @@
-"""Every config loads, builds, and survives being carried in a checkpoint as data."""
+"""Every config loads, builds, and can be carried in a checkpoint as plain data."""
 
 import pytest
 from conftest import ROOT
@@ -33,22 +33,22 @@ def differences(ours, published, path=""):
         yield path
 
 
-def test_main_config_is_the_published_one_but_for_domains(published_config):
+def test_main_config_equals_the_published_one_except_for_domains(published_config):
     cfg = Config.fromfile(ROOT / "configs/dinov2/rein_dinov2_mask2former_512x512_bs1x4.py")
-    ours_to_say = ("type", "domain", "img_suffix", "seg_map_suffix", "protocol", "linked_queries",
+    own_keys = ("type", "domain", "img_suffix", "seg_map_suffix", "protocol", "linked_queries",
                    "max_unlabelled", "num_workers")
     for part in ("model", "train_dataloader", "val_dataloader", "test_dataloader", "val_evaluator",
                  "test_evaluator", "optim_wrapper", "param_scheduler", "train_cfg", "val_cfg",
                  "test_cfg", "default_hooks", "env_cfg", "visualizer", "randomness", "tta_model"):
         wrong = [
             path for path in differences(cfg[part], published_config[part], part)
-            if path.rpartition(".")[2] not in ours_to_say
+            if path.rpartition(".")[2] not in own_keys
         ]
         assert not wrong
     assert cfg.model.backbone.type == published_config.model.backbone.type
 
 
-def test_full_fine_tuning_slows_the_whole_backbone_and_spares_norms_decay():
+def test_full_fine_tuning_slows_the_whole_backbone_and_exempts_norms_from_decay():
     from mmengine.optim import build_optim_wrapper
 
     cfg = Config.fromfile(ROOT / "configs/dinov2/dinov2_mask2former_512x512_bs1x4.py")

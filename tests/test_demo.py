@@ -1,4 +1,4 @@
-"""The demo notebook runs from top to bottom, and says what is missing where it cannot."""
+"""The demo notebook runs from top to bottom, or names the missing file."""
 
 import os
 from pathlib import Path
@@ -26,13 +26,13 @@ def notebook():
 
 
 def text_of(notebook, name):
-    """Join what a cell printed."""
+    """Return a cell's printed text."""
     outputs = next(cell.outputs for cell in notebook.cells if cell.id == name)
     return "".join(output.text for output in outputs if output.output_type == "stream")
 
 
 def run_cell(notebook, name, folder):
-    """Run one cell with paths looked for in `folder`; returns its variables."""
+    """Run one cell, which looks for paths in `folder`; return its variables."""
     model = SimpleNamespace(dataset_meta=dict(classes=CLASSES, palette=PALETTE))
     names = dict(
         os=os, Path=Path, UserError=UserError, find_path=lambda path: folder / path,
@@ -83,14 +83,14 @@ def test_notebook_is_stored_without_outputs(notebook):
     ("model", "there is no model yet. Run `make quickstart`"),
     ("image", "there is no image yet. Name one above"),
 ])
-def test_what_is_missing_is_said_with_the_way_to_get_it(
+def test_a_missing_file_is_reported_with_the_fix(
         notebook, tmp_path, monkeypatch, name, hint):
     monkeypatch.delenv(f"REIN_DEMO_{'CHECKPOINT' if name == 'model' else 'IMAGE'}", raising=False)
     with pytest.raises(UserError, match=hint):
         run_cell(notebook, name, tmp_path)
 
 
-def test_the_real_model_goes_before_the_quickstarts(notebook, tmp_path, monkeypatch, capsys):
+def test_the_real_model_precedes_the_quickstarts(notebook, tmp_path, monkeypatch, capsys):
     monkeypatch.delenv("REIN_DEMO_CHECKPOINT", raising=False)
     touch(tmp_path / TOY)
     assert run_cell(notebook, "model", tmp_path)["checkpoint"] == TOY

@@ -1,4 +1,4 @@
-"""A light door: nothing heavy is imported before it is needed."""
+"""Imports are light: nothing heavy is imported before it is needed."""
 
 import ast
 import subprocess
@@ -14,7 +14,7 @@ NEEDS_COMPAT = ("mmseg.datasets", "mmseg.models", "mmdet.models", "mmcv.ops", "t
 
 
 def modules_after(code):
-    """Run code in a new process; return the names of the top-level modules it has imported."""
+    """Run code in a new process; return the names of the top-level modules it imports."""
     code += "\nimport sys; print('\\n', *{name.split('.')[0] for name in sys.modules})"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
@@ -23,7 +23,7 @@ def modules_after(code):
 
 
 def run_command(path, *arguments):
-    """Code that runs a command as a user does and survives its exit."""
+    """Return code that runs a command as a user does, and survives its exit."""
     return (f"import runpy, sys; sys.argv = {[path, *arguments]!r}\n"
             f"try: runpy.run_path({path!r}, run_name='__main__')\n"
             "except SystemExit: pass")
@@ -36,12 +36,12 @@ def test_the_package_imports_none_of_the_stack_and_lists_its_names():
 
 
 @pytest.mark.parametrize("name", rein.__all__)
-def test_each_public_name_is_found(name):
+def test_each_public_name_loads(name):
     assert callable(getattr(rein, name))
 
 
 def test_light_modules_import_none_of_the_stack():
-    """What converters, the checker and the comparison of results are made of."""
+    """Converters, the checker and the comparison of results use these modules."""
     light = ["rein.cli", "rein.parallel", "rein.atomic_files", "rein.engine.paths",
              "rein.evaluation.comparison", "rein.evaluation.page", "rein.evaluation.submission",
              "rein.datasets.check", "rein.datasets.domains"]
@@ -51,13 +51,13 @@ def test_light_modules_import_none_of_the_stack():
 
 
 @pytest.mark.parametrize("path", ["tools/train.py", "tools/test.py"])
-def test_a_missing_config_is_told_before_anything_heavy_is_imported(path):
+def test_a_missing_config_is_reported_before_heavy_imports(path):
     arguments = ["no_such_config.py", *["x.pth"] * (path == "tools/test.py")]
     found = modules_after(run_command(path, *arguments))
     assert "rein" in found and not found & {"torch", "mmcv", "mmseg", "timm"}
 
 
-def test_help_imports_nothing_of_ours():
+def test_help_imports_none_of_the_stack():
     tools = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "tools").rglob("*.py"))
     found = modules_after("\n".join(run_command(path, "--help") for path in tools))
     assert not found & STACK
@@ -75,7 +75,7 @@ def test_a_class_imports_by_itself_and_quietly(statement, heavy):
 
 
 def imports_of(path):
-    """List the modules that a file imports when it is imported, in order."""
+    """List the imports at a file's top level, in order."""
     found = []
     for statement in ast.parse(path.read_text()).body:
         if isinstance(statement, ast.Import):

@@ -1,4 +1,4 @@
-"""A tool run in this process ends as in one of its own, and leaves nothing behind."""
+"""A tool run in this process ends as in its own process, and leaves nothing behind."""
 
 import os
 import sys

@@ -7,7 +7,7 @@ from mmseg.structures import SegDataSample
 
 
 def tiny(**backbone):
-    """Build the tiny model with an adapter that matters and a head of several classes."""
+    """Build the tiny model with an effective adapter and a head that predicts several classes."""
     torch.manual_seed(0)
     cfg = tiny_model_config()
     cfg["backbone"].update(backbone)
@@ -18,7 +18,7 @@ def tiny(**backbone):
 
 
 def batch(height=64, width=64):
-    """Two images and their labels of four classes."""
+    """Return two images and their labels with four classes."""
     generator = torch.Generator().manual_seed(1)
     label = torch.randint(0, 4, (2, height // 16, width // 16), generator=generator)
     label = label.repeat_interleave(16, 1).repeat_interleave(16, 2)

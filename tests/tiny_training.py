@@ -1,4 +1,4 @@
-"""A training run of the tiny model, which several tests look at."""
+"""A training run of the tiny model, shared by several tests."""
 
 import itertools
 import json
@@ -10,7 +10,7 @@ RUNS = itertools.count()
 
 
 def training_config(data, max_iters=4, workers=0):
-    """Configure four iterations on the `data` of engine/conftest.py."""
+    """Configure a short training run on the `data` of engine/conftest.py."""
     cfg = Config.fromfile("configs/dinov2/rein_dinov2_mask2former_512x512_bs1x4.py")
     cfg.model = tiny_model_config()
     cfg.model.backbone.init_cfg = dict(type="Pretrained", checkpoint=str(data / "backbone.pth"))
@@ -29,6 +29,6 @@ def training_config(data, max_iters=4, workers=0):
 
 
 def losses(work_dir):
-    """Return {iteration: loss} of the last run in a work dir."""
+    """Return the losses of the last run in a work dir, by iteration."""
     scalars = sorted(work_dir.glob("*/vis_data/scalars.json"))[-1].read_text().splitlines()
     return {line["step"]: line["loss"] for line in map(json.loads, scalars) if "loss" in line}

@@ -1,4 +1,4 @@
-"""Weights fit exactly or are refused with the cause; parts and whole are the same weights."""
+"""Weights fit exactly or are refused with the cause; merging and splitting keep them."""
 
 import pytest
 import torch
@@ -24,7 +24,7 @@ def test_wrong_backbones_are_refused_with_the_cause(content, message):
         assert torch.equal(value, before[name])
 
 
-def test_merge_and_split_are_inverse_and_load_strictly(tiny_model, tiny_config):
+def test_merge_and_split_are_inverses_and_load_strictly(tiny_model, tiny_config):
     full = tiny_model.state_dict()
     parts = ckpt.split(full)
     assert parts.rein_and_head.keys() == trained_state_dict(tiny_model).keys()
@@ -41,7 +41,7 @@ def test_trained_parts_alone_do_not_pass_for_a_whole_model(tiny_model):
         ckpt.load_strictly(tiny_model, trained_state_dict(tiny_model), "adapter.pth")
 
 
-def test_what_a_file_may_lack_is_declared():
+def test_undeclared_reasons_for_missing_keys_are_refused():
     with pytest.raises(ValueError, match="MAY_MISS"):
         ckpt.load_strictly(dino(), official(), "file", may_miss={"because": ["norm.weight"]})
 

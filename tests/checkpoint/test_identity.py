@@ -1,4 +1,4 @@
-"""Files are recognised by what is in them, and a fingerprint tells backbones apart."""
+"""Files are recognised by their content, and fingerprints distinguish backbones."""
 
 import re
 
@@ -43,7 +43,7 @@ def test_every_kind_of_file_is_recognised_and_described(tiny_model):
 
 
 def test_a_released_network_at_patch_16_is_an_original():
-    """Only DINOv2 is known to come at patch 14 alone; MAE and CLIP-B come at patch 16."""
+    """Only DINOv2 is always released at patch 14; MAE and CLIP-B are released at patch 16."""
     backbone = VisionFoundationModel("vit_tiny_patch16_224").state_dict()
     assert ckpt.identify(backbone).kind is ckpt.Kind.ORIGINAL
     wanted = VisionFoundationModel("vit_tiny_patch16_224", img_size=64)
@@ -53,7 +53,7 @@ def test_a_released_network_at_patch_16_is_an_original():
     ckpt.convert_dinov2(backbone, (64, 64), 16)
 
 
-def test_a_segmentor_with_rotary_positions_is_recognised_and_taken_apart(tiny_config):
+def test_a_segmentor_with_rotary_positions_is_recognised_and_split(tiny_config):
     tiny_config.backbone = dict(
         type="VisionFoundationModel", model="vit_small_patch16_dinov3", depth=2, img_size=64,
         reins_config=dict(tiny_config.backbone.reins_config, embed_dims=384))
@@ -68,7 +68,7 @@ def test_a_segmentor_with_rotary_positions_is_recognised_and_taken_apart(tiny_co
     assert ckpt.identify(parts.rein_and_head).kind is ckpt.Kind.TRAINED
 
 
-def test_digest_is_of_names_shapes_and_values_only():
+def test_digest_depends_on_names_shapes_and_values_only():
     weights = {"a": torch.arange(6.0).view(2, 3), "b": torch.tensor(1.0)}
     same = {"b": weights["b"].half(), "a": weights["a"].half()}
     assert ckpt.digest(weights) == ckpt.digest(same)

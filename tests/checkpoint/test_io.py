@@ -1,4 +1,4 @@
-"""No file runs code; what is written is whole, or was there before."""
+"""Reading a file runs no code; a failed write leaves the old file whole."""
 
 import multiprocessing
 import os
@@ -31,13 +31,13 @@ def test_a_malicious_pickle_does_not_run(tmp_path, monkeypatch, wrap):
     assert not (tmp_path / "executed").exists()
 
 
-def test_the_stand_in_for_getattr_gives_nothing_but_statistics():
+def test_the_stand_in_for_getattr_returns_statistics_only():
     with pytest.raises(UnpicklingError):
         ckpt.io._statistics_method(os, "system")
 
 
-def test_a_text_is_no_checkpoint(tmp_path):
-    (tmp_path / "readme.pth").write_text("# Rein\n\nA text, by mistake.\n")
+def test_a_text_file_is_refused(tmp_path):
+    (tmp_path / "readme.pth").write_text("# Rein\n\nA text by mistake.\n")
     with pytest.raises(UserError, match="readme.pth: not a checkpoint, or damaged"):
         ckpt.load_file(tmp_path / "readme.pth")
 
@@ -51,7 +51,7 @@ TYPES = {
 
 
 @pytest.mark.parametrize("name", TYPES)
-def test_a_file_cut_off_anywhere_is_named_as_damaged(tmp_path, name):
+def test_a_truncated_file_is_reported_as_damaged(tmp_path, name):
     path = tmp_path / name
     TYPES[name](official(), path)
     assert ckpt.load_file(path).keys() == official().keys()
@@ -63,7 +63,7 @@ def test_a_file_cut_off_anywhere_is_named_as_damaged(tmp_path, name):
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-def test_saved_files_load_back_and_leave_nothing_beside_them(tmp_path, suffix):
+def test_saved_files_load_back_and_leave_no_temporary_files(tmp_path, suffix):
     weights = official()
     path = ckpt.save_file(weights, tmp_path / f"out{suffix}")
     loaded = ckpt.load_file(path)
@@ -88,13 +88,13 @@ def test_safetensors_keep_meta_beside_the_weights(tmp_path):
         ckpt.save_file({**content, "optimizer": {}}, tmp_path / "run.safetensors")
 
 
-def save_for_ever(path, ready, limit, errors):
-    """Save a file again and again; with a limit in bytes no file grows beyond, as on a full disk.
+def save_forever(path, ready, limit, errors):
+    """Save a file over and over; `limit` caps a file's size in bytes, as a full disk would.
 
-    A fork of pytest: what it says goes to the file `errors`.
+    Runs in a fork of pytest; its messages go to the file `errors`.
     """
     sys.stderr = open(errors, "w", buffering=1)
-    torch.set_num_threads(1)  # a fork has none of its parent's
+    torch.set_num_threads(1)  # the parent's threads do not exist in a fork
     if limit:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
@@ -107,7 +107,7 @@ def test_a_full_disk_or_a_kill_leaves_the_old_file_whole(tmp_path, suffix):
     path = ckpt.save_file({"a": torch.ones(1 << 22)}, tmp_path / f"out/out{suffix}")
     fork, errors = multiprocessing.get_context("fork"), tmp_path / "errors"
     full = fork.Process(
-        target=save_for_ever, args=(path, fork.Event(), 1 << 20, errors), daemon=True)
+        target=save_forever, args=(path, fork.Event(), 1 << 20, errors), daemon=True)
     full.start()
     full.join(120)
     said = errors.read_text()
@@ -116,17 +116,17 @@ def test_a_full_disk_or_a_kill_leaves_the_old_file_whole(tmp_path, suffix):
     assert os.listdir(path.parent) == [path.name]
     assert torch.equal(ckpt.load_file(path)["a"], torch.ones(1 << 22))
     ready = fork.Event()
-    killed = fork.Process(target=save_for_ever, args=(path, ready, 0, errors), daemon=True)
+    killed = fork.Process(target=save_forever, args=(path, ready, 0, errors), daemon=True)
     killed.start()
     assert ready.wait(120)
-    time.sleep(0.3)  # somewhere in the middle of one of its writes
+    time.sleep(0.3)  # in the middle of some write
     killed.kill()
     killed.join()
     assert killed.exitcode == -signal.SIGKILL
     assert ckpt.load_file(path)["a"].unique().numel() == 1
 
 
-def test_a_folder_that_takes_no_files_is_named():
+def test_an_unwritable_folder_is_named():
     with pytest.raises(UserError, match="/proc/out.pth: cannot be written"):
         ckpt.save_file({"a": torch.ones(1)}, "/proc/out.pth")
 
@@ -136,6 +136,6 @@ def test_a_folder_that_takes_no_files_is_named():
     ("dinov2_converted.pth", "convert_dinov2.py"),
     ("dinov2_segmentor.pth", "generate_full_weights.py"),
 ])
-def test_a_missing_file_says_how_to_get_it(tmp_path, name, hint):
+def test_the_error_for_a_missing_file_says_how_to_get_it(tmp_path, name, hint):
     with pytest.raises(UserError, match=f"no such file.*{hint}"):
         ckpt.load_file(tmp_path / name)

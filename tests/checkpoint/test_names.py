@@ -1,4 +1,4 @@
-"""The same network has the same weights, whoever published the file."""
+"""Files of the same network load to the same weights, whoever published them."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ VARIANTS = [dict(), dict(ffn_layer="swiglufused"), dict(num_register_tokens=4),
 
 
 def hugging_face(state_dict):
-    """Rename DINOv2's weights as Hugging Face's files have them."""
+    """Rename DINOv2's weights to Hugging Face's names."""
     pairs = (("pos_embed", "embeddings.position_embeddings"),
              ("patch_embed.proj", "embeddings.patch_embeddings.projection"),
              ("blocks.", "encoder.layer."), (".attn.proj", ".attention.output.dense"),
@@ -58,7 +58,7 @@ def test_timm_and_hugging_face_files_load_to_the_same_outputs(tmp_path, variant)
 @pytest.mark.parametrize("model", ["eva02_tiny_patch14_224", "eva02_base_patch14_224",
                                    "vit_huge_plus_patch16_dinov3", "vit_giant_patch14_dinov2"])
 def test_timms_own_file_of_a_gated_network_loads(model):
-    """Packed (EVA02-Ti, ViT-g) or not (EVA02-B, DINOv3-H+): one predicate tells."""
+    """Gated layers may be packed (EVA02-Ti, ViT-g) or separate (EVA02-B, DINOv3-H+)."""
     backbone = VisionFoundationModel(model, img_size=56 if "14" in model else 64, depth=1)
     weights = {name: torch.randn_like(value) for name, value in backbone.model.state_dict().items()}
     backbone.load_pretrained(ckpt.to_dinov2_names(weights), "FILE")

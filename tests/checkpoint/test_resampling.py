@@ -1,4 +1,4 @@
-"""Conversion resamples as published adapters were trained, once, and for every released network."""
+"""Conversion resamples every released network once, as for the published adapters."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from rein.errors import UserError
 from rein.models import DinoVisionTransformer
 
 
-def test_conversion_resamples_bicubic_without_antialiasing():
+def test_conversion_is_bicubic_without_antialiasing():
     source = official()
     converted = ckpt.convert_dinov2(source, (64, 96), 16)
     kernel = torch.nn.functional.interpolate(

@@ -1,4 +1,4 @@
-"""Each fast path of the head computes what mmdet's and mmcv's own modules compute."""
+"""Each fast path of the head gives the results of mmdet's and mmcv's own modules."""
 
 import pytest
 import torch
@@ -45,10 +45,10 @@ def gradients(output, leaves):
 
 @pytest.mark.parametrize("way", ["_with_bags", "_with_grid_sample"])
 def test_deformable_attention_equals_mmcvs_forward_and_backward(way):
-    """Also for places on and beyond the border, and several images."""
+    """For several images, and for places on and beyond the border, too."""
     torch.manual_seed(0)
     value = torch.randn(2, int(SHAPES.prod(1).sum()), 2, 8, requires_grad=True)
-    places = torch.rand(2, 30, 2, 3, 4, 2) * 2 - 0.5  # of the level's size
+    places = torch.rand(2, 30, 2, 3, 4, 2) * 2 - 0.5  # relative to the level's size
     places[:, 0] *= 20  # far outside
     places.requires_grad_()
     weights = torch.rand(2, 30, 2, 3, 4, requires_grad=True)
@@ -63,7 +63,7 @@ def test_deformable_attention_equals_mmcvs_forward_and_backward(way):
 
 
 def test_the_pixel_decoder_equals_mmdets_forward_and_backward(head):
-    """On maps that are not resized yet, against mmdet's on maps that are."""
+    """Maps are resized inside our decoder, but before mmdet's."""
     decoder = head.pixel_decoder
     for parameter in decoder.parameters():
         parameter.data.copy_(torch.randn(
@@ -98,14 +98,14 @@ def test_a_decoder_layer_equals_mmdets_forward_and_backward(head):
 
 
 def points_by_number(*shape, device=None):
-    """Draw like `torch.rand` (..., P, 2), but the same P points wherever P are drawn."""
+    """Draw like `torch.rand` (..., P, 2), but always the same points for the same P."""
     shape = torch.Size(shape[0] if len(shape) == 1 else shape)
     points = torch.empty(shape[-2:]).uniform_(generator=torch.Generator().manual_seed(shape[-2]))
     return points.expand(shape).clone()
 
 
-def test_losses_and_gradients_are_mmdets_at_equal_points(head, monkeypatch):
-    """Both match and compare masks at random points, but draw them in another order."""
+def test_losses_and_gradients_equal_mmdets_at_equal_points(head, monkeypatch):
+    """Both match and compare masks at random points, but draw them in different orders."""
     head.num_points = 1500
     monkeypatch.setattr(torch, "rand", points_by_number)
     losses, expected = head.loss(inputs(), samples(), None), Mask2FormerHead.loss(
@@ -123,7 +123,7 @@ def test_losses_and_gradients_are_mmdets_at_equal_points(head, monkeypatch):
             one, other, atol=max(allowed, 1e-6), rtol=1e-3, msg=lambda text, n=name: f"{n}: {text}")
 
 
-def test_the_cross_entropy_cost_is_mmdets():
+def test_the_cross_entropy_cost_equals_mmdets():
     cost = CrossEntropyLossCost(weight=5.0)
     logits, wanted = 10 * torch.randn(7, 50), (torch.rand(3, 50) < 0.5).float()
     expected = cost(InstanceData(masks=logits), InstanceData(masks=wanted))
@@ -132,7 +132,7 @@ def test_the_cross_entropy_cost_is_mmdets():
 
 
 def test_matching_finds_the_least_cost(head):
-    """With masks that say plainly which query is which segment, in any order."""
+    """Masks identify each segment's query clearly, in any order."""
     head.num_points = 400
     masks = torch.zeros(3, 16, 16)
     for i in range(3):
@@ -147,7 +147,7 @@ def test_matching_finds_the_least_cost(head):
     assert torch.equal(mask_losses.match(head, decoded, [gt]), order)
 
 
-def test_images_without_any_label_give_finite_losses(head):
+def test_images_without_labels_give_finite_losses(head):
     for batch in (samples(classes=1), samples()):
         batch[0].gt_sem_seg.data[:] = 255
         losses = head.loss(inputs(), batch, None)

@@ -15,7 +15,7 @@ def test_statistics_of_a_frozen_network_are_frozen_weights():
             "0.weight", "0.bias", "1.running_mean", "1.running_var", "1.num_batches_tracked")}
 
 
-def test_counts_tell_trained_parameters_from_all():
+def test_counts_separate_trainable_from_all_parameters():
     model = nn.Sequential(freeze(nn.Linear(9, 1)), nn.Linear(9, 1))
     counts = count_parameters(model)
     assert counts == (10, 20) and "50.00 %" in str(counts)

@@ -47,7 +47,7 @@ def test_stock_head_trains_and_predicts(name, linked):
     assert result[0].pred_sem_seg.data.shape == (1, 64, 64)
 
 
-def test_queries_pass_by_a_neck():
+def test_queries_bypass_a_neck():
     cfg = tiny_model_config()
     cfg.neck = dict(
         type="MultiLevelNeck", in_channels=[32] * 4, out_channels=32, scales=[1, 1, 1, 1])
@@ -57,7 +57,7 @@ def test_queries_pass_by_a_neck():
 
 
 def test_masks_do_not_shift_where_the_backbone_pads():
-    """Patch 14 pads 64 to 70 pixels: masks to learn cover all 70, results only the image."""
+    """Patch 14 pads 64 to 70 pixels: target masks cover all 70, results only the image."""
     cfg = tiny_model_config()
     cfg.backbone.update(img_size=70, patch_size=14)
     model = build(cfg)

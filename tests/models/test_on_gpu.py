@@ -1,4 +1,4 @@
-"""A GPU computes what the CPU computes; skipped where there is none."""
+"""A GPU gives the CPU's results; skipped without a GPU."""
 
 import copy
 
@@ -44,7 +44,7 @@ def test_predictions_in_batched_windows(models, precision, compiled):
 
 @pytest.mark.parametrize("precision, compiled", [("fp32", False), ("bf16", True)])
 def test_losses_and_gradients(models, precision, compiled):
-    """The points are random on each device: means of some draws are compared."""
+    """Points are drawn separately on each device, so means over several draws are compared."""
     inputs, samples = batch()
     means = []
     for model in models:

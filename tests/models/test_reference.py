@@ -1,4 +1,4 @@
-"""The whole model against numbers computed with the published implementation."""
+"""The whole model gives the numbers of the published implementation."""
 
 import json
 import math
@@ -11,7 +11,7 @@ from mmseg.structures import SegDataSample
 
 from rein.models.freezing import trained_state_dict
 
-DRAWS = 200  # the reference gradients are means of 60 draws, themselves 8 % off
+DRAWS = 200  # the reference gradients are means of 60 draws, with 8 % error
 
 
 def published_name(name):
@@ -41,7 +41,7 @@ def test_logits_and_predictions_through_the_whole_test_path(model, numbers):
     assert torch.equal(result.pred_sem_seg.data, numbers["pred"])
 
 
-def test_what_trains_and_what_is_saved(model, numbers, reference):
+def test_trainable_and_saved_parameters_are_the_published_ones(model, numbers, reference):
     trains = [published_name(name) for name, p in model.named_parameters() if p.requires_grad]
     assert sorted(trains) == sorted(numbers["trainable"])
     saved = json.loads((reference / "tiny_lora_published_keys.json").read_text())
@@ -49,7 +49,7 @@ def test_what_trains_and_what_is_saved(model, numbers, reference):
 
 
 def test_losses_and_gradients(model, numbers):
-    """Only the sampled points are random: one pass through the model, many draws of the losses."""
+    """Only the sampled points are random, so one forward pass serves many draws of the losses."""
     model.train()
     torch.manual_seed(0)
     samples = [

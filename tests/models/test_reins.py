@@ -10,7 +10,7 @@ def small(cls=Reins, **kwargs):
     return cls(**arguments)
 
 
-def test_refinement_is_the_papers_formula():
+def test_refinement_follows_the_papers_formula():
     adapter, feats = small(scale_init=0.5), torch.randn(2, 7, 8)
     tokens, patches = adapter.learnable_tokens[1], feats[:, 1:]
     attention = torch.softmax(patches @ tokens.T / 8**0.5, dim=-1)
@@ -48,7 +48,7 @@ def test_zero_mlp_delta_f_starts_as_identity_without_a_scale_parameter():
     assert "scale" not in dict(adapter.named_parameters())
 
 
-def test_published_parameter_counts_for_every_rank():
+def test_parameter_counts_are_the_published_ones_for_every_rank():
     counts = {4: 2_666_369, 8: 2_774_273, 16: 2_990_081, 32: 3_421_697, 64: 4_284_929}
     for rank, expected in counts.items():
         with torch.device("meta"):

@@ -37,7 +37,7 @@ def test_any_image_size_gives_logits_of_that_size(tiny_config, size, mode):
 
 
 def test_padding_crops_masks_instead_of_squeezing_them(tiny_model):
-    """An image and its zero-padded version agree where both have pixels."""
+    """An image and its zero-padded version give equal results where they overlap."""
     tiny_model.eval()
     image = torch.zeros(1, 3, 64, 64)
     image[..., :56, :50] = torch.randn(3, 56, 50)
@@ -47,7 +47,7 @@ def test_padding_crops_masks_instead_of_squeezing_them(tiny_model):
     torch.testing.assert_close(part, whole[..., :56, :50])
 
 
-def test_an_image_without_labels_trains(tiny_model):
+def test_an_image_without_labels_trains_with_a_finite_loss(tiny_model):
     empty = sample()
     empty.gt_sem_seg.data.fill_(255)
     losses = tiny_model(torch.randn(2, 3, 64, 64), [sample(), empty], mode="loss")
@@ -78,7 +78,7 @@ def test_full_fine_tuning_trains_and_saves_everything(tiny_config):
     assert count.trainable == count.total
 
 
-def test_queries_and_tokens_of_different_number_are_refused(tiny_config):
+def test_different_numbers_of_queries_and_tokens_are_refused(tiny_config):
     tiny_config.decode_head.num_queries = 9
     with pytest.raises(UserError, match="8 queries.*num_queries=9"):
         build(tiny_config)(torch.randn(1, 3, 64, 64), [sample()], mode="loss")

@@ -1,4 +1,4 @@
-"""What the switches for speed and memory change, and what they leave alone."""
+"""The switches for speed and memory keep results, weights and names."""
 
 import copy
 
@@ -21,7 +21,7 @@ def losses_and_gradients(model, *size):
 
 
 def saved_bytes(backbone):
-    """How much memory the backbone's graph holds."""
+    """Measure the memory that the backbone's graph holds."""
     storages = {}
 
     def pack(tensor):
@@ -53,7 +53,7 @@ def test_checkpointing_works_in_half_precision(dtype):
 
 
 def test_all_switches_work_together():
-    """Checkpointing, bf16 and compilation: the loss and direction of the plain model."""
+    """Checkpointing, bf16 and compilation keep the plain model's loss and gradient direction."""
     plain, fast = tiny(), tiny(with_cp=True)
     fast.precision = "bf16"
     compile_model(fast, backend="aot_eager")
@@ -62,7 +62,7 @@ def test_all_switches_work_together():
     assert torch.cosine_similarity(found[1:], expected[1:], dim=0) > 0.99
 
 
-def test_bf16_is_near_fp32_and_leaves_the_weights_as_they_are():
+def test_bf16_is_close_to_fp32_and_keeps_the_weights_in_fp32():
     model = tiny()
     expected = losses_and_gradients(model)
     low = copy.deepcopy(model)
@@ -76,12 +76,12 @@ def test_bf16_is_near_fp32_and_leaves_the_weights_as_they_are():
     with torch.no_grad():
         maps = [one.eval()(inputs, copy.deepcopy(samples), mode="predict") for one in (low, model)]
     equal = [a.pred_sem_seg.data == b.pred_sem_seg.data for a, b in zip(*maps, strict=True)]
-    assert torch.stack(equal).float().mean() > 0.95  # of an untrained model, whose logits are near
+    assert torch.stack(equal).float().mean() > 0.95  # an untrained model has close logits
     with pytest.raises(ValueError, match="precision='fp8'"):
         build(dict(tiny_model_config(), precision="fp8"))
 
 
-def test_compiled_gives_the_same_at_every_size_under_the_same_names():
+def test_compilation_keeps_results_at_every_size_and_names():
     model = tiny()
     names = list(model.state_dict())
     sizes = (64, 64), (64, 96)
@@ -94,10 +94,10 @@ def test_compiled_gives_the_same_at_every_size_under_the_same_names():
 
 
 def test_the_decoder_compiles_as_one_graph():
-    """What a GPU runs: nothing in it waits for the device or is left to Python."""
+    """On a GPU, no step waits for the device or falls back to Python."""
     head = tiny().decode_head
     for decoder in (head.pixel_decoder.encoder, head.transformer_decoder):
-        decoder.layers = decoder.layers[:1]  # tracing takes its time
+        decoder.layers = decoder.layers[:1]  # tracing is slow
     maps = Pyramid(
         [torch.randn(2, 32, 4, 6) for _ in range(4)], [(16, 24), (8, 12), (4, 6), (2, 3)],
         queries=torch.randn(8, 16))

@@ -37,7 +37,7 @@ def test_only_the_adapter_trains_and_the_rest_stays_in_evaluation_mode():
     assert all(p.grad is not None for p in backbone.reins.parameters())
 
 
-def test_without_its_scale_the_adapter_changes_nothing():
+def test_an_adapter_with_zero_scale_changes_nothing():
     backbone, image = rein_backbone(), torch.randn(1, 3, 64, 64)
     torch.nn.init.zeros_(backbone.reins.scale)
     plain = DinoVisionTransformer(**SMALL)
@@ -72,7 +72,7 @@ def test_registers_keep_dinov2s_format():
     state = plain.state_dict()
     assert state["register_tokens"].shape == (1, 4, 32)
     assert state["pos_embed"].shape == (1, 17, 32)
-    # DINOv2 adds the class token's position, timm keeps it in the token: both give the same
+    # DINOv2 adds the class token's position, timm keeps it in the token; results are equal
     state["pos_embed"][:, 0] = 0.5
     image = torch.randn(1, 3, 64, 64)
     shifted = DinoVisionTransformer(**SMALL, num_register_tokens=4)
@@ -90,13 +90,13 @@ def test_gated_feed_forward_has_dinov2s_names():
 
 @pytest.mark.parametrize("name", [
     "vit_tiny_patch16_224", "eva02_tiny_patch14_224", "vit_small_patch14_reg4_dinov2"])
-def test_any_vision_transformer_of_timm_works(name):
+def test_any_timm_vision_transformer_works(name):
     backbone = VisionFoundationModel(name, img_size=56 if "14" in name else 64)
     feats = backbone(torch.randn(1, 3, 60, 100))
     assert len(feats) == 4 and all(f.isfinite().all() for f in feats)
 
 
-def test_missing_pretrained_weights_are_named_with_the_command_that_makes_them(tmp_path):
+def test_missing_pretrained_weights_are_named_with_the_command_to_create_them(tmp_path):
     path = tmp_path / "dinov2_converted.pth"
     backbone = rein_backbone(init_cfg=dict(type="Pretrained", checkpoint=str(path)))
     with pytest.raises(UserError, match="no such file.*convert_dinov2"):
@@ -113,7 +113,7 @@ def test_an_adapter_of_another_depth_is_refused():
     (dict(reins_config=dict(ADAPTER, token_lenght=6)), "token_length"),
     (dict(reins_config=dict(ADAPTER, lora_dims=2)), "lora_dim"),
 ])
-def test_an_unknown_argument_is_refused_with_the_nearest_one(typo, near):
+def test_an_unknown_argument_is_refused_and_the_nearest_one_named(typo, near):
     with pytest.raises(UserError, match=rf"Did you mean '{near}'"):
         build(dict(dict(type="ReinsDinoVisionTransformer", reins_config=ADAPTER, **SMALL), **typo))
 
@@ -123,7 +123,7 @@ def test_an_unknown_argument_of_timms_network_is_refused():
         VisionFoundationModel("vit_tiny_patch16_224", out_indexes=[0])
 
 
-def test_the_pyramid_tells_the_padded_size():
+def test_the_pyramid_has_the_padded_image_size():
     backbone = DinoVisionTransformer(**{**SMALL, "img_size": 70}, patch_size=14)
     feats = backbone(torch.randn(1, 3, 64, 90))
     assert feats.image_size == (70, 98)

@@ -1,4 +1,4 @@
-"""Windows in batches and classes without logits against mmseg's own way."""
+"""Batched windows, and classes found without logits, equal mmseg's results."""
 
 import copy
 
@@ -25,7 +25,7 @@ def model(tiny_model):
     ((64, 64), (43, 43), 1), ((100, 151), (43, 43), 4), ((140, 70), (50, 64), 3),
     ((40, 100), (64, 37), 2), ((30, 41), (43, 43), 8)])
 @pytest.mark.parametrize("images", [1, 2])
-def test_windows_in_batches_give_mmsegs_logits(model, size, stride, window_batch, images):
+def test_batched_windows_give_mmsegs_logits(model, size, stride, window_batch, images):
     model.test_cfg.update(stride=stride, window_batch=window_batch)
     inputs = torch.randn(images, 3, *size)
     batches = []
@@ -50,7 +50,7 @@ def test_windows_in_mixed_precision_give_mmsegs_logits(model):
 @pytest.mark.parametrize("meta", [
     {}, dict(ori_shape=(150, 203)), dict(ori_shape=(50, 61), img_padding_size=(0, 7, 0, 4)),
     dict(flip=True, flip_direction="horizontal")])
-def test_classes_without_logits_are_those_of_the_logits(model, meta):
+def test_classes_are_the_same_with_and_without_logits(model, meta):
     logits, given = torch.randn(2, 19, 80, 100), samples(2, (80, 100), **meta)
     expected = model.postprocess_result(logits, copy.deepcopy(given))
     model.keep_logits = False
@@ -61,6 +61,6 @@ def test_classes_without_logits_are_those_of_the_logits(model, meta):
         assert "seg_logits" not in one
 
 
-def test_of_equal_logits_the_first_class_is_taken():
+def test_ties_go_to_the_first_class():
     logits = torch.randint(0, 3, (5, 20, 30)).float()
     assert torch.equal(resized_argmax(logits, (20, 30)), logits.argmax(0))
