@@ -1,5 +1,5 @@
-# The two commands that do everything: `make quickstart` and `make test`.
-# PYTHON is any Python from 3.10 to 3.13; .venv is made once and reused.
+# The main commands are `make quickstart` and `make test`.
+# PYTHON may be any Python from 3.10 to 3.13; .venv is created once and reused.
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
@@ -10,7 +10,7 @@ RUN := $(VENV)/bin/python
 quickstart: $(READY)
 	$(RUN) tools/quickstart.py
 
-# a process per core, each with one thread; the tests of a file share fixtures: one process each
+# one single-threaded process per core; tests of one file share fixtures, so they share a process
 test: $(READY)
 	OMP_NUM_THREADS=1 $(RUN) -m pytest tests -n auto --maxprocesses 4 --dist loadfile
 

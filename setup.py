@@ -1,4 +1,4 @@
-"""Packaging of Rein. Ranges here say what may work; requirements.txt pins what is known to."""
+"""Package Rein. Ranges here are expected to work; requirements.txt pins tested versions."""
 
 import re
 from pathlib import Path
@@ -17,27 +17,27 @@ setup(
     license="Apache-2.0",
     packages=find_packages(include=["rein", "rein.*"]),
     package_data={"rein.datasets": ["lists/*.txt"]},
-    python_requires=">=3.10,<3.14",  # 3.10: X | Y types; 3.14: no wheels of the pinned stack yet
+    python_requires=">=3.10,<3.14",  # 3.10: X | Y types; 3.14: pinned stack has no wheels yet
     install_requires=[
-        "torch>=2.6",  # torch.load(weights_only=True) with an allow-list of our own
-        "torchvision",  # has to match torch; pip picks the release that does
+        "torch>=2.6",  # torch.load(weights_only=True) with our own allow-list
+        "torchvision",  # must match torch; pip picks the matching release
         "timm>=1.0.9,<2",  # DINOv2 with registers, forward_intermediates, dynamic_img_size
         "onedl-mmengine>=0.10.12,<0.11",  # first fork release used here; its Runner is subclassed
         "onedl-mmcv>=2.3.6,<2.4",  # builds without a compiler; compat.py replaces its ops
         "onedl-mmsegmentation>=1.4.2,<1.5",  # Mask2FormerHead and EncoderDecoder are subclassed
         "onedl-mmdetection>=3.5.1,<3.6",  # Mask2FormerHead.forward is overridden
-        "numpy>=1.26,<3",  # 1.26: the first with wheels for Python 3.12
+        "numpy>=1.26,<3",  # 1.26: first with wheels for Python 3.12
         "opencv-python-headless>=4.8",  # mmcv reads images with it; headless needs no libGL
         "pillow>=10.1",  # ImageFont.load_default(size)
         "safetensors>=0.4",  # pickle-free weights
         "scipy>=1.10",  # Hungarian matching
-        "tensorboard>=2.14",  # first that reads events beside NumPy 1.26
+        "tensorboard>=2.14",  # first that reads events with NumPy 1.26
         "tqdm>=4.60",
     ],
     extras_require={
         "xformers": ["xformers"],  # optional: timm uses PyTorch's own attention without it
-        # Cityscapes-C; the library itself is installed with --no-deps, see README
-        "corruptions": ["numba>=0.61", "scikit-image>=0.24"],  # the first for NumPy 2.2 and 2
+        # Cityscapes-C; the corruption library itself is installed with --no-deps, see README
+        "corruptions": ["numba>=0.61", "scikit-image>=0.24"],  # first for NumPy 2.2 and 2.0
         "test": ["pytest>=8", "pytest-xdist>=3.6", "ruff>=0.6"],
         "demo": ["ipykernel>=6", "nbclient>=0.10", "nbformat>=5", "matplotlib>=3.8"],
     },

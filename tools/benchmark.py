@@ -1,11 +1,11 @@
-"""Measure this project against a reference on the present machine, pair by pair.
+"""Benchmark this project against references on this machine, in paired runs.
 
-    python tools/benchmark.py                       # every subject
-    python tools/benchmark.py metric converters     # some
+    python tools/benchmark.py                       # all subjects
+    python tools/benchmark.py metric converters     # some subjects
     python tools/benchmark.py --list
 
-Prints a Markdown table with medians and spread and, with --out, writes it as JSON too. Results of
-other machines are in benchmarks/README.md.
+Prints a Markdown table of medians and spread; --out also writes it as JSON. Results from other
+machines are in benchmarks/README.md.
 """
 
 import argparse
@@ -29,12 +29,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help="default: all")
     parser.add_argument("--list", action="store_true", help="list the subjects and exit")
     parser.add_argument(
-        "--repeats", type=int, default=5, help="pairs to time; default: %(default)s")
+        "--repeats", type=int, default=5, help="pairs of runs to time; default: %(default)s")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the rows as JSON")
     args = parser.parse_args()
     unknown = sorted(set(args.subjects) - set(SUBJECTS))
     if unknown:
-        parser.error(f"no such subject: {', '.join(unknown)}; there are {', '.join(SUBJECTS)}")
+        parser.error(f"no such subject: {', '.join(unknown)}; choose from {', '.join(SUBJECTS)}")
     return args
 
 
@@ -56,7 +56,7 @@ def main(args: argparse.Namespace) -> None:
         args.out.parent.mkdir(parents=True, exist_ok=True)
         content = {"device": device, "rows": [row._asdict() for row in rows]}
         args.out.write_text(json.dumps(content, indent=2) + "\n")
-        print(f"written to {args.out}")
+        print(f"results written to {args.out}")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Decode a config's training images and labels once and cache their pixels.
+"""Decode a config's training images and labels once, and cache their pixels.
 
     python tools/cache_dataset.py configs/dinov2/rein_dinov2_mask2former_512x512_bs1x4.py data/cache
-    export REIN_DATA_CACHE=data/cache       # from now on, training reads from it
+    export REIN_DATA_CACHE=data/cache       # training now reads from the cache
 
-Training then loads the same pixels several times as fast. A cached file is as large as its pixels,
-8 MB for a GTA frame and its label; keep the cache on a fast local disk. A stopped command continues
-when it is run again. A file that changes later is decoded from its source until then.
+Training then loads the same pixels several times as fast. Pixels are stored uncompressed, 8 MB for
+a GTA frame and its label; keep the cache on a fast local disk. Run an interrupted command again to
+continue. If a source file changes, training decodes it from the source until the next run.
 """
 
 import os
@@ -18,7 +18,7 @@ from rein.cli import add_workers, command_parser, run_command  # noqa: E402
 
 
 def main(args) -> int:
-    """Cache, and print what was written where."""
+    """Cache the files and print a summary."""
     from mmengine.registry import init_default_scope
 
     from rein.datasets.building import build_dataset, files_of
@@ -27,11 +27,11 @@ def main(args) -> int:
     from rein.engine.paths import resolve_paths
     from rein.errors import UserError
 
-    os.environ.pop(CACHE_VARIABLE, None)  # may name this folder before it exists
+    os.environ.pop(CACHE_VARIABLE, None)  # may point to this folder before it exists
     cfg = resolve_paths(load_config(args.config))
     if "train_dataloader" not in cfg:
-        raise UserError(f"{args.config}: no train_dataloader, so nothing to cache. Name a config "
-                        "that trains.")
+        raise UserError(f"{args.config}: no train_dataloader, so there is nothing to cache. Give "
+                        "a training config.")
     init_default_scope(cfg.get("default_scope", "mmseg"))
     files = files_of(build_dataset(cfg.train_dataloader.dataset))
     report = cache_files(files, args.cache, workers=args.workers)
@@ -39,13 +39,13 @@ def main(args) -> int:
         print(f"failed: {source}: {reason}", file=sys.stderr)
     print(
         f"{report.written} written, {report.kept} kept, {len(report.failed)} failed in "
-        f"{args.cache}; to use it, set {CACHE_VARIABLE}={args.cache.resolve()}")
+        f"{args.cache}; to use the cache, set {CACHE_VARIABLE}={args.cache.resolve()}")
     return 1 if report.failed else 0
 
 
 if __name__ == "__main__":
     parser = command_parser(__doc__)
-    parser.add_argument("config", help="config whose train_dataloader is cached")
-    parser.add_argument("cache", type=Path, help="folder to write to")
+    parser.add_argument("config", help="config whose training data to cache")
+    parser.add_argument("cache", type=Path, help="cache folder to write to")
     add_workers(parser)
     run_command(parser, main)

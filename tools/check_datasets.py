@@ -1,10 +1,10 @@
-"""Check the datasets below a folder: what is missing, unpaired, broken or not converted yet.
+"""Check the datasets in a folder for missing, unpaired, corrupt and unconverted files.
 
     python tools/check_datasets.py                  # data/
     python tools/check_datasets.py data --fast      # opens 20 pairs of each split instead of all
 
-Prints a table, then each problem with its fix. Exit code: 1 if there are problems; absent datasets
-and splits are none.
+Prints a table, then each problem with its fix. Exits with 1 if there are problems; absent datasets
+and splits are not problems.
 """
 
 import sys
@@ -16,7 +16,7 @@ from rein.cli import add_workers, command_parser, run_command  # noqa: E402
 
 
 def main(args) -> int:
-    """Check, and print the table."""
+    """Check the datasets and print the table."""
     from rein.datasets.check import check_datasets, text_table
     from rein.engine.paths import find_path
 
@@ -38,6 +38,6 @@ if __name__ == "__main__":
     parser.add_argument("--fast", action="store_true", help="open 20 pairs of each split")
     parser.add_argument(
         "--any-count", action="store_true",
-        help="do not compare the numbers of images with the published ones")
+        help="do not compare the number of images with the published number")
     add_workers(parser)
     run_command(parser, main)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Train on several GPUs of one machine:
+# Train on several GPUs:
 #   bash tools/dist_train.sh CONFIG NUM_GPUS [arguments of tools/train.py]
 set -euo pipefail
 if [ $# -lt 2 ]; then

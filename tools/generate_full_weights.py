@@ -1,4 +1,4 @@
-r"""Merge a pretrained backbone with a trained adapter and head to one file that tests by itself.
+r"""Merge a pretrained backbone with a trained adapter and head into one full segmentor.
 
     python tools/generate_full_weights.py \
         --dinov2_segmentor_path checkpoints/dinov2_segmentor.pth \
@@ -20,23 +20,25 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--dinov2_segmentor_path", required=True, metavar="OUT", help="the file to write")
+        "--dinov2_segmentor_path", required=True, metavar="OUT", help="output file")
     parser.add_argument(
-        "--backbone", required=True, metavar="PATH", help="DINOv2, as downloaded or converted")
+        "--backbone", required=True, metavar="PATH",
+        help="DINOv2 weights, as downloaded or converted")
     parser.add_argument(
-        "--rein_head", required=True, metavar="PATH", help="adapter and head, as training saves")
+        "--rein_head", required=True, metavar="PATH",
+        help="training checkpoint with the adapter and head")
     parser.add_argument(
         "--config", default=DEFAULT_CONFIG,
-        help="put in where the adapter file carries none; default: %(default)s")
+        help="config to include if the training checkpoint has none; default: %(default)s")
     parser.add_argument(
         "--allow-other-backbone", action="store_true",
-        help="merge with another backbone than the adapter was trained with")
+        help="merge with a backbone other than the one the adapter was trained with")
     parser.add_argument("--force", action="store_true", help="replace another file at OUT")
     return parser.parse_args()
 
 
 def main(args: argparse.Namespace) -> None:
-    """Merge, and print what was written where."""
+    """Merge the weights and print the output path."""
     from rein.engine.config import load_config
     from rein.engine.weight_files import merge_files
 

@@ -1,9 +1,9 @@
-"""Say what weight files are: kind, architecture, sizes, config carried, fingerprint, next step.
+"""Describe weight files: kind, architecture, sizes, included config, fingerprint, next step.
 
     python tools/inspect_checkpoint.py checkpoints/dinov2_vitl14_pretrain.pth
     python tools/inspect_checkpoint.py checkpoints/*.pth --json
 
-Nothing in a file is executed.
+Files are read as data; nothing in them is executed.
 """
 
 import argparse
@@ -19,13 +19,13 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="+", metavar="FILE", help=".pth or .safetensors")
-    parser.add_argument("--keys", action="store_true", help="list every weight and its shape too")
+    parser.add_argument("--keys", action="store_true", help="also list every weight's shape")
     parser.add_argument("--json", action="store_true", help="print JSON, one object per file")
     return parser.parse_args()
 
 
 def main(args: argparse.Namespace) -> None:
-    """Print what each file is; go on after one that cannot be read, and fail in the end."""
+    """Describe each file; skip unreadable ones, and raise an error for them at the end."""
     from rein.checkpoint import load_file, state_dict_of
     from rein.checkpoint.description import describe
     from rein.engine.paths import find_path
@@ -44,8 +44,8 @@ def main(args: argparse.Namespace) -> None:
             print(json.dumps(dict(file=path, **rows, **(dict(keys=shapes) if args.keys else {}))))
             continue
         print(path)
-        for what, value in rows.items():
-            print(f"  {what:<13} {value}")
+        for title, value in rows.items():
+            print(f"  {title:<13} {value}")
         for name, shape in shapes.items() if args.keys else ():
             print(f"    {name} {shape}")
     if unreadable:

@@ -1,10 +1,10 @@
-"""Pack predictions for a server of hidden labels, or check a zip against its rules.
+"""Pack predictions for an evaluation server, or check a zip against the server's rules.
 
     python tools/make_submission.py acdc work_dirs/NAME/acdc_predictions acdc.zip
     python tools/make_submission.py cityscapes my.zip --images data/cityscapes/leftImg8bit/test
 
-`tools/test.py CONFIG CHECKPOINT --submission acdc` predicts, packs and checks in one go. The exit
-code is 1 if the server would not take the zip.
+`tools/test.py CONFIG CHECKPOINT --submission acdc` predicts, packs and checks in one go. Exits
+with 1 if the server would reject the zip.
 """
 
 import argparse
@@ -20,26 +20,26 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("server", choices=["acdc", "cityscapes"])
     parser.add_argument(
-        "source", type=Path, help="folder of trainId PNGs, searched to the bottom, or a zip")
-    parser.add_argument("out", type=Path, nargs="?", help="zip to write, for a folder")
+        "source", type=Path, help="folder of trainId PNGs, searched recursively, or a zip to check")
+    parser.add_argument("out", type=Path, nargs="?", help="zip to write if SOURCE is a folder")
     parser.add_argument(
         "--images", type=Path, metavar="DIR",
-        help="the server's test images, to check that each has its prediction")
+        help="the server's test images, to check that each has a prediction")
     args = parser.parse_args()
     if args.source.is_dir() != (args.out is not None):
-        parser.error("a folder of predictions needs OUT, a zip has none")
+        parser.error("give OUT if SOURCE is a folder of predictions, and omit it if it is a zip")
     return args
 
 
 def main(args: argparse.Namespace) -> int:
-    """Pack where needed, check, and print what was found."""
+    """Pack a folder, check the zip and print the result."""
     from rein.errors import UserError
     from rein.evaluation.submission import check_submission, make_submission, submission_text
 
     path = args.source
     if args.out:
         if args.out.exists():
-            raise UserError(f"{args.out}: exists. Remove it or give another name.")
+            raise UserError(f"{args.out}: already exists. Remove it or choose another name.")
         path = make_submission(sorted(args.source.rglob("*.png")), args.server, args.out)
     images = [image.stem for image in args.images.rglob("*.png")] if args.images else []
     if args.images and not images:

@@ -1,8 +1,8 @@
-"""Make the toy street world: small data sets in the raw formats of the real ones.
+"""Generate the toy street world: small datasets in the raw formats of the real ones.
 
-Writes OUT/{gta,cityscapes,bdd100k,mapillary,acdc}/ as the real data lie on disk after extraction,
-where asked for also OUT/{synthia,urbansyn}/ and, for pretraining, OUT/unlabelled/. What exists is
-skipped.
+Writes OUT/{gta,cityscapes,bdd100k,mapillary,acdc}/ in the layouts of the extracted real datasets.
+On request, also writes OUT/{synthia,urbansyn}/ and, for pretraining, OUT/unlabelled/. Existing
+files are skipped.
 
     python tools/make_toy_streets.py data/toy
 """
@@ -18,27 +18,27 @@ def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=Path, help="folder that receives the data sets")
-    parser.add_argument("--seed", type=int, default=0, help="another seed, other streets")
-    for name, count, what in (
+    parser.add_argument("out", type=Path, help="output folder for the datasets")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the streets; default: 0")
+    for name, count, text in (
             ("gta", 160, "GTA images"),
             ("synthia", 0, "SYNTHIA images"),
             ("urbansyn", 0, "UrbanSyn images"),
-            ("cityscapes", 24, "Cityscapes val images (and a few to train)"),
-            ("bdd", 24, "BDD100K val images (and a few to train)"),
-            ("mapillary", 24, "Mapillary validation images (and a few to train)"),
-            ("acdc-night", 24, "ACDC night val images (and a few to train and test)"),
-            ("acdc", 6, "the same of each other ACDC condition: fog, rain, snow"),
-            ("unlabelled", 0, "streets without labels, in all looks and again in fair weather")):
+            ("cityscapes", 24, "Cityscapes val images (plus a few train images)"),
+            ("bdd", 24, "BDD100K val images (plus a few train images)"),
+            ("mapillary", 24, "Mapillary validation images (plus a few train images)"),
+            ("acdc-night", 24, "ACDC night val images (plus a few train and test images)"),
+            ("acdc", 6, "the same for each other ACDC condition: fog, rain, snow"),
+            ("unlabelled", 0, "unlabelled streets, each in a random look and in fair weather")):
         parser.add_argument(f"--{name}", type=int, default=count, metavar="N",
-                            help=f"{what}; default: {count}")
+                            help=f"{text}; default: {count}")
     parser.add_argument(
-        "--workers", type=int, metavar="N", help="processes; default: one per core")
+        "--workers", type=int, metavar="N", help="number of processes; default: one per core")
     return parser.parse_args()
 
 
 def main(args: argparse.Namespace) -> None:
-    """Make the data, and print what was written where."""
+    """Generate the data and print a summary."""
     from toy.streets.make import make_toy_streets
 
     counts = {
@@ -47,7 +47,7 @@ def main(args: argparse.Namespace) -> None:
         "acdc_night": args.acdc_night, "acdc_fog": args.acdc, "acdc_rain": args.acdc,
         "acdc_snow": args.acdc, "unlabelled": args.unlabelled}
     summary = make_toy_streets(args.out, counts, args.seed, args.workers)
-    print(f"{summary.made} street scenes made, {summary.skipped} there already: {args.out}")
+    print(f"{summary.made} street scenes made, {summary.skipped} already present: {args.out}")
 
 
 if __name__ == "__main__":

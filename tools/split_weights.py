@@ -1,4 +1,4 @@
-r"""Take a full segmentor apart: the inverse of tools/generate_full_weights.py.
+r"""Split a full segmentor into its parts: the inverse of tools/generate_full_weights.py.
 
     python tools/split_weights.py checkpoints/dinov2_segmentor.pth \
         --backbone checkpoints/dinov2_converted.pth \
@@ -18,15 +18,15 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("segmentor", help="full segmentor")
     parser.add_argument(
-        "--backbone", required=True, metavar="OUT", help="where the converted backbone goes")
+        "--backbone", required=True, metavar="OUT", help="output file for the converted backbone")
     parser.add_argument(
-        "--rein_head", required=True, metavar="OUT", help="where adapter and head go")
-    parser.add_argument("--force", action="store_true", help="replace other files there")
+        "--rein_head", required=True, metavar="OUT", help="output file for the adapter and head")
+    parser.add_argument("--force", action="store_true", help="replace existing files")
     return parser.parse_args()
 
 
 def main(args: argparse.Namespace) -> None:
-    """Split, and print what was written where."""
+    """Split the weights and print the output paths."""
     from rein.engine.weight_files import split_file
 
     split_file(args.segmentor, args.backbone, args.rein_head, overwrite=args.force)

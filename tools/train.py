@@ -18,13 +18,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("config", help="config file")
     parser.add_argument(
         "--work-dir", metavar="DIR",
-        help="where logs and checkpoints go; default: work_dirs/<name of the config>")
+        help="folder for logs and checkpoints; default: work_dirs/<name of the config>")
     parser.add_argument(
         "--resume", nargs="?", const="auto", metavar="CHECKPOINT",
-        help="continue a run: from CHECKPOINT, or from the latest in the work dir")
+        help="continue a run from CHECKPOINT, or from the latest checkpoint in the work dir")
     parser.add_argument(
         "--allow-other-backbone", action="store_true",
-        help="resume on another frozen backbone than the checkpoint was trained with")
+        help="resume with a frozen backbone other than the one the checkpoint was trained with")
     parser.add_argument("--amp", action="store_true", help="train in float16 (needs a GPU)")
     parser.add_argument(
         "--cfg-options", nargs="+", default=[], metavar="KEY=VALUE",
@@ -37,7 +37,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Train, and print where the last checkpoint lies."""
+    """Train the model and print the path of the last checkpoint."""
     from rein.engine.config import load_config
 
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))

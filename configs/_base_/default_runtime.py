@@ -1,4 +1,4 @@
-"""Logging, checkpoints and processes; the same for every run."""
+"""Runtime settings shared by all configs: processes, logging, seed."""
 
 default_scope = "mmseg"
 env_cfg = dict(

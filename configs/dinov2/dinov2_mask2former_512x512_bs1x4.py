@@ -1,4 +1,6 @@
-"""Full fine-tuning of DINOv2-L, the backbone at a tenth of the rate; GTA V -> three cities.
+"""Full fine-tuning, DINOv2-L, GTA V -> Cityscapes, BDD100K, Mapillary at 512x512.
+
+The backbone trains at a tenth of the learning rate.
 
     python tools/train.py configs/dinov2/dinov2_mask2former_512x512_bs1x4.py
 """
@@ -12,7 +14,7 @@ _base_ = [
 optim_wrapper = dict(
     paramwise_cfg=dict(
         custom_keys={
-            # a parameter takes the longest key in its name: norms need one longer than `backbone`
+            # the longest key in a parameter's name applies: norms need one longer than `backbone`
             "backbone": dict(lr_mult=0.1),
             **{
                 f"backbone.model.blocks.{i}.norm{j}": dict(lr_mult=0.1, decay_mult=0.0)

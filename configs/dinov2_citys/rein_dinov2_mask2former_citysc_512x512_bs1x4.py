@@ -1,6 +1,6 @@
 """Rein, DINOv2-L, Cityscapes -> Cityscapes-C (16 corruptions, 5 severities) at 512x512.
 
-Tests 40,000 images, most of which take 0.3 to 4 s to corrupt.
+Tests 40,000 images; most take 0.3 to 4 s to corrupt.
 
     python tools/train.py configs/dinov2_citys/rein_dinov2_mask2former_citysc_512x512_bs1x4.py
 """

@@ -1,4 +1,4 @@
-r"""The predictions of ACDC's test images, which have no labels, for the benchmark's server.
+r"""Predict ACDC's test images, which have no labels, for the benchmark's server.
 
     python tools/test.py \
         configs/dinov2_citys2acdc/rein_dinov2_mask2former_512x512_acdc_test.py CHECKPOINT

@@ -1,4 +1,4 @@
-"""Frozen DINOv2-L with a Mask2Former head, no adapter: the baseline Rein is measured against.
+"""Frozen DINOv2-L with a Mask2Former head and no adapter: the baseline for Rein.
 
     python tools/train.py configs/frozen_vfms/dinov2-L_mask2former.py
 """

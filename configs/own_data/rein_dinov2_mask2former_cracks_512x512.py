@@ -1,7 +1,7 @@
-"""Own data with two classes: cracks in concrete, labelled by masks in black and white.
+"""Own data with two classes: cracks in concrete, labelled with black-and-white masks.
 
-data/cracks holds images/{train,val}/*.jpg and labels/{train,val}/*.png of the same names. A class
-has whatever value `label_values` gives it in the labels; without it, its position in `classes`.
+data/cracks holds images/{train,val}/*.jpg and labels/{train,val}/*.png with the same names.
+`label_values` gives each class's pixel value; without it, the value is the index in `classes`.
 
     python tools/train.py configs/own_data/rein_dinov2_mask2former_cracks_512x512.py
 """
@@ -17,7 +17,7 @@ classes = ["concrete", "crack"]
 palette = [[160, 160, 160], [230, 25, 75]]  # RGB
 label_values = [0, 255]
 
-# everything below follows from the lines above
+# everything below is derived from the lines above
 _data = dict(
     domain=domain, data_root=f"data/{domain}/",
     metainfo=dict(classes=classes, palette=palette),

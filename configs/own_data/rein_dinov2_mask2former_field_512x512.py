@@ -1,8 +1,8 @@
-"""Own data with several classes: fields seen from a robot, soil, crop and weed.
+"""Own data with several classes: soil, crop and weed in fields seen from a robot.
 
-data/field holds images/{train,val}/*.jpg and labels/{train,val}/*.png of the same names, whose
-values are positions in `classes`, 255 where a pixel does not count. For your own, copy this file
-and change the lines above the comment.
+data/field holds images/{train,val}/*.jpg and labels/{train,val}/*.png with the same names. A label
+value is the index of its class in `classes`, or 255 for ignored pixels. For your own data, copy
+this file and change the lines from `domain` to `palette`.
 
     python tools/train.py configs/own_data/rein_dinov2_mask2former_field_512x512.py
 """
@@ -17,7 +17,7 @@ domain = "field"  # names the folder and the metrics: field_mIoU
 classes = ["soil", "crop", "weed"]
 palette = [[120, 84, 60], [60, 180, 75], [230, 25, 75]]  # RGB
 
-# everything below follows from the lines above
+# everything below is derived from the lines above
 _data = dict(
     domain=domain, data_root=f"data/{domain}/",
     metainfo=dict(classes=classes, palette=palette),

@@ -1,7 +1,7 @@
-"""Runs side by side: mean and deviation over seeds, differences with a paired bootstrap.
+"""Compare runs: mean and deviation over seeds, differences with a paired bootstrap.
 
-Sources: Efron and Tibshirani, An Introduction to the Bootstrap (1993): percentile intervals;
-images are drawn with replacement within each domain, the same ones for both sides.
+Sources: Efron and Tibshirani, An Introduction to the Bootstrap (1993): percentile intervals.
+Images are drawn with replacement within each domain, the same images for both sides.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,17 +16,17 @@ from rein.evaluation.report import markdown_rows, percent
 from rein.evaluation.results import RESULTS_FILE, RunRecord, SavedRun, load_run
 
 MEAN = "mean"
-_CHUNK = 500  # draws at once, to bound memory
+_CHUNK = 500  # draws per batch, to bound memory
 
 
 class Difference(NamedTuple):
-    """How much higher one group's mIoU is than another's, in points of percent.
+    """Difference between the mIoU of two groups, in percentage points.
 
     Attributes:
-        value: On all images; the mean over each group's runs.
-        low: Lower end of the interval that holds 95 % of the draws.
-        high: Its upper end.
-        p: Twice the share of draws on the other side of zero (or on it), at least 1 / draws.
+        value: Difference on all images, between the means over each group's runs.
+        low: Lower end of the 95 % interval of the draws.
+        high: Upper end of that interval.
+        p: Twice the share of draws that are zero or of the opposite sign, at least 1 / draws.
     """
 
     value: float
@@ -36,17 +36,17 @@ class Difference(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Runs that differ by their training's seed alone."""
+    """Runs that differ only in their training seed."""
 
     name: str
     runs: tuple[SavedRun, ...]
 
 
 def find_runs(folders: Sequence[str | Path]) -> list[SavedRun]:
-    """Load the runs in folders: each itself, or those in the folders right below.
+    """Load runs from folders that hold results, or whose direct subfolders do.
 
     Raises:
-        UserError: A folder holds no run.
+        UserError: A folder contains no run.
     """
     runs = []
     for folder in map(Path, folders):
@@ -59,10 +59,10 @@ def find_runs(folders: Sequence[str | Path]) -> list[SavedRun]:
 
 
 def group_runs(runs: Sequence[SavedRun]) -> list[Group]:
-    """Put runs of one config, tested the same way, together, in order of appearance.
+    """Group runs of one config that were tested the same way, in order of appearance.
 
-    Where two of them have the same seed, such as two checkpoints of one training, each of these
-    runs is a group of its own.
+    If two runs of a group share a seed (two checkpoints of one training, for example), each run
+    of that group becomes a group of its own.
     """
     together: dict[tuple, list[SavedRun]] = {}
     for run in runs:
@@ -81,7 +81,7 @@ def group_runs(runs: Sequence[SavedRun]) -> list[Group]:
 
 
 def _group_name(record: RunRecord, others: Sequence[RunRecord]) -> str:
-    """Name a group by its config and, where that leaves doubt, by how it was tested."""
+    """Name a group by its config and, where that is ambiguous, by its test settings."""
     name = record.config
     same = [other for other in others if other.config == name]
     for part in ("protocol", "inference"):
@@ -91,13 +91,13 @@ def _group_name(record: RunRecord, others: Sequence[RunRecord]) -> str:
 
 
 def areas(confusion: np.ndarray) -> np.ndarray:
-    """Reduce confusion (..., C, C) to what IoU needs: correct and union pixels (..., 2, C)."""
+    """Reduce confusion (..., C, C) to the correct and union pixels (..., 2, C) for IoU."""
     correct = np.diagonal(confusion, axis1=-2, axis2=-1)
     return np.stack([correct, confusion.sum(-1) + confusion.sum(-2) - correct], axis=-2)
 
 
 def miou(summed: np.ndarray) -> np.ndarray:
-    """Mean IoU (...) in percent of summed areas (..., 2, C), over the classes that occur."""
+    """Compute mIoU (...) in percent from summed areas (..., 2, C), over the classes that occur."""
     correct, union = summed[..., 0, :], summed[..., 1, :]
     occurs = union > 0
     ratios = np.divide(correct, union, out=np.zeros(correct.shape), where=occurs)
@@ -105,10 +105,10 @@ def miou(summed: np.ndarray) -> np.ndarray:
 
 
 def common_images(runs: Sequence[SavedRun]) -> dict[str, list[str]]:
-    """List the images that every run has, by domain, for the domains that all have.
+    """List the images that all runs share, by domain.
 
     Raises:
-        UserError: There are none.
+        UserError: The runs share no image.
     """
     images = {}
     for domain in runs[0].confusion:
@@ -126,16 +126,16 @@ def common_images(runs: Sequence[SavedRun]) -> dict[str, list[str]]:
 def paired_bootstrap(
     group: Group, baseline: Group, draws: int = 10_000, seed: int = 0,
 ) -> dict[str, Difference]:
-    """Compare two groups of runs on the images that all of them have.
+    """Compare two groups of runs on the images that all their runs share.
 
     Args:
-        group: One side.
-        baseline: The other; its value is subtracted.
-        draws: How often the images are drawn.
-        seed: Of the drawing.
+        group: The group to compare.
+        baseline: The reference; its value is subtracted.
+        draws: Number of bootstrap samples.
+        seed: Seed of the bootstrap.
 
     Returns:
-        Domain -> difference, and `MEAN` -> that of the mean over the baseline's target domains.
+        Domain -> difference; `MEAN` -> difference of the mean over the baseline's target domains.
     """
     images = common_images([*group.runs, *baseline.runs])
     generator = np.random.default_rng(seed)
@@ -155,14 +155,14 @@ def paired_bootstrap(
 
 
 def _draw(generator: np.random.Generator, images: int, draws: int) -> Iterator[np.ndarray]:
-    """Draw images with replacement: how often each occurs, (<= _CHUNK, images)."""
+    """Draw images with replacement; yield the count of each image, (<= _CHUNK, images)."""
     for start in range(0, draws, _CHUNK):
         number = min(_CHUNK, draws - start)
         yield generator.multinomial(images, np.full(images, 1 / images), size=number).astype(float)
 
 
 def _drawn_miou(counts: np.ndarray, side: np.ndarray) -> np.ndarray:
-    """Mean over runs of the mIoU (draws,) of drawn images; `side` is (runs, images, 2, C)."""
+    """Average the mIoU (draws,) of drawn images over runs; `side` is (runs, images, 2, C)."""
     return np.mean([miou(np.tensordot(counts, run, axes=1)) for run in side], axis=0)
 
 
@@ -181,25 +181,25 @@ def _run_miou(run: SavedRun) -> dict[str, float]:
 
 
 def _spread(values: Sequence[float]) -> str:
-    """Mean and, of two or more, the sample's standard deviation."""
+    """Format the mean and, for two or more values, the sample standard deviation."""
     if len(values) < 2:
         return percent(values[0])
     return f"{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}"
 
 
 def compare(folders: Sequence[str | Path], draws: int = 10_000, seed: int = 0) -> str:
-    """Compare runs; the first run's group is what the others are measured against.
+    """Compare runs; the first run's group is the baseline.
 
     Args:
-        folders: Of runs, or of folders with runs right below.
-        draws: How often images are drawn for the bootstrap.
-        seed: Of the drawing.
+        folders: Folders that hold runs, or whose direct subfolders do.
+        draws: Number of bootstrap samples.
+        seed: Seed of the bootstrap.
 
     Returns:
-        Markdown: each run, each group, each group against the first.
+        Markdown tables of the runs, of the groups, and of each group against the first.
 
     Raises:
-        UserError: A folder holds no run, or runs have no image in common.
+        UserError: A folder contains no run, or the runs have no image in common.
     """
     groups = group_runs(find_runs(folders))
     runs = [run for group in groups for run in group.runs]
@@ -256,8 +256,8 @@ def _differences_table(
         rows.append([group.name, *cells])
     shared = common_images([run for group in groups for run in group.runs])
     number = ", ".join(f"{len(names)} of {domain_title(name)}" for name, names in shared.items())
-    note = (f"Difference in mIoU, its 95 % interval, and p (two-sided): paired bootstrap over "
-            f"images, {draws} draws, seed {seed}; images in common: {number}. It measures the "
+    note = (f"Difference in mIoU with its 95 % interval and two-sided p: paired bootstrap over "
+            f"images, {draws} draws, seed {seed}; images in common: {number}. It covers the "
             "choice of images, not of training seeds.")
     return f"{note}\n\n{markdown_rows(['config', *titles], rows)}"
 

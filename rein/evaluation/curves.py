@@ -1,4 +1,4 @@
-"""Curves of a training run, as mmengine's LocalVisBackend logs its scalars: JSON, a line a time."""
+"""Read training curves from the scalars that mmengine's LocalVisBackend logs as JSON lines."""
 
 import json
 import math
@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 Curves = dict[str, list[tuple[int, float]]]
-"""Name of a scalar -> (step, value), in order of steps."""
+"""Name of a scalar -> (step, value), ordered by step."""
 
 _NOT_SHOWN = {"step", "iter", "epoch", "time", "data_time", "memory", "base_lr"}
 
 
 def read_curves(files: Sequence[Path]) -> Curves:
-    """Read scalars; where several files have a step, the later file counts, as after a resume.
+    """Read scalars; a later file replaces the steps of an earlier one, as after a resume.
 
     Args:
-        files: `scalars.json` of the starts of one run, in order; lines that do not parse, such as
-            the last of a run that was killed, are left out.
+        files: The `scalars.json` of each start of one run, in order. Lines that do not parse,
+            such as the last line of a killed run, are skipped.
     """
     found: dict[str, dict[int, float]] = {}
     for file in files:

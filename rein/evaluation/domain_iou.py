@@ -1,6 +1,6 @@
-"""IoU in each target domain, and the mean over them.
+"""IoU of each target domain, and the mean over the domains.
 
-Sources: mmseg's IoUMetric for the measures and their names; the domain is each sample's metadata.
+Sources: mmseg's IoUMetric for the measures and their names. Each sample's metadata has the domain.
 """
 
 import dataclasses
@@ -27,13 +27,13 @@ from rein.evaluation.results import DomainResults, ImageResult, image_miou
 def confusion_matrix(
     prediction: Tensor, truth: Tensor, num_classes: int, ignore_index: int = IGNORE_INDEX,
 ) -> np.ndarray:
-    """Count the pixels of each pair of true and predicted class.
+    """Count the pixels of each (true class, predicted class) pair.
 
     Args:
         prediction: Classes (H, W), integers in [0, num_classes).
         truth: Classes (H, W), integers in [0, num_classes) or `ignore_index`.
         num_classes: Number of classes C.
-        ignore_index: The label of pixels that do not count.
+        ignore_index: Label of the ignored pixels.
 
     Returns:
         int64 (C, C), [true class, predicted class].
@@ -44,12 +44,13 @@ def confusion_matrix(
     if prediction.shape != truth.shape:
         raise ValueError(
             f"the prediction is {tuple(prediction.shape)}, but the label {tuple(truth.shape)} "
-            "(height, width); a label must have its image file's size")
+            "(height, width); a label must have the size of its image file")
     truth, prediction = truth.to(prediction.device, torch.int64), prediction.to(torch.int64)
     if prediction.max() >= num_classes:
-        raise ValueError(f"class {prediction.max()} predicted, but there are {num_classes}")
-    # One count over all labels and no mask: what is ignored or wrong gets rows of its own.
-    index = torch.add(prediction, truth, alpha=num_classes)  # one pass, no product in between
+        raise ValueError(
+            f"class {prediction.max()} predicted, but there are only {num_classes} classes")
+    # Count all labels at once, without a mask: ignored and invalid labels get their own rows.
+    index = torch.add(prediction, truth, alpha=num_classes)  # one pass, no intermediate product
     rows = max(num_classes, ignore_index + 1)
     counts = torch.bincount(index.flatten(), minlength=rows * num_classes)
     counts = torch.nn.functional.pad(counts, (0, -len(counts) % num_classes))
@@ -59,16 +60,16 @@ def confusion_matrix(
     wrong = np.flatnonzero(counts[num_classes:].any(1)) + num_classes
     if len(wrong):
         raise ValueError(
-            f"label values {', '.join(map(str, wrong))}, but 0-{num_classes - 1} and "
-            f"{ignore_index} (ignored) are expected; convert the labels to trainIds")
+            f"label values {', '.join(map(str, wrong))}, but expected 0-{num_classes - 1} and "
+            f"{ignore_index} (ignored); convert the labels to trainIds")
     return counts[:num_classes]
 
 
 class _Extremes:
-    """Tells which images are among the best or the worst of their domain so far.
+    """Best and worst scores of each domain so far.
 
     Args:
-        count: How many of each.
+        count: Number of best scores to keep, and of worst ones.
     """
 
     def __init__(self, count: int):
@@ -76,7 +77,7 @@ class _Extremes:
         self._scores: dict[str, list[float]] = {}
 
     def offer(self, domain: str, score: float) -> bool:
-        """Add an image's score; return whether it belongs to them."""
+        """Add an image's score; return whether it is among the best or worst."""
         if not self.count or np.isnan(score):
             return False
         scores = self._scores.setdefault(domain, [])
@@ -93,21 +94,21 @@ class DGIoUMetric(BaseMetric):
     """IoU per domain and the mean over domains, in percent.
 
     Returns `<domain>_mIoU`, `<domain>_mAcc`, `<domain>_aAcc` for each domain and `mean_mIoU`,
-    rounded to two decimals. In the main process `results_table` keeps the last results at full
-    precision and `images` those of each image, for reports.
+    rounded to two decimals. In the main process, `results_table` keeps the last results at full
+    precision and `images` the results of each image, for reports.
 
     Args:
-        dataset_keys (Sequence[str], optional): The domains to report, in this order; samples of
-            others do not count. None: all that occur, in order of occurrence.
-        mean_used_keys (Sequence[str], optional): The domains in the mean. None: all reported.
-        iou_metrics (Sequence[str]): ["mIoU"], the only one there is.
-        ignore_index (int): The label of pixels that do not count.
-        protocol (str): Name of the way the images are prepared; stands on the table.
-        examples (int): So many of each domain's best and worst images are kept as pictures.
-        output_dir (str, optional): Folder for the predictions, <domain>/<image name>.png holding
-            trainIds.
-        format_only (bool): Write predictions only; no labels are needed.
-        **kwargs: As `mmengine.evaluator.BaseMetric`.
+        dataset_keys (Sequence[str], optional): Domains to report, in this order; samples of other
+            domains are ignored. None: all domains, in order of occurrence.
+        mean_used_keys (Sequence[str], optional): Domains to average. None: all reported domains.
+        iou_metrics (Sequence[str]): ["mIoU"]; no other measure is supported.
+        ignore_index (int): Label of the ignored pixels.
+        protocol (str): Name of the evaluation protocol, printed with the table.
+        examples (int): Number of best images, and of worst ones, to keep as pictures per domain.
+        output_dir (str, optional): Folder for the predictions, written as trainIds to
+            <domain>/<image name>.png.
+        format_only (bool): Only write predictions; labels are not needed.
+        **kwargs: Passed to `mmengine.evaluator.BaseMetric`.
     """
 
     default_prefix = ""
@@ -120,13 +121,14 @@ class DGIoUMetric(BaseMetric):
     ):
         super().__init__(**kwargs)
         if list(iou_metrics) != ["mIoU"]:
-            raise UserError(f"DGIoUMetric: iou_metrics is {list(iou_metrics)}, but only ['mIoU'].")
+            raise UserError(
+                f"DGIoUMetric: iou_metrics is {list(iou_metrics)}; only ['mIoU'] is supported.")
         if dataset_keys and not {*(mean_used_keys or ())} <= {*dataset_keys}:
             raise UserError(
-                f"DGIoUMetric: mean_used_keys {list(mean_used_keys)} are not all in dataset_keys "
+                f"DGIoUMetric: mean_used_keys {list(mean_used_keys)} must all be in dataset_keys "
                 f"{list(dataset_keys)}.")
         if format_only and not output_dir:
-            raise UserError("DGIoUMetric: format_only needs an output_dir to write to.")
+            raise UserError("DGIoUMetric: format_only needs an output_dir.")
         self.dataset_keys = dataset_keys and tuple(dataset_keys)
         self.mean_used_keys = mean_used_keys and tuple(mean_used_keys)
         self.ignore_index = ignore_index
@@ -139,10 +141,10 @@ class DGIoUMetric(BaseMetric):
         self._extremes = _Extremes(examples)
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
-        """Count one batch.
+        """Count the pixels of one batch.
 
         Args:
-            data_batch (dict): Not used.
+            data_batch (dict): Unused.
             data_samples (Sequence[dict]): Samples with `pred_sem_seg` (1, H, W), `gt_sem_seg`
                 (1, H, W), `domain` and `img_path`.
         """
@@ -160,15 +162,15 @@ class DGIoUMetric(BaseMetric):
                 self.results.append(self._count(prediction, sample))
 
     def fail(self, domain: str, path: str, error: str) -> None:
-        """Note an image that there is no prediction for; it does not count, but is reported."""
+        """Record an image without a prediction; it is reported, but excluded from the results."""
         self.results.append(ImageResult(domain, path, error=error))
 
     def _count(self, prediction: Tensor, sample: dict) -> ImageResult:
         domain, path = sample["domain"], sample.get("img_path", "")
         if "gt_sem_seg" not in sample:
             raise UserError(
-                f"{path}: no label to compare with. For predictions alone set format_only=True "
-                "and output_dir in the evaluator.")
+                f"{path}: no label to compare with. To write predictions without labels, set "
+                "format_only=True and output_dir in the evaluator.")
         truth = sample["gt_sem_seg"]["data"].squeeze(0)
         num_classes = len(self.dataset_meta["classes"])
         try:
@@ -186,10 +188,10 @@ class DGIoUMetric(BaseMetric):
         save_png(Image.fromarray(prediction.cpu().numpy().astype(np.uint8)), path)
 
     def compute_metrics(self, results: list[ImageResult]) -> dict[str, float]:
-        """Sum up what `process` counted and print the table.
+        """Sum the counts of all images and print the table.
 
         Args:
-            results: Of every sample.
+            results: One result per sample.
         """
         self._extremes = _Extremes(self.examples)
         self.images = self._without_other_strips(results)
@@ -197,7 +199,7 @@ class DGIoUMetric(BaseMetric):
         if failures:
             print_log(failures, "current", logging.WARNING)
         if self.format_only:
-            print_log(f"predictions are in {self.output_dir}", logger="current")
+            print_log(f"predictions written to {self.output_dir}", logger="current")
             return {}
         self.results_table = table = self._summarize()
         print_log("\n" + text_table(table), logger="current")
@@ -210,7 +212,7 @@ class DGIoUMetric(BaseMetric):
         return {key: round(float(value), 2) for key, value in metrics.items()}
 
     def _without_other_strips(self, results: list[ImageResult]) -> tuple[ImageResult, ...]:
-        """Leave the pictures of what were extremes for a while only, or in one process only."""
+        """Drop the pictures of images that are not among the final best and worst."""
         ranked: dict[str, list[tuple[float, int]]] = {}
         for i, image in enumerate(results):
             if image.strip:
@@ -231,19 +233,19 @@ class DGIoUMetric(BaseMetric):
         domains = tuple(key for key in self.dataset_keys or found if key in found)
         mean_domains = tuple(key for key in domains if key in (self.mean_used_keys or domains))
         if self.images and not found:
-            raise UserError(f"no image could be read, {len(self.images)} failed; the first: "
+            raise UserError(f"no image could be read: {len(self.images)} failed; the first: "
                             f"{self.images[0].error}")
         if not mean_domains:
             raise UserError(
-                f"DGIoUMetric: samples are of the domains {list(found)}, and none is in "
+                f"DGIoUMetric: the samples' domains are {list(found)}; none of them is in "
                 f"{list(self.mean_used_keys or self.dataset_keys or ())}. Correct dataset_keys or "
                 "the datasets' `domain`.")
         absent = {*(self.dataset_keys or ()), *(self.mean_used_keys or ())} - {*found}
         uncounted = {*found} - {*domains}
-        for names, what in ((absent, "has no sample"), (uncounted, "is not in dataset_keys")):
+        for names, reason in ((absent, "has no samples"), (uncounted, "is not in dataset_keys")):
             for name in sorted(names):
                 print_log(
-                    f"domain {name} {what} and does not count", "current", logging.WARNING)
+                    f"domain {name} is ignored: it {reason}", "current", logging.WARNING)
         classes = tuple(self.dataset_meta["classes"])
         confusion = np.stack([found[name] for name in domains])
         return DomainResults(domains, classes, confusion, mean_domains, self.protocol)

@@ -1,4 +1,4 @@
-"""One self-contained page of results: tables, confusion, examples, curves; it loads nothing."""
+"""A self-contained HTML page of results: tables, confusion, example images and curves."""
 
 import base64
 import re
@@ -34,11 +34,11 @@ def write_page(
     """Write the page.
 
     Args:
-        path: HTML file; its folder is made where missing.
-        results: The domains' results.
-        images: The images'; those with a strip are candidates for the best and worst.
-        record: What they were found with.
-        curves: Of the training, if there are any.
+        path: HTML file; its folder is created if missing.
+        results: Results of the domains.
+        images: Results of the images; those with a strip are shown as best and worst.
+        record: Settings of the test.
+        curves: Training curves, if any.
         palette: RGB of each class, uint8 range; () for no colours.
     """
     parts = [
@@ -60,7 +60,7 @@ def _head(results: DomainResults, record: RunRecord) -> str:
     tiles.append((" mean", f"mean of {len(results.mean_domains)}", results.mean(results.miou),
                   results.mean(results.majority_miou)))
     drawn = "".join(
-        f'<div class="tile{kind}" title="always the most frequent class: {percent(guess)}">'
+        f'<div class="tile{kind}" title="most frequent class everywhere: {percent(guess)}">'
         f"<span>{escape(name)}</span><b>{percent(value)}</b></div>"
         for kind, name, value, guess in tiles)
     seed = "unknown" if record.seed is None else record.seed
@@ -77,8 +77,8 @@ def _failures(images: Sequence[ImageResult]) -> str:
         return ""
     lines = "".join(f"<p>{escape(domain_title(image.domain))}: {escape(image.error)}</p>"
                     for image in failed)
-    return (f'<div class="card failed"><h3>{len(failed)} of {len(images)} images failed and do '
-            f"not count</h3>{lines}</div>")
+    return (f'<div class="card failed"><h3>{len(failed)} of {len(images)} images failed and are '
+            f"excluded</h3>{lines}</div>")
 
 
 def _chip(palette: Palette, index: int) -> str:
@@ -89,7 +89,7 @@ def _chip(palette: Palette, index: int) -> str:
 
 
 def _heat(value: float, text: str, kind: str = "", hint: str = "") -> str:
-    """One coloured cell; `value` in [0, 1] or NaN."""
+    """Draw one coloured cell; `value` is in [0, 1] or NaN."""
     hint = f' title="{escape(hint)}"' if hint else ""
     if np.isnan(value):
         return f'<td class="none heat {kind}" style="--v:0"{hint}>{text}</td>'
@@ -110,7 +110,7 @@ def _heat_table(results: DomainResults, palette: Palette) -> str:
         body.append(f"<tr><th>{escape(name)}</th>{cells}"
                     f"{_heat(miou / 100, percent(miou, 1), 'sum')}</tr>")
     return (
-        "<h2>IoU of each class in each domain</h2>\n<p class=note>Percent; - where a class is "
+        "<h2>IoU by class and domain</h2>\n<p class=note>In percent; - if a class is "
         'neither labelled nor predicted.</p>\n<div class="card"><table class="wide"><thead>'
         f"<tr><th></th>{titles}<th><div>mIoU</div></th></tr></thead>"
         f"<tbody>{''.join(body)}</tbody></table></div>")
@@ -122,9 +122,9 @@ def _confusions(results: DomainResults, palette: Palette) -> str:
         f"{_matrix(results.confusion[i], results.classes, palette)}</div>"
         for i, name in enumerate(results.domains))
     return (
-        "<h2>Confusion</h2>\n<p class=note>Row: true class; column: predicted class; colour: share "
-        "of the true class's pixels (its root, so that little shows too). Off the framed diagonal "
-        "is wrong. Point at a cell for its "
+        "<h2>Confusion</h2>\n<p class=note>Row: true class; column: predicted class; colour: "
+        "square root of the share of the true class's pixels, so that small shares are visible. "
+        "Cells off the framed diagonal are errors. Hover over a cell for its "
         f'numbers.</p>\n<div class="grid">{cards}</div>')
 
 
@@ -146,10 +146,10 @@ def _matrix(counts: np.ndarray, classes: Sequence[str], palette: Palette) -> str
 def best_and_worst(
     images: Sequence[ImageResult], domain: str,
 ) -> tuple[list[ImageResult], list[ImageResult]]:
-    """Part a domain's images with a strip into its best and its worst by mIoU.
+    """Split a domain's images with a strip into best and worst by mIoU.
 
     Returns:
-        Best first, and worst first; no image is in both.
+        The best images, best first, and the worst, worst first; no image is in both.
     """
     shown = [image for image in images if image.domain == domain and image.strip]
     shown.sort(key=lambda image: (image_miou(image.confusion), image.path))
@@ -175,8 +175,8 @@ def _examples(
                      for i, name in enumerate(results.classes))
     return (
         "<h2>Best and worst images</h2>\n<p class=note>By mIoU over the classes in each image's "
-        "truth. Left the image, in the middle the prediction laid over it, right its errors: red "
-        f'is wrong, white right, black ignored.</p>\n<div class="legend">{legend}</div>\n'
+        "truth. Left: image; middle: image with prediction; right: errors (red wrong, white "
+        f'correct, black ignored).</p>\n<div class="legend">{legend}</div>\n'
         f'<div class="grid">{"".join(cards)}</div>')
 
 
@@ -188,7 +188,7 @@ def _figure(image: ImageResult, word: str, name: str) -> str:
 
 
 def _curves(curves: Curves) -> str:
-    """Draw validation mIoU, the mean first, then the losses of the last layer, then the rest."""
+    """Draw validation mIoU (mean first), then the last layer's losses, then the rest."""
     def rank(name: str) -> tuple:
         kinds = ("mean_mIoU", "mIoU", "loss", "loss_cls", "loss_mask", "loss_dice", "lr")
         kind = next((i for i, word in enumerate(kinds) if name.endswith(word)), len(kinds))
@@ -201,7 +201,7 @@ def _curves(curves: Curves) -> str:
     cards = "".join(f'<div class="card"><h3>{escape(name)}</h3>{_curve(curves[name])}</div>'
                     for name in names)
     return (
-        "<h2>Training</h2>\n<p class=note>By iteration; the strong line is a running mean.</p>\n"
+        "<h2>Training</h2>\n<p class=note>By iteration; the bold line is a running mean.</p>\n"
         '<div class="grid" style="grid-template-columns:repeat(auto-fit,minmax(360px,1fr))">'
         f"{cards}</div>")
 

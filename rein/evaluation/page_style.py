@@ -1,4 +1,4 @@
-"""The look of the results page: one stylesheet, light and dark, nothing loaded from anywhere."""
+"""Stylesheet of the results page: light and dark, no external resources."""
 
 STYLE = """
 :root { color-scheme: light dark;

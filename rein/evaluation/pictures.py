@@ -1,4 +1,4 @@
-"""Pictures of predictions: coloured label maps, side by side, and sheets over all domains.
+"""Pictures of predictions: coloured label maps, side by side, and contact sheets of all domains.
 
 Sources: the Cityscapes palette in `rein.datasets.label_maps`.
 """
@@ -36,9 +36,9 @@ class SheetRow(NamedTuple):
     """One row of a contact sheet.
 
     Args:
-        name: Printed in the margin, such as "Cityscapes".
-        note: Printed below the name in grey, such as "mIoU 66.4"; lines split at newlines.
-        images: RGB uint8 (H, W, 3), one per column, all of one shape.
+        name: Text in the margin, such as "Cityscapes".
+        note: Grey text below the name, such as "mIoU 66.4"; may contain newlines.
+        images: RGB uint8 (H, W, 3), one per column, all of the same shape.
     """
 
     name: str
@@ -50,7 +50,7 @@ def color_map(seg_map: np.ndarray, palette: Palette = PALETTE) -> np.ndarray:
     """Paint each class in its colour.
 
     Args:
-        seg_map: Classes (H, W), integers in [0, 255]; without a colour of its own: black.
+        seg_map: Classes (H, W), integers in [0, 255]; classes without a colour are black.
         palette: RGB of each class, uint8 range.
 
     Returns:
@@ -64,14 +64,14 @@ def color_map(seg_map: np.ndarray, palette: Palette = PALETTE) -> np.ndarray:
 def overlay(
     image: np.ndarray, seg_map: np.ndarray, palette: Palette = PALETTE, alpha: float = 0.5,
 ) -> np.ndarray:
-    """Lay the classes' colours over an image.
+    """Blend the class colours into an image.
 
     Args:
         image: RGB uint8 (H, W, 3).
         seg_map: Classes (H, W), integers in [0, 255]; where a class has no colour (255: ignored)
-            the image stays as it is.
+            the image is unchanged.
         palette: RGB of each class, uint8 range.
-        alpha: Share of the colour in [0, 1]; 0 leaves the image.
+        alpha: Opacity of the colours in [0, 1].
 
     Returns:
         RGB uint8 (H, W, 3).
@@ -84,7 +84,7 @@ def overlay(
 
 
 def error_map(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Paint wrong pixels red, right ones white and ignored ones black.
+    """Paint wrong pixels red, correct pixels white and ignored pixels black.
 
     Args:
         prediction: Classes (H, W).
@@ -101,17 +101,17 @@ def example_strip(
     path: str, prediction: np.ndarray, truth: np.ndarray, palette: Palette = PALETTE,
     width: int = 400,
 ) -> bytes:
-    """Draw image, prediction laid over it and errors side by side, small, for a page.
+    """Draw small panels of the image, the overlaid prediction and the errors side by side.
 
     Args:
-        path: The image's file.
+        path: Image file.
         prediction: Classes (H, W).
         truth: Classes (H, W), 255 where ignored.
         palette: RGB of each class, uint8 range.
-        width: Of each of the three in pixels.
+        width: Width of each panel in pixels.
 
     Returns:
-        A JPEG's content.
+        The strip, JPEG-encoded.
     """
     size = (width, max(round(width * truth.shape[0] / truth.shape[1]), 1))
     image = mmcv.imresize(mmcv.imread(path, channel_order="rgb"), size, interpolation="area")
@@ -129,11 +129,11 @@ def _text(draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, size: int, 
 
 
 def _thumbnail(image: np.ndarray, width: int) -> Image.Image:
-    """Scale a picture to a width, or to six tenths of it in height where it is upright."""
+    """Scale a picture to fit into `width`, and into 0.6 times that in height."""
     picture = Image.fromarray(image)
     scale = min(width / picture.width, 0.6 * width / picture.height)
     size = tuple(max(round(side * scale), 1) for side in picture.size)
-    # Label maps have few colours and get no new ones from the overshoot of a sharp filter.
+    # Label maps have few colours; a sharp filter would overshoot and add new ones.
     is_photo = picture.getcolors(maxcolors=256) is None
     return picture.resize(size, Image.Resampling.LANCZOS if is_photo else Image.Resampling.BOX)
 
@@ -164,14 +164,14 @@ def contact_sheet(
     rows: Sequence[SheetRow], titles: Sequence[str], out: str | Path, heading: str = "",
     classes: Sequence[str] = CLASSES, palette: Palette = PALETTE, cell_width: int = 360,
 ) -> None:
-    """Draw rows of pictures with their names in the margin and the class colours below.
+    """Draw rows of pictures with row names in the margin and a legend of the classes below.
 
     Args:
         rows: One per domain or sample.
         titles: Heading of each column, such as ("image", "truth", "prediction").
-        out: PNG to write.
+        out: PNG file to write.
         heading: Title of the sheet.
-        classes: Names of the legend.
+        classes: Class names for the legend.
         palette: RGB of each class, uint8 range.
         cell_width: Width of a column in pixels.
     """
@@ -197,7 +197,7 @@ def contact_sheet(
 
 
 def save_png(picture: Image.Image, path: str | Path) -> None:
-    """Write a PNG; its folder is made where missing, and nothing half-written keeps the name."""
+    """Write a PNG atomically; its folder is created if missing."""
     with replacing(Path(path)) as part:
         picture.save(part, format="PNG", compress_level=_COMPRESS_LEVEL)
 
@@ -211,14 +211,14 @@ class _Shown(NamedTuple):
 
 @HOOKS.register_module()
 class PredictionPictures(Hook):
-    """Save each test sample as image | truth | prediction, and a sheet over the domains.
+    """Save each test sample as image | truth | prediction, and a sheet of all domains.
 
     Writes <out_dir>/<domain>/<image name>.png at the image's size and <out_dir>/sheet.png.
 
     Args:
         out_dir (str): Folder for the pictures.
-        samples (int): Rows of the sheet for each domain: its first samples in order of path.
-        errors (bool): Add a column where wrong pixels are red.
+        samples (int): Rows per domain on the sheet: the first samples by path.
+        errors (bool): Add a column that marks wrong pixels in red.
         heading (str): Title of the sheet.
     """
 
@@ -230,16 +230,16 @@ class PredictionPictures(Hook):
         self._shown: dict[str, list[_Shown]] = {}
 
     def before_test_epoch(self, runner) -> None:
-        """Forget what an earlier test showed."""
+        """Clear the samples of an earlier test."""
         self._shown = {}
 
     def after_test_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
         """Save the pictures of one batch.
 
         Args:
-            runner: The runner; its test dataset names the colours.
-            batch_idx (int): Not used.
-            data_batch (dict, optional): Not used.
+            runner: The runner; its test dataset defines the colours.
+            batch_idx (int): Unused.
+            data_batch (dict, optional): Unused.
             outputs (Sequence[SegDataSample]): Predictions with `domain` and `img_path`.
         """
         palette = runner.test_dataloader.dataset.metainfo["palette"]
@@ -263,16 +263,16 @@ class PredictionPictures(Hook):
         return [*images, error_map(prediction, truth)] if self.errors else images
 
     def _keep(self, domain: str, shown: list[_Shown]) -> None:
-        """Keep the first samples of a domain in order of path."""
+        """Keep a domain's first samples by path."""
         candidates = self._shown.get(domain, []) + shown
         self._shown[domain] = sorted(candidates, key=lambda one: one.img_path)[:self.samples]
 
     def after_test_epoch(self, runner, metrics=None) -> None:
-        """Draw the sheet from all processes' samples.
+        """Draw the sheet from the samples of all processes.
 
         Args:
-            runner: The runner; its test dataset names the classes and colours.
-            metrics (dict, optional): The mIoUs printed in the margin and the heading.
+            runner: The runner; its test dataset defines the classes and colours.
+            metrics (dict, optional): The mIoUs to print in the margin and the heading.
         """
         kept, self._shown = all_gather_object(self._shown), {}
         for part in kept:
@@ -290,7 +290,7 @@ class PredictionPictures(Hook):
         path = self.out_dir / "sheet.png"
         contact_sheet(
             rows, titles[:len(rows[0].images)], path, heading, meta["classes"], meta["palette"])
-        print_log(f"pictures are in {self.out_dir}, an overview is {path}", logger="current")
+        print_log(f"pictures written to {self.out_dir}; overview: {path}", logger="current")
 
 
 def _miou(metrics: dict | None, domain: str) -> str:

@@ -1,4 +1,4 @@
-"""Tables of results: for the terminal, for Markdown, and as rows of a paper."""
+"""Tables of results for the terminal, Markdown and papers."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from rein.evaluation.results import DomainResults, ImageResult, RunRecord
 
 
 def table_rows(results: DomainResults) -> list[list[str]]:
-    """Lay the results out: a header, one row a class, then mIoU, mAcc and aAcc.
+    """Arrange the results as a header, one row per class, then mIoU, mAcc and aAcc.
 
     Returns:
         Rows of cells: name, one value per domain, mean; percent with two decimals, "-" for NaN.
@@ -25,7 +25,7 @@ def table_rows(results: DomainResults) -> list[list[str]]:
 
 
 def percent(value: float, digits: int = 2) -> str:
-    """Write a number with two decimals, NaN as "-"."""
+    """Format a number with `digits` decimals, NaN as "-"."""
     return "-" if np.isnan(value) else f"{value:.{digits}f}"
 
 
@@ -37,7 +37,7 @@ def _caption(results: DomainResults) -> str:
 
 
 def text_table(results: DomainResults) -> str:
-    """Draw the results for a terminal or a log."""
+    """Format the results as a table for a terminal or a log."""
     from prettytable import PrettyTable
 
     header, *rows = table_rows(results)
@@ -50,23 +50,23 @@ def text_table(results: DomainResults) -> str:
 
 
 def markdown_rows(header: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1) -> str:
-    """Write a Markdown table whose first `words` columns are text and the others numbers."""
+    """Format a Markdown table whose first `words` columns are text and the rest numbers."""
     marks = [":--"] * words + ["--:"] * (len(header) - words)
     return "\n".join(f"| {' | '.join(line)} |" for line in (header, marks, *rows))
 
 
 def markdown_table(results: DomainResults) -> str:
-    """Write the results as a Markdown table with a caption above; the mIoU row is bold."""
+    """Format the results as a Markdown table below a caption; the mIoU row is bold."""
     header, *rows = table_rows(results)
     rows = [[f"**{cell}**" for cell in row] if row[0] == "mIoU" else row for row in rows]
     return f"{_caption(results)}\n\n{markdown_rows(header, rows)}\n"
 
 
 def paper_rows(runs: Sequence[tuple[RunRecord, DomainResults]]) -> str:
-    """Write one row of mIoU for each run, as papers print them: in Markdown and in LaTeX.
+    """Format one row of mIoUs per run, as papers print them, in Markdown and in LaTeX.
 
     Args:
-        runs: Of the same domains.
+        runs: Runs tested on the same domains.
     """
     domains = runs[0][1].domains
     header = ["config", "checkpoint", "protocol", *map(domain_title, domains), "mean"]
@@ -83,19 +83,19 @@ def paper_rows(runs: Sequence[tuple[RunRecord, DomainResults]]) -> str:
 
 
 def failures_text(images: Sequence[ImageResult]) -> str:
-    """Name the images that failed, one a line; "" if none did."""
+    """List the failed images, one per line; "" if there are none."""
     failed = [image for image in images if image.error]
     if not failed:
         return ""
     lines = [f"- {domain_title(image.domain)}: {image.error}" for image in failed]
-    return (f"{len(failed)} of {len(images)} images failed and do not count:\n\n"
+    return (f"{len(failed)} of {len(images)} images failed and are excluded:\n\n"
             + "\n".join(lines) + "\n")
 
 
 def write_markdown(
     path: str | Path, results: DomainResults, images: Sequence[ImageResult], record: RunRecord,
 ) -> None:
-    """Write the paper's row, the table of all classes, the failures and the run's record."""
+    """Write the mIoU row, the failures, the table of all classes and the run's record."""
     facts = "\n".join(f"- {name}: {value}" for name, value in record.facts())
     parts = [paper_rows([(record, results)]), failures_text(images), markdown_table(results), facts]
     write_atomically(Path(path), "\n".join(part for part in parts if part) + "\n")

@@ -1,4 +1,4 @@
-"""What one evaluation found: confusion per domain and per image, and what it was found with.
+"""Results of an evaluation: confusion per domain and per image, and the settings of the test.
 
 Sources: IoU as in PASCAL VOC and Cityscapes, intersection over union of all pixels of a domain.
 """
@@ -23,15 +23,15 @@ IMAGES_FILE = "results.npz"
 
 @dataclass(frozen=True)  # mmengine turns named tuples into plain ones
 class ImageResult:
-    """One image of a test.
+    """Result of one test image.
 
     Args:
-        domain: Its domain, such as "citys".
-        path: Its file.
-        confusion: int64 (C, C), pixels of [true class, predicted class]; None if it failed.
-        error: Why it failed; "" if it did not.
-        strip: JPEG of image, prediction and errors, where it was among the best or worst; else
-            empty.
+        domain: Domain of the image, such as "citys".
+        path: Image file.
+        confusion: int64 (C, C), pixels of [true class, predicted class]; None if the image failed.
+        error: Reason for the failure; "" if there was none.
+        strip: JPEG of image, prediction and errors if the image is among the best or worst of its
+            domain; else empty.
     """
 
     domain: str
@@ -43,19 +43,19 @@ class ImageResult:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What a result was found with; stands in every report.
+    """Settings of a test; every report includes them.
 
     Args:
-        checkpoint: The file that was tested.
+        checkpoint: Tested file.
         digest: `rein.checkpoint.digest` of all weights of the model.
-        config: The config's name.
-        protocol: How the images were prepared, such as "rein"; "" for the config's own way.
+        config: Name of the config.
+        protocol: Evaluation protocol, such as "rein"; "" for the config's own settings.
         sizes: Domain -> the size images are scaled to fit into, "WIDTHxHEIGHT".
-        inference: "slide, crop 512x512, stride 341x341" or "whole", and what else was done.
-        seed: The seed of its training; None where unknown.
+        inference: "slide, crop 512x512, stride 341x341" or "whole", followed by other options.
+        seed: Training seed; None if unknown.
         versions: Library -> version.
-        device: Where it ran.
-        date: When it ran, ISO 8601.
+        device: Device of the test.
+        date: Time of the test, ISO 8601.
     """
 
     checkpoint: str
@@ -70,7 +70,7 @@ class RunRecord:
     date: str = ""
 
     def facts(self) -> list[tuple[str, str]]:
-        """List (name, value) of everything, for people."""
+        """List all settings as readable (name, value) pairs."""
         sizes = ", ".join(f"{domain_title(key)} {size}" for key, size in self.sizes.items())
         return [
             ("checkpoint", f"{self.checkpoint} (digest {self.digest[:12]})"),
@@ -87,14 +87,14 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class DomainResults:
-    """Confusion of truth and prediction in each domain; every measure follows from it, in percent.
+    """Confusion of each domain, and the measures derived from it, in percent.
 
     Args:
         domains: D names, such as "citys".
         classes: C names.
         confusion: int64 (D, C, C), pixels of [domain, true class, predicted class].
-        mean_domains: The domains whose mIoU the mean is taken of.
-        protocol: How the images were prepared, such as "rein"; "" where unknown.
+        mean_domains: Domains to average.
+        protocol: Evaluation protocol, such as "rein"; "" if unknown.
     """
 
     domains: tuple[str, ...]
@@ -110,14 +110,14 @@ class DomainResults:
 
     @property
     def iou(self) -> np.ndarray:
-        """IoU (D, C); NaN where a class is neither in the truth nor predicted."""
+        """IoU (D, C); NaN if a class is neither labelled nor predicted."""
         truth, predicted = self.confusion.sum(2), self.confusion.sum(1)
         correct = np.diagonal(self.confusion, axis1=1, axis2=2)
         return self._percent_of(truth + predicted - correct)
 
     @property
     def acc(self) -> np.ndarray:
-        """Share of a class's pixels found (D, C); NaN where the class is not in the truth."""
+        """Accuracy (D, C), the share of a class's pixels predicted as such; NaN if unlabelled."""
         return self._percent_of(self.confusion.sum(2))
 
     @property
@@ -127,36 +127,36 @@ class DomainResults:
 
     @property
     def macc(self) -> np.ndarray:
-        """Mean accuracy (D,) over the classes that occur."""
+        """Mean accuracy (D,) over the labelled classes."""
         return _nanmean(self.acc)
 
     @property
     def aacc(self) -> np.ndarray:
-        """Share of all pixels that are right (D,)."""
+        """Accuracy (D,) over all pixels."""
         with np.errstate(invalid="ignore"):
             correct = np.trace(self.confusion, axis1=1, axis2=2)
             return 100.0 * correct / self.confusion.sum((1, 2))
 
     @property
     def majority_miou(self) -> np.ndarray:
-        """Mean IoU (D,) of a guess that calls every pixel the domain's most frequent class."""
+        """Mean IoU (D,) of predicting the domain's most frequent class everywhere."""
         truth = self.confusion.sum(2)
         with np.errstate(invalid="ignore"):
             return 100.0 * truth.max(1) / truth.sum(1) / (truth > 0).sum(1)
 
     def mean(self, values: np.ndarray) -> np.ndarray:
-        """Mean (...) of values (D, ...) over `mean_domains`, without NaN."""
+        """Average values (D, ...) over `mean_domains`, ignoring NaN; returns (...)."""
         return _nanmean(values[[self.domains.index(name) for name in self.mean_domains]].T)
 
 
 def _nanmean(values: np.ndarray) -> np.ndarray:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # nothing to average is NaN
+        warnings.simplefilter("ignore", RuntimeWarning)  # the mean of nothing is NaN
         return np.nanmean(values, axis=-1)
 
 
 def image_miou(confusion: np.ndarray) -> float:
-    """Mean IoU of one image in percent, over the classes in its truth; NaN if all is ignored."""
+    """Compute one image's mIoU in percent over its labelled classes; NaN if all is ignored."""
     truth, correct = confusion.sum(1), np.diagonal(confusion)
     there = truth > 0
     union = (truth + confusion.sum(0) - correct)[there]
@@ -164,9 +164,9 @@ def image_miou(confusion: np.ndarray) -> float:
 
 
 def image_names(images: Sequence[ImageResult]) -> list[str]:
-    """Name images by their path below what all of their domain have in common.
+    """Name images by their path below the common parent folder of their domain.
 
-    Two runs give an image the same name wherever the data lies, if they tested the same images.
+    Runs that tested the same images use the same names, wherever the data is stored.
     """
     folders: dict[str, str] = {}
     for image in images:
@@ -177,7 +177,7 @@ def image_names(images: Sequence[ImageResult]) -> list[str]:
 
 
 def _named(names: Sequence[str], values: np.ndarray) -> dict[str, float | None]:
-    # JSON knows no NaN
+    # JSON has no NaN
     return {n: None if np.isnan(v) else float(v) for n, v in zip(names, values, strict=True)}
 
 
@@ -205,14 +205,14 @@ def save_results(
 ) -> None:
     """Write results.json, and results.npz with the confusion of every image.
 
-    The JSON holds every measure at full precision, in percent, null where a class does not
-    occur. The NPZ holds `domains` (N,), `images` (N,) and `confusion` int64 (N, C, C).
+    The JSON holds every measure in percent at full precision, null if a class does not occur. The
+    NPZ holds `domains` (N,), `images` (N,) and `confusion` int64 (N, C, C).
 
     Args:
-        folder: Made where missing.
-        results: The domains' results.
-        images: The images', failed ones included.
-        record: What they were found with.
+        folder: Output folder, created if missing.
+        results: Results of the domains.
+        images: Results of the images, including failed ones.
+        record: Settings of the test.
     """
     folder = Path(folder)
     names = image_names(images)
@@ -237,12 +237,12 @@ def save_results(
 
 
 class SavedRun(NamedTuple):
-    """A run as `save_results` left it.
+    """A run as written by `save_results`.
 
     Attributes:
-        folder: Where it lies.
-        record: What it was found with.
-        mean_domains: The domains in the mean.
+        folder: Folder of the run.
+        record: Settings of the test.
+        mean_domains: Domains to average.
         confusion: Domain -> image name -> int64 (C, C).
     """
 
@@ -256,7 +256,7 @@ def load_run(folder: str | Path) -> SavedRun:
     """Read a run.
 
     Raises:
-        UserError: The folder holds no results of a test, or not those of every image.
+        UserError: The folder lacks results.json or results.npz, or one of them is invalid.
     """
     folder = Path(folder)
     try:
@@ -266,10 +266,11 @@ def load_run(folder: str | Path) -> SavedRun:
             domains, names, counts = file["domains"], file["images"], file["confusion"]
     except FileNotFoundError as error:
         raise UserError(
-            f"{error.filename}: no such file. A run is a folder that tools/test.py wrote its "
-            f"{RESULTS_FILE} and {IMAGES_FILE} to.") from None
+            f"{error.filename}: no such file. A run is a folder with the {RESULTS_FILE} and "
+            f"{IMAGES_FILE} of tools/test.py.") from None
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{folder}: not the results of a test ({error}). Test again.") from None
+        raise UserError(
+            f"{folder}: the results of this test are invalid ({error}). Test again.") from None
     confusion: dict[str, dict[str, np.ndarray]] = {name: {} for name in content["domains"]}
     for domain, name, matrix in zip(domains.tolist(), names.tolist(), counts, strict=True):
         if domain in confusion:

@@ -1,10 +1,10 @@
-"""Predictions in the form that evaluation servers take, and a check of their rules.
+"""Pack predictions for the evaluation servers, and check them against the servers' rules.
 
 Sources: cityscapesScripts, evaluation/evalPixelLevelSemanticLabeling.py (regular ids, not
-trainIds; <city>_123456_123456*.png, one for each image; the test images' number and size are those
-of the dataset's page). ACDC: 2000 test images of 1920x1080 (https://acdc.vision.ee.ethz.ch);
-trainIds in a folder labelTrainIds under the images' names, as HRDA's instructions
-(github.com/lhoyer/HRDA) write them.
+trainIds; <city>_123456_123456*.png, one per image; number and size of the test images are on the
+dataset's page). ACDC: 2000 test images of 1920x1080 (https://acdc.vision.ee.ethz.ch); trainIds in
+a folder labelTrainIds under the images' names, following HRDA's instructions
+(github.com/lhoyer/HRDA).
 """
 
 import io
@@ -29,16 +29,16 @@ _MAX_SHOWN = 5
 
 
 class Server(NamedTuple):
-    """What a server wants.
+    """Rules of an evaluation server.
 
     Attributes:
-        title: What people call it.
-        url: Where to submit.
-        folder: In the zip; "" for none.
-        pattern: Regular expression that a file's name matches whole.
+        title: Display name.
+        url: Submission page.
+        folder: Folder inside the zip; "" for none.
+        pattern: Regular expression for the whole file name.
         images: Number of predictions.
-        size: Width and height of each.
-        values: What pixels may hold, as written by `tables`.
+        size: Width and height of each prediction in pixels.
+        values: Allowed pixel values, after mapping through `table`.
         table: uint8 (256,), trainId -> value in the file.
     """
 
@@ -65,26 +65,27 @@ SERVERS = {
 
 
 def make_submission(predictions: Sequence[Path], server: str, out: str | Path) -> Path:
-    """Write a server's zip.
+    """Write the zip for a server.
 
     Args:
-        predictions: PNGs of trainIds under the images' names, at their size.
+        predictions: trainId PNGs with the names and sizes of the images.
         server: A key of `SERVERS`.
-        out: Zip to write; it is there when it is whole.
+        out: Zip file, written atomically.
 
     Returns:
         `out`.
 
     Raises:
-        UserError: There are no predictions, two have one name, or one is no image of trainIds.
+        UserError: There are no predictions, two have the same name, or one is not a trainId image.
     """
     rules, out = SERVERS[server], Path(out)
     if not predictions:
-        raise UserError("no predictions to submit.")
+        raise UserError("there are no predictions to submit.")
     (name, number), = Counter(path.name for path in predictions).most_common(1)
     if number > 1:
-        raise UserError(f"{name}: {number} predictions of this name. Give those of one test only.")
-    # PNGs are packed already
+        raise UserError(
+            f"{name}: {number} predictions have this name. Give the predictions of one test.")
+    # PNGs are compressed already
     with replacing(out) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
         for path in sorted(predictions):
             name = f"{rules.folder}/{path.name}" if rules.folder else path.name
@@ -98,7 +99,8 @@ def _train_ids(path: Path) -> np.ndarray:
         with Image.open(path) as image:
             train_ids = np.asarray(image)
     except (OSError, SyntaxError) as error:
-        raise UserError(f"{path}: the prediction does not decode ({error}). Test again.") from None
+        raise UserError(
+            f"{path}: the prediction cannot be decoded ({error}). Test again.") from None
     if train_ids.ndim != 2 or train_ids.dtype != np.uint8 or train_ids.max() >= len(CLASSES):
         raise UserError(f"{path}: expected one channel of trainIds 0-{len(CLASSES) - 1}, as "
                         "tools/test.py writes them.")
@@ -106,19 +108,19 @@ def _train_ids(path: Path) -> np.ndarray:
 
 
 def check_submission(path: str | Path, server: str, images: Sequence[str] = ()) -> list[str]:
-    """Check a zip against a server's rules: names, number, size, kind of image, values.
+    """Check a zip against a server's rules: names, number, size, image format, values.
 
     Args:
-        path: The zip.
+        path: Zip file.
         server: A key of `SERVERS`.
-        images: Names, without their suffix, of the images it should have predictions of; ()
-            leaves that open, and only the number is checked.
+        images: Names of the test images without suffix, to check that each has a prediction;
+            with (), only the number is checked.
 
     Returns:
-        What is wrong, a sentence each; empty if all is right.
+        One message per problem; empty if the zip is valid.
 
     Raises:
-        UserError: It is no zip.
+        UserError: The file is missing or not a zip.
     """
     rules, problems = SERVERS[server], {}
     try:
@@ -130,39 +132,39 @@ def check_submission(path: str | Path, server: str, images: Sequence[str] = ()) 
     except FileNotFoundError:
         raise UserError(f"{path}: no such file.") from None
     except zipfile.BadZipFile:
-        raise UserError(f"{path}: not a zip file, or not whole.") from None
-    found = [_told(problem, where) for problem, where in problems.items()]
+        raise UserError(f"{path}: not a zip file, or incomplete.") from None
+    found = [_summarize(problem, where) for problem, where in problems.items()]
     if len(names) != rules.images:
         found.insert(0, f"{len(names)} predictions; {rules.title} has {rules.images} test images")
     keys = [_image_key(name) for name in names]
     twice = sorted(key for key, number in Counter(keys).items() if number > 1)
     if twice:
-        found.append(_told("more than one prediction of an image", twice))
+        found.append(_summarize("more than one prediction for an image", twice))
     wanted = {_image_key(name) for name in images}
     if wanted - {*keys}:
-        found.append(_told("no prediction of an image", sorted(wanted - {*keys})))
+        found.append(_summarize("no prediction for an image", sorted(wanted - {*keys})))
     if wanted and {*keys} - wanted:
-        found.append(_told("prediction of no test image", sorted({*keys} - wanted)))
+        found.append(_summarize("prediction without a test image", sorted({*keys} - wanted)))
     return found
 
 
 def submission_text(path: str | Path, server: str, problems: Sequence[str]) -> str:
-    """Tell in words what a check found, and where the zip goes."""
+    """Describe the result of a check, and where to submit the zip."""
     rules = SERVERS[server]
     if problems:
         listed = "\n".join(f"  - {problem}" for problem in problems)
-        return f"{path}: {rules.title}'s server would not take it:\n{listed}"
-    return f"{path}: fits the rules of {rules.title}'s server; submit it at {rules.url}"
+        return f"{path}: {rules.title}'s server would reject it:\n{listed}"
+    return f"{path}: meets the rules of {rules.title}'s server; submit it at {rules.url}"
 
 
 def _image_key(name: str) -> str:
-    """Tell which image a file is about: Cityscapes counts city, sequence and frame alone."""
+    """Return the key of a file's image: city, sequence and frame for Cityscapes, else the stem."""
     stem = Path(name).stem
     city = re.match(r"[a-z-]+_\d{6}_\d{6}", stem)
     return city.group() if city else stem
 
 
-def _told(problem: str, where: Sequence[str]) -> str:
+def _summarize(problem: str, where: Sequence[str]) -> str:
     shown = ", ".join(where[:_MAX_SHOWN]) + (", ..." if len(where) > _MAX_SHOWN else "")
     return f"{problem} ({len(where)}): {shown}"
 
@@ -180,11 +182,11 @@ def _file_problems(name: str, archive: zipfile.ZipFile, rules: Server) -> list[s
                 return [*problems, f"{image.format} of mode {image.mode}, not 8-bit gray PNG"]
             if image.size != rules.size:
                 problems.append("size {}x{}, not {}x{}".format(*image.size, *rules.size))
-            there = np.flatnonzero(image.histogram())
+            present = np.flatnonzero(image.histogram())
     except (OSError, SyntaxError, zipfile.BadZipFile):
-        return [*problems, "does not decode"]
-    wrong = sorted({*there.tolist()} - rules.values)
+        return [*problems, "cannot be decoded"]
+    wrong = sorted({*present.tolist()} - rules.values)
     if wrong:
-        problems.append(f"values {', '.join(map(str, wrong[:_MAX_SHOWN]))} are none of "
-                        f"{min(rules.values)}-{max(rules.values)}'s classes")
+        problems.append(f"values {', '.join(map(str, wrong[:_MAX_SHOWN]))} are not classes in "
+                        f"{min(rules.values)}-{max(rules.values)}")
     return problems

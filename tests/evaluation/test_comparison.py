@@ -1,4 +1,4 @@
-"""Comparison of runs: means and deviations by hand, a bootstrap that pairs and can be repeated."""
+"""Comparison of runs: means and deviations match by hand; the bootstrap is paired and seeded."""
 
 import dataclasses
 
@@ -22,7 +22,7 @@ RECORD = RunRecord("a.pth", "12" * 32, "base", "rein", {"citys": "1024x512"}, "w
 
 
 def save(folder, skill, images=30, record=RECORD, leave_out=()):
-    """A run that gets `skill` of the pixels right, more or less, of images of varying hardness."""
+    """Save a run with about `skill` of the pixels correct, on images of varying difficulty."""
     hardness = np.random.default_rng(0).uniform(-0.2, 0.2, images)
     results = []
     for i in range(images):
@@ -40,7 +40,7 @@ def one_run_groups(*folders):
     return [group_runs(find_runs([folder]))[0] for folder in folders]
 
 
-def test_miou_of_sums_equals_the_reports():
+def test_miou_of_summed_areas_equals_the_reported_miou():
     rng = np.random.default_rng(1)
     confusion = rng.integers(0, 50, (2, 4, 4))
     confusion[0, 3], confusion[0, :, 3] = 0, 0  # a class that does not occur
@@ -61,7 +61,7 @@ def test_seeds_of_one_config_are_grouped_with_mean_and_deviation(tmp_path):
     assert "# Against base" in text and "| new | +" in text and "30 of Cityscapes" in text
 
 
-def test_protocols_are_never_mixed_and_twins_stay_apart(tmp_path):
+def test_protocols_and_checkpoints_of_one_seed_are_never_grouped(tmp_path):
     save(tmp_path / "both/rein", 0.5)
     save(tmp_path / "both/full", 0.5, record=dataclasses.replace(RECORD, protocol="full"))
     later = save(tmp_path / "later", 0.6, record=dataclasses.replace(RECORD, digest="34" * 32))
@@ -75,7 +75,7 @@ def test_bootstrap_pairs_images_so_that_a_small_steady_gain_is_significant(tmp_p
     better, base = one_run_groups(save(tmp_path / "a", 0.52), save(tmp_path / "b", 0.50))
     found = paired_bootstrap(better, base, draws=1000)["citys"]
     assert 0 < found.low < found.value < found.high and found.p == 0.001
-    # the images' own spread is far larger than the gain: unpaired, it would drown
+    # the spread between images far exceeds the gain; an unpaired test would miss it
     spread = np.std([float(miou(areas(counts)))
                      for counts in base.runs[0].confusion["citys"].values()])
     assert spread > 3 * found.value
@@ -86,7 +86,7 @@ def test_a_run_does_not_differ_from_itself(tmp_path):
     assert paired_bootstrap(same, again, draws=100)[MEAN] == (0, 0, 0, 1)
 
 
-def test_the_interval_is_about_that_of_normal_theory(tmp_path):
+def test_interval_approximates_normal_theory(tmp_path):
     rng = np.random.default_rng(0)
     images = []
     for name in ("a", "b"):
@@ -98,25 +98,25 @@ def test_the_interval_is_about_that_of_normal_theory(tmp_path):
             ("citys",), ("a", "b"), total[None], ("citys",)), results, RECORD)
         images.append(right / 10)
     found = paired_bootstrap(*one_run_groups(tmp_path / "a", tmp_path / "b"), draws=4000)["citys"]
-    # class b is never in the truth and always predicted somewhere: mIoU is half of a's IoU
+    # class b is never labelled but always predicted somewhere: mIoU is half of a's IoU
     error = np.std(images[0] - images[1], ddof=1) / 2 / np.sqrt(400)
     assert found.high - found.low == pytest.approx(2 * 1.96 * error, rel=0.1)
 
 
-def test_the_same_seed_draws_the_same(tmp_path):
+def test_equal_seeds_give_equal_draws(tmp_path):
     sides = one_run_groups(save(tmp_path / "a", 0.52), save(tmp_path / "b", 0.50))
     first, again, other = (paired_bootstrap(*sides, draws=700, seed=seed) for seed in (3, 3, 4))
     assert first == again != other
 
 
-def test_only_images_that_both_have_are_compared(tmp_path):
+def test_only_common_images_are_compared(tmp_path):
     a = save(tmp_path / "a", 0.6, leave_out=(3, 4))
     b = save(tmp_path / "b", 0.5, record=dataclasses.replace(RECORD, config="other"))
     assert len(common_images(find_runs([a, b]))["citys"]) == 28
     assert "images in common: 28 of Cityscapes" in compare([a, b], draws=100)
 
 
-def test_what_cannot_be_compared_is_told(tmp_path):
+def test_runs_that_cannot_be_compared_raise(tmp_path):
     a = save(tmp_path / "a", 0.6, leave_out=range(10))
     b = save(tmp_path / "b", 0.6, images=5, record=dataclasses.replace(RECORD, config="other"))
     with pytest.raises(UserError, match="no image in common"):

@@ -1,4 +1,4 @@
-"""IoU per domain: equal to mmseg's, told apart by metadata, the same from several processes."""
+"""IoU per domain equals mmseg's, uses metadata for domains, and works across processes."""
 
 import json
 
@@ -36,7 +36,7 @@ def sample(prediction, truth, domain="citys", path="a.png"):
 
 
 def random_samples(domain, count, seed, classes=19, ignore=0.2):
-    """Labels in which some classes never occur and some pixels are ignored."""
+    """Yield samples with absent classes and ignored pixels."""
     rng = np.random.default_rng(seed)
     for i in range(count):
         truth = rng.integers(0, classes, (40 + i, 60))
@@ -69,7 +69,7 @@ def test_equals_mmsegs_metric_in_each_domain(batch, classes):
 
 
 def street():
-    """A rendered street's labels with ignored car hood and absent classes, and a shifted guess."""
+    """Return a shifted prediction and a street's labels, with ignored pixels and absent classes."""
     ids = make_sample("cityscapes", "val", 0, seed=3).scene.labels
     truth = torch.from_numpy(lookup_table(CITYSCAPES_ID_TO_TRAIN_ID)[ids].astype(np.int64))
     assert 255 in truth and len(truth.unique()) < 19
@@ -112,7 +112,7 @@ def test_wholly_ignored_domain_is_nan_without_warnings(recwarn):
     assert not [w for w in recwarn if issubclass(w.category, RuntimeWarning)]
 
 
-def test_domain_is_metadata_and_directory_names_never_count():
+def test_domain_comes_from_metadata_not_directory_names():
     right, wrong = np.zeros((4, 4), int), np.ones((4, 4), int)
     samples = [sample(right, right, "bdd", "/data/acdc/citys/map/a.png"),
                sample(wrong, right, "citys", "/data/bdd/a.png")]
@@ -140,12 +140,12 @@ def test_mean_is_over_the_mean_used_keys():
         DGIoUMetric(dataset_keys=["citys"], mean_used_keys=["bdd"])
 
 
-def test_domains_that_all_miss_the_keys_are_named():
+def test_error_lists_domains_if_none_is_in_dataset_keys():
     with pytest.raises(UserError, match=r"\['toy'\].*\['citys', 'map', 'bdd'\]"):
         evaluate(METRICS.build(PUBLISHED), [*random_samples("toy", 1, 0)])
 
 
-def test_sample_without_domain_is_an_error():
+def test_sample_without_domain_raises():
     with pytest.raises(UserError, match="a.png: the sample has no domain"):
         evaluate(DGIoUMetric(), [*random_samples(None, 1, 0)])
 
@@ -156,24 +156,24 @@ def test_sample_without_domain_is_an_error():
     (np.zeros((4, 4), int), np.full((4, 4), 300), "label values 300,"),
     (np.full((4, 4), 19), np.zeros((4, 4), int), "class 19 predicted"),
 ])
-def test_what_does_not_fit_is_refused(prediction, truth, message):
+def test_wrong_sizes_and_values_raise(prediction, truth, message):
     with pytest.raises(UserError, match=message):
         evaluate(DGIoUMetric(), [sample(prediction, truth)])
 
 
-def test_other_measures_are_refused():
+def test_other_measures_raise():
     with pytest.raises(UserError, match="mDice"):
         DGIoUMetric(iou_metrics=["mDice"])
 
 
-def test_own_number_of_classes():
+def test_any_number_of_classes_works():
     truth = np.array([[0, 1], [1, 255]])
     samples = [sample(truth % 2, truth, "yard")]
     metrics = evaluate(DGIoUMetric(), samples, classes=("ground", "wall"))
     assert metrics["yard_mIoU"] == metrics["mean_mIoU"] == 100
 
 
-def test_each_image_keeps_its_confusion_and_failures_do_not_count():
+def test_each_image_keeps_its_confusion_and_failures_are_excluded():
     samples = [*random_samples("citys", 3, 1), *random_samples("bdd", 2, 2)]
     whole = evaluate(metric := DGIoUMetric(), samples)
     assert [image.domain for image in metric.images] == ["citys"] * 3 + ["bdd"] * 2
@@ -187,14 +187,14 @@ def test_each_image_keeps_its_confusion_and_failures_do_not_count():
         "x/b.png: the image does not decode."]
 
 
-def test_nothing_but_failures_is_an_error_that_names_the_first():
+def test_error_names_the_first_image_if_all_failed():
     metric = DGIoUMetric()
     metric.fail("citys", "a.png", "a.png: the image does not decode.")
-    with pytest.raises(UserError, match="no image could be read, 1 failed.*a.png"):
+    with pytest.raises(UserError, match="no image could be read: 1 failed.*a.png"):
         evaluate(metric, [])
 
 
-def test_pictures_are_kept_of_the_best_and_worst_images_only(monkeypatch):
+def test_only_the_best_and_worst_images_keep_pictures(monkeypatch):
     monkeypatch.setattr("rein.evaluation.domain_iou.example_strip", lambda path, *_: path.encode())
     truth = np.zeros((10, 10), int)
     samples = []
@@ -209,7 +209,7 @@ def test_pictures_are_kept_of_the_best_and_worst_images_only(monkeypatch):
     assert not any(image.strip for image in metric.images)
 
 
-def test_second_evaluation_starts_from_nothing():
+def test_second_evaluation_starts_fresh():
     metric = DGIoUMetric()
     first = evaluate(metric, [*random_samples("citys", 2, 1)])
     evaluate(metric, [*random_samples("bdd", 2, 2)])
@@ -230,7 +230,7 @@ def test_predictions_are_written_as_train_ids_without_labels(tmp_path):
 def _one_process(rank, world, out):
     torch.distributed.init_process_group("gloo", f"file://{out}/meet", rank=rank, world_size=world)
     samples = five_samples()
-    own = [samples[i % 5] for i in range(rank, 6, world)]  # 5 are padded to 6 by the first
+    own = [samples[i % 5] for i in range(rank, 6, world)]  # 5 padded to 6 with the first sample
     metric = DGIoUMetric(dataset_keys=["citys", "bdd"])
     metric.dataset_meta = dict(classes=CLASSES)
     for one in own:
@@ -240,11 +240,11 @@ def _one_process(rank, world, out):
 
 
 def five_samples():
-    """As many as give the second process less than the first."""
+    """Return an odd number of samples, so that two processes need padding."""
     return [*random_samples("citys", 3, 1), *random_samples("bdd", 2, 2)]
 
 
-def test_two_processes_give_what_one_gives(tmp_path):
+def test_two_processes_equal_one(tmp_path):
     torch.multiprocessing.start_processes(
         _one_process, (2, tmp_path), nprocs=2, start_method="fork")
     alone = evaluate(DGIoUMetric(dataset_keys=["citys", "bdd"]), five_samples())

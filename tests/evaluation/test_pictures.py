@@ -1,4 +1,4 @@
-"""Pictures of predictions: exact colours, and files where the hook promises them."""
+"""Pictures of predictions have exact colours, and the hook writes the documented files."""
 
 from types import SimpleNamespace
 
@@ -16,7 +16,7 @@ from rein.evaluation.pictures import SheetRow, color_map, contact_sheet, error_m
 SEG_MAP = np.array([[0, 13], [255, 18]])
 
 
-def test_each_class_has_its_colour_and_ignored_is_black():
+def test_each_class_has_its_colour_and_ignored_pixels_are_black():
     assert color_map(SEG_MAP).tolist() == [
         [list(PALETTE[0]), list(PALETTE[13])], [[0, 0, 0], list(PALETTE[18])]]
 

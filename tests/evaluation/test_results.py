@@ -1,4 +1,4 @@
-"""Files of results: full precision, read back as written, one page that loads nothing."""
+"""Result files have full precision and are read back as written; the page is self-contained."""
 
 import base64
 import json
@@ -31,7 +31,7 @@ FAILED = ImageResult("citys", "data/b/3.png", error="data/b/3.png: the image doe
 
 
 def some_images():
-    """Four images of two domains; class 18 never occurs."""
+    """Return four images of two domains; class 18 never occurs."""
     rng = np.random.default_rng(0)
     images = []
     for i, path in enumerate(("data/a/0.png", "data/b/1.png", "night/2.png", "night/4.png")):
@@ -69,7 +69,7 @@ def test_json_holds_full_precision_failures_and_the_record(written):
     assert sorted(p.name for p in written.iterdir()) == ["results.json", "results.npz"]
 
 
-def test_runs_are_read_back_as_they_were_written(written):
+def test_runs_are_read_back_as_written(written):
     run = load_run(written)
     assert run.record == RECORD and run.mean_domains == ("citys", "acdc_night")
     assert list(run.confusion["citys"]) == ["a/0.png", "b/1.png"]
@@ -78,15 +78,15 @@ def test_runs_are_read_back_as_they_were_written(written):
     assert np.array_equal(run.confusion["citys"]["b/1.png"], some_images()[1].confusion)
 
 
-def test_what_is_no_run_is_told_in_one_line(written, tmp_path):
+def test_missing_or_invalid_results_raise(written, tmp_path):
     with pytest.raises(UserError, match="nowhere/results.json: no such file. A run is a folder"):
         load_run(tmp_path / "nowhere")
     (written / "results.json").write_text('{"domains": {}}')
-    with pytest.raises(UserError, match="not the results of a test"):
+    with pytest.raises(UserError, match="the results of this test are invalid"):
         load_run(written)
 
 
-def test_images_are_named_alike_wherever_the_data_lies():
+def test_image_names_are_independent_of_the_data_root():
     def named(root):
         return image_names([ImageResult("citys", f"{root}/val/ulm/1.png"),
                             ImageResult("citys", f"{root}/val/bonn/1.png"),
@@ -94,14 +94,14 @@ def test_images_are_named_alike_wherever_the_data_lies():
     assert named("data") == named("/mnt/x/y") == ["ulm/1.png", "bonn/1.png", "1.png"]
 
 
-def test_image_miou_is_over_the_classes_in_its_truth():
+def test_image_miou_averages_over_its_labelled_classes():
     counts = np.zeros((3, 3), int)
     counts[0], counts[1] = (6, 0, 2), (0, 4, 0)  # class 2 is predicted only
     assert image_miou(counts) == pytest.approx((600 / 8 + 100) / 2)
     assert np.isnan(image_miou(np.zeros((3, 3), int)))
 
 
-def test_markdown_has_the_papers_row_every_class_failures_and_the_record(tmp_path):
+def test_markdown_has_miou_row_every_class_failures_and_record(tmp_path):
     images, table = some_images(), table_of(some_images())
     write_markdown(tmp_path / "results.md", table, [*images, FAILED], RECORD)
     text = (tmp_path / "results.md").read_text()
@@ -141,7 +141,7 @@ class _Page(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_page_shows_everything_and_loads_nothing(tmp_path):
+def test_page_shows_everything_and_is_self_contained(tmp_path):
     images = some_images()
     curves = {"loss": [(1, 3.0), (2, 2.5)], "mean_mIoU": [(1, 10.0), (2, 12.0)]}
     write_page(tmp_path / "p.html", table_of(images), [*images, FAILED], RECORD, curves, PALETTE)
@@ -151,7 +151,7 @@ def test_page_shows_everything_and_loads_nothing(tmp_path):
     assert all(address.startswith("data:image/jpeg;base64,") for address in page.addresses)
     assert base64.b64encode(images[0].strip).decode() in text
     assert "url(" not in text and "<script" not in text and "@import" not in text
-    assert page.tags.count("td") == 2 * 19 * 19 + 3 * 20  # two matrices, the heat table
+    assert page.tags.count("td") == 2 * 19 * 19 + 3 * 20  # two matrices and the IoU table
     assert page.tags.count("polyline") == 4 and "1 of 5 images failed" in text
     assert text.index("best: ") < text.index("worst: ") and "a/0.png" in text
 

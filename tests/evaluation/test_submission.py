@@ -1,4 +1,4 @@
-"""Zips for the servers: right ones pass, and each broken rule is found and named."""
+"""Submission zips: valid ones pass, and each violated rule is reported."""
 
 import io
 import zipfile
@@ -21,7 +21,7 @@ NAMES = {
 
 @pytest.fixture(params=["acdc", "cityscapes"])
 def server(request, monkeypatch):
-    """A server with two small test images and all its other rules."""
+    """Return a server with two small test images; its other rules are unchanged."""
     rules = SERVERS[request.param]._replace(images=2, size=SIZE)
     monkeypatch.setitem(submission.SERVERS, request.param, rules)
     return request.param
@@ -39,7 +39,7 @@ def packed(server, tmp_path):
 
 
 def rewrite(path, change):
-    """Write the zip's files again, each as `change(name, content)` gives it."""
+    """Rewrite the zip, replacing its first file with the files `change(name, content)` returns."""
     with zipfile.ZipFile(path) as archive:
         files = [(name, archive.read(name)) for name in archive.namelist()]
     with zipfile.ZipFile(path, "w") as archive:
@@ -54,14 +54,14 @@ def png(array):
     return content.getvalue()
 
 
-def test_the_rules_are_those_of_the_servers():
+def test_rules_match_the_servers():
     assert (SERVERS["acdc"].images, SERVERS["acdc"].size) == (2000, (1920, 1080))
     assert (SERVERS["cityscapes"].images, SERVERS["cityscapes"].size) == (1525, (2048, 1024))
     assert SERVERS["acdc"].values == {*range(19)}
     assert SERVERS["cityscapes"].values == {*CITYSCAPES_ID_TO_TRAIN_ID}
 
 
-def test_what_is_packed_passes_and_holds_the_servers_values(packed, server):
+def test_packed_zip_passes_and_holds_the_servers_values(packed, server):
     assert check_submission(packed, server, NAMES[server]) == []
     folder = "labelTrainIds/" if server == "acdc" else ""
     with zipfile.ZipFile(packed) as archive:
@@ -76,32 +76,32 @@ def test_what_is_packed_passes_and_holds_the_servers_values(packed, server):
 
 @pytest.mark.parametrize("change, message", [
     (lambda name, content: [], "1 predictions; .* has 2 test images"),
-    (lambda name, content: [], "no prediction of an image"),
+    (lambda name, content: [], "no prediction for an image"),
     (lambda name, content: [(name, content), (name.replace(".png", "_b.png"), content)],
      "3 predictions"),
     (lambda name, content: [(name.replace("0000", "00"), content)], "name is not of the form"),
     (lambda name, content: [(name.replace("00001", "00005").replace("00004", "00006"), content)],
-     "prediction of no test image"),
+     "prediction without a test image"),
     (lambda name, content: [(f"x/{name}", png(np.zeros(SIZE)))], "size 16x24, not 24x16"),
     (lambda name, content: [(name, png(np.zeros((*SIZE[::-1], 3))))], "PNG of mode RGB"),
-    (lambda name, content: [(name, png(np.full(SIZE[::-1], 255)))], "values 255 are none of"),
-    (lambda name, content: [(name, content[:40])], "does not decode"),
+    (lambda name, content: [(name, png(np.full(SIZE[::-1], 255)))], "values 255 are not classes"),
+    (lambda name, content: [(name, content[:40])], "cannot be decoded"),
 ])
-def test_each_broken_rule_is_found(packed, server, change, message):
+def test_each_violated_rule_is_reported(packed, server, change, message):
     rewrite(packed, change)
     import re
     problems = check_submission(packed, server, NAMES[server])
     assert any(re.search(message, problem) for problem in problems), problems
 
 
-def test_the_other_servers_zip_is_refused(packed, server, monkeypatch):
+def test_the_other_servers_zip_is_rejected(packed, server, monkeypatch):
     other = "cityscapes" if server == "acdc" else "acdc"
     monkeypatch.setitem(
         submission.SERVERS, other, SERVERS[other]._replace(images=2, size=SIZE))
     assert check_submission(packed, other)
 
 
-def test_two_predictions_of_one_cityscapes_frame_are_found(tmp_path):
+def test_two_predictions_for_one_cityscapes_frame_are_reported(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         for suffix in ("", "_leftImg8bit"):
             archive.writestr(f"bonn_000000_000019{suffix}.png", png(np.full((1024, 2048), 7)))
@@ -109,12 +109,13 @@ def test_two_predictions_of_one_cityscapes_frame_are_found(tmp_path):
     assert any(problem.startswith("more than one prediction") for problem in problems)
 
 
-def test_mistakes_are_told_and_leave_no_zip(tmp_path):
+def test_invalid_predictions_raise_and_leave_no_zip(tmp_path):
     rgb, wide = tmp_path / "rgb.png", tmp_path / "wide.png"
     rgb.write_bytes(png(np.zeros((4, 4, 3))))
     wide.write_bytes(png(np.full((4, 4), 200)))
     for files, message in (([], "no predictions"), ([rgb], "one channel of trainIds"),
-                           ([wide], "trainIds 0-18"), ([rgb, rgb], "2 predictions of this name")):
+                           ([wide], "trainIds 0-18"),
+                           ([rgb, rgb], "2 predictions have this name")):
         with pytest.raises(UserError, match=message):
             make_submission(files, "acdc", tmp_path / "out.zip")
     assert {path.name for path in tmp_path.iterdir()} == {"rgb.png", "wide.png"}

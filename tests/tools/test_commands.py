@@ -1,4 +1,4 @@
-"""The published commands as a user runs them: from another folder, without installation."""
+"""The published commands run as for a user: from another folder, without installation."""
 
 import json
 import os
@@ -40,7 +40,7 @@ print(json.dumps(found))
 
 @pytest.fixture(scope="module")
 def helps(tmp_path_factory):
-    """Return {tool: (its --help, parts of the stack it loaded)} from one new process."""
+    """Return {tool: (--help text, heavy libraries it loaded)}, collected in one new process."""
     done = run_command(
         "-c", ALL_HELP, *(ROOT / tool for tool in TOOLS), cwd=tmp_path_factory.mktemp("help"))
     return json.loads(done.stdout)
@@ -55,7 +55,7 @@ def test_help_answers_without_loading_the_stack(tool, helps):
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """A folder as the published README has it, with tiny data, weights and a config of its own."""
+    """Return a folder laid out as in the README, with tiny data, weights and its own config."""
     root = tmp_path_factory.mktemp("project")
     rng = np.random.default_rng(0)
     frames = {
@@ -82,7 +82,7 @@ def project(tmp_path_factory):
 
 
 def write_config(root):
-    """A user's own config: the main one with a tiny model and small data."""
+    """Write a user's config: the main one with a tiny model and small data."""
     cfg = Config.fromfile(ROOT / MAIN_CONFIG)
     cfg.model = tiny_model_config()
     cfg.model.backbone.init_cfg = dict(
@@ -102,7 +102,7 @@ def write_config(root):
 
 @pytest.fixture(scope="module")
 def trained(project):
-    """The project after conversion, training and merging with the real commands."""
+    """Return the project after converting, training and merging with the real commands."""
     run_command(ROOT / "tools/convert_datasets/gta.py", "data/gta", cwd=project)
     run_command(ROOT / "tools/convert_models/convert_dinov2.py", "checkpoints/tiny_pretrain.pth",
                 "checkpoints/tiny_converted.pth", "--img-size", "64", cwd=project)
@@ -122,12 +122,12 @@ def means(done):
 
 @pytest.fixture(scope="module")
 def tested(trained):
-    """The test of the merged file; its results are in trained / "out"."""
+    """Test the merged file; its results are in trained / "out"."""
     return run_command(ROOT / "tools/test.py", MERGED, MERGED, "--out", "out", "--show-dir",
                        "shown", cwd=trained)
 
 
-def test_merged_file_and_adapter_with_either_backbone_test_alike(trained, tested):
+def test_merged_file_and_adapter_with_either_backbone_give_equal_results(trained, tested):
     test, first = ROOT / "tools/test.py", tested
     adapter = ["tiny.py", "work_dirs/tiny/iter_2.pth", "--out"]
     second = run_tool(test, *adapter, "out2", cwd=trained)
@@ -143,7 +143,7 @@ def test_merged_file_and_adapter_with_either_backbone_test_alike(trained, tested
     assert "| road" in (trained / "out/results.md").read_text()
 
 
-def test_inspecting_tells_the_files_apart_and_splitting_undoes_merging(trained):
+def test_inspection_distinguishes_files_and_splitting_reverses_merging(trained):
     files = ["checkpoints/tiny_pretrain.pth", "checkpoints/tiny_converted.pth",
              "work_dirs/tiny/iter_2.pth", "checkpoints/dinov2_segmentor.pth"]
     inspect = ROOT / "tools/inspect_checkpoint.py"
@@ -191,7 +191,7 @@ def test_dist_train_takes_config_and_number_of_processes(trained):
 
 
 def test_mistakes_get_one_line_and_leave_nothing(trained):
-    """One command of each kind; what else can be wrong is tested where it is raised."""
+    """Try one mistake per command; other mistakes are tested where they are raised."""
     before = sorted((trained / "checkpoints").iterdir())
     for arguments, message in (
         (["train.py", "configs/rein_dinov2.py"], "no such config.*Similar: configs/"),
@@ -208,7 +208,7 @@ def test_mistakes_get_one_line_and_leave_nothing(trained):
     assert sorted((trained / "checkpoints").iterdir()) == before
 
 
-def test_a_corrupt_image_is_named_and_the_others_count_as_before(trained, tested, tmp_path):
+def test_corrupt_image_is_named_and_the_others_still_count(trained, tested, tmp_path):
     shutil.copytree(trained, tmp_path / "p")
     (tmp_path / "p/data/bdd100k/images/10k/val/1.jpg").write_bytes(b"no image")
     done = run_tool(

@@ -24,7 +24,7 @@ def save(path: Path, pixels: np.ndarray) -> None:
 
 @pytest.fixture
 def run(monkeypatch):
-    """Run a tool as its command line does, without starting Python anew; returns the exit code."""
+    """Return a function that runs a tool in this process and returns its exit code."""
     def run_tool(name: str, *args: object) -> int:
         monkeypatch.setattr(sys, "argv", [name, *map(str, args)])
         monkeypatch.setattr(sys, "path", list(sys.path))

@@ -1,4 +1,4 @@
-"""The toy street world: exact labels, raw formats, looks that leave labels alone."""
+"""The toy street world has exact labels and raw formats, and its looks leave labels unchanged."""
 
 import json
 from pathlib import Path
@@ -47,19 +47,19 @@ def files_of(root):
 
 
 def only(root, pattern):
-    """The trainIds of the one label image behind a pattern, and its picture mode."""
+    """Return the pixels of the first label image that matches a pattern, and the image."""
     found = sorted(root.glob(pattern))
     assert found, pattern
     image = Image.open(found[0])
     return np.asarray(image), image
 
 
-def test_same_seed_same_bytes_whatever_the_number_of_processes(world, tmp_path):
+def test_same_seed_gives_same_bytes_for_any_number_of_processes(world, tmp_path):
     make_toy_streets(tmp_path, COUNTS, workers=2)
     assert files_of(tmp_path) == files_of(world)
 
 
-def test_another_seed_makes_other_streets():
+def test_another_seed_gives_other_streets():
     first, second = (make_sample("gta", "train", 0, seed) for seed in (0, 1))
     assert (first.rgb != second.rgb).any() and (first.scene.labels != second.scene.labels).any()
 
@@ -81,7 +81,7 @@ def test_every_pixel_is_labelled():
         assert (make_sample("mapillary", "val", index, 0).scene.labels > 0).all()
 
 
-def test_all_classes_occur_in_many_images():
+def test_every_class_occurs_in_many_images():
     scenes = [sample_scene(np.random.default_rng(i), "game", 480, 264) for i in range(80)]
     share = np.array([np.bincount(TRAIN_IDS[scene.labels].ravel(), minlength=256)[:19]
                       for scene in scenes]) / (480 * 264)
@@ -104,7 +104,7 @@ def test_looks_change_pixels_but_not_labels(name):
 
 
 def test_details_stay_inside_their_objects():
-    """Two scenes that differ in one sign's colour differ nowhere but near that sign."""
+    """Changing one sign's colour changes pixels only at that sign."""
     look = sample_look("game", np.random.default_rng(0))
     pictures, masks = [], []
     for color in ((255, 0, 255), (0, 255, 0)):
@@ -164,21 +164,21 @@ def test_second_run_makes_only_what_is_missing(world):
     assert files_of(world) == before
 
 
-def test_nonsense_is_refused_in_one_line(tmp_path):
+def test_invalid_arguments_raise(tmp_path):
     with pytest.raises(UserError, match="at least"):
         make_toy_streets(tmp_path, {"gta": 1}, workers=0)
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot make this folder"):
+    with pytest.raises(UserError, match="cannot create this folder"):
         make_toy_streets(tmp_path / "file", {"gta": 1})
 
 
-def test_domains_name_files_for_every_sample():
+def test_every_sample_has_its_own_file_names():
     names = [tuple(DOMAINS[domain].files(Path(), "val", index, 0))
              for domain in DOMAINS if domain not in TRAIN_ONLY for index in range(30)]
     assert len(set(names)) == len(names)
 
 
-def test_tool_says_what_it_made(tmp_path):
+def test_tool_reports_number_of_scenes_and_output_folder(tmp_path):
     counts = [f"--{name}=0" for name in ("cityscapes", "bdd", "mapillary", "acdc-night", "acdc")]
     result = run_tool(TOOL, tmp_path / "out", "--gta=1", *counts, cwd=tmp_path)
     last = result.stdout.strip().splitlines()[-1]
@@ -190,7 +190,7 @@ def test_tool_says_what_it_made(tmp_path):
     ("gta", convert_gta, "gta/labels/00001_labelTrainIds.png"),
     ("synthia", convert_synthia, "synthia/GT/LABELS/0000000_labelTrainIds.png"),
     ("urbansyn", convert_urbansyn, "urbansyn/labels/rgb_0001_labelTrainIds.png")])
-def test_sources_convert_to_the_train_ids_of_their_scene(tmp_path, domain, convert, label):
+def test_source_labels_convert_to_the_scenes_train_ids(tmp_path, domain, convert, label):
     make_toy_streets(tmp_path, {domain: 1}, workers=1)
     assert convert(tmp_path / domain, workers=1).converted == 1
     expected = TRAIN_IDS[make_sample(domain, "train", 0, 0).scene.labels]

@@ -1,6 +1,6 @@
-"""Draw Cityscapes polygon annotations as trainIds, beside the annotations.
+"""Rasterize Cityscapes polygon annotations to trainId PNGs.
 
-Writes ROOT/gtFine/<split>/<city>/*_labelTrainIds.png.
+Writes ROOT/gtFine/<split>/<city>/*_labelTrainIds.png, beside the annotations.
 
     python tools/convert_datasets/cityscapes.py data/cityscapes
 """
@@ -14,7 +14,7 @@ from rein.cli import converter_parser, run_converter  # noqa: E402
 
 
 def convert(args):
-    """Convert; return the report and the written files."""
+    """Convert the labels; return the report and the pattern of the written files."""
     from rein.datasets.converters.cityscapes import convert_cityscapes
 
     report = convert_cityscapes(

@@ -1,6 +1,6 @@
-"""Convert GTA V labels to Cityscapes trainIds, beside the originals.
+"""Convert GTA V labels to Cityscapes trainIds.
 
-Writes ROOT/labels/*_labelTrainIds.png; ids without a trainId become 255.
+Writes ROOT/labels/*_labelTrainIds.png, beside the originals; ids without a trainId become 255.
 
     python tools/convert_datasets/gta.py data/gta
 """
@@ -14,7 +14,7 @@ from rein.cli import converter_parser, run_converter  # noqa: E402
 
 
 def convert(args):
-    """Convert; return the report and the written files."""
+    """Convert the labels; return the report and the pattern of the written files."""
     from rein.datasets.converters.gta import convert_gta
 
     report = convert_gta(args.root, workers=args.workers, overwrite=args.overwrite)

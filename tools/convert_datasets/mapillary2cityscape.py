@@ -1,7 +1,7 @@
 r"""Convert Mapillary Vistas v1.2 labels to Cityscapes classes.
 
-Writes OUT/{train,val}/label/*.png. Both published layouts are understood: config.json with
-<split>/labels, and config_v1.2.json with <split>/v1.2/labels.
+Writes OUT/{train,val}/label/*.png. Reads both published layouts: config.json with <split>/labels,
+and config_v1.2.json with <split>/v1.2/labels.
 
     python tools/convert_datasets/mapillary2cityscape.py data/mapillary \
         data/mapillary/cityscapes_trainIdLabel --train_id
@@ -16,7 +16,7 @@ from rein.cli import converter_parser, run_converter  # noqa: E402
 
 
 def convert(args):
-    """Convert; return the report and the written files."""
+    """Convert the labels; return the report and the pattern of the written files."""
     from rein.datasets.converters.mapillary import convert_mapillary
 
     report = convert_mapillary(
@@ -27,9 +27,9 @@ def convert(args):
 
 if __name__ == "__main__":
     parser = converter_parser(__doc__)
-    parser.add_argument("root", type=Path, help="folder that the dataset was extracted to")
+    parser.add_argument("root", type=Path, help="folder of the extracted dataset")
     parser.add_argument("out", type=Path, help="folder for the converted labels")
     parser.add_argument(
         "--train_id", "--train-id", action="store_true",
-        help="write trainIds, 255 where ignored; by default Cityscapes label ids, 0 there")
+        help="write trainIds (ignored pixels: 255); default: Cityscapes label ids (ignored: 0)")
     run_converter(parser, convert)

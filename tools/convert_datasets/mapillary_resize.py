@@ -1,7 +1,7 @@
 r"""Halve Mapillary images and their labels on disk, keeping their names.
 
 Images: the mean of each 2 x 2 pixels, as JPEG of quality 95. Labels: the nearest neighbour.
-An odd last row or column is left out.
+An odd last row or column is dropped.
 
     python tools/convert_datasets/mapillary_resize.py data/mapillary/validation/images \
         data/mapillary/cityscapes_trainIdLabel/val/label data/mapillary/half/val_img \
@@ -17,7 +17,7 @@ from rein.cli import converter_parser, run_converter  # noqa: E402
 
 
 def convert(args):
-    """Convert; return the report and the written files."""
+    """Halve the images and labels; return the report and the output folders."""
     from rein.datasets.converters.mapillary import halve_mapillary
 
     report = halve_mapillary(
@@ -30,7 +30,7 @@ if __name__ == "__main__":
     parser = converter_parser(__doc__)
     parser.add_argument("images", type=Path, help="folder of images")
     parser.add_argument(
-        "labels", type=Path, help="folder of converted labels, named as the images")
+        "labels", type=Path, help="folder of converted labels, named like the images")
     parser.add_argument("images_out", type=Path, help="folder for the halved images")
     parser.add_argument("labels_out", type=Path, help="folder for the halved labels")
     run_converter(parser, convert)

@@ -1,6 +1,6 @@
-"""Convert SYNTHIA-RAND-CITYSCAPES labels to Cityscapes trainIds, beside the originals.
+"""Convert SYNTHIA-RAND-CITYSCAPES labels to Cityscapes trainIds.
 
-Writes ROOT/GT/LABELS/*_labelTrainIds.png; ids without a trainId become 255.
+Writes ROOT/GT/LABELS/*_labelTrainIds.png, beside the originals; ids without a trainId become 255.
 
     python tools/convert_datasets/synthia.py data/synthia
 """
@@ -14,7 +14,7 @@ from rein.cli import converter_parser, run_converter  # noqa: E402
 
 
 def convert(args):
-    """Convert; return the report and the written files."""
+    """Convert the labels; return the report and the pattern of the written files."""
     from rein.datasets.converters.synthia import convert_synthia
 
     report = convert_synthia(args.root, workers=args.workers, overwrite=args.overwrite)

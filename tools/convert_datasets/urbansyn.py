@@ -1,6 +1,6 @@
-"""Convert UrbanSyn labels to Cityscapes trainIds under the names of their images.
+"""Convert UrbanSyn labels to Cityscapes trainIds.
 
-Writes ROOT/labels/rgb_*_labelTrainIds.png; 19 (unlabelled) becomes 255.
+Writes ROOT/labels/rgb_*_labelTrainIds.png, named after the images; 19 (unlabelled) becomes 255.
 
     python tools/convert_datasets/urbansyn.py data/urbansyn
 """
@@ -14,7 +14,7 @@ from rein.cli import converter_parser, run_converter  # noqa: E402
 
 
 def convert(args):
-    """Convert; return the report and the written files."""
+    """Convert the labels; return the report and the pattern of the written files."""
     from rein.datasets.converters.urbansyn import convert_urbansyn
 
     report = convert_urbansyn(args.root, workers=args.workers, overwrite=args.overwrite)

@@ -1,4 +1,4 @@
-r"""Convert a DINOv2 file as it is downloaded to the patch and image size a config needs.
+r"""Convert a downloaded DINOv2 checkpoint to a config's patch and image size.
 
     python tools/convert_models/convert_dinov2.py checkpoints/dinov2_vitb14_pretrain.pth \
         checkpoints/dinov2_vitb16_converted.pth --img-size 512 --patch-size 16
@@ -18,11 +18,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("source", help="DINOv2 weights (ViT-S, B, L or g)")
     parser.add_argument(
         "out", nargs="?",
-        help="default: dinov2_converted.pth beside the source (with the size in its name unless "
-             "that is 512x512)")
+        help="output file; default: dinov2_converted.pth beside the source, with the size in the "
+             "name unless it is 512x512")
     parser.add_argument(
         "--img-size", type=int, nargs="+", default=[512], metavar="PIXELS",
-        help="side, or height and width; default: 512")
+        help="side length, or height and width; default: 512")
     parser.add_argument(
         "--patch-size", type=int, default=16, metavar="PIXELS", help="default: 16")
     parser.add_argument("--force", action="store_true", help="replace another file at OUT")
@@ -33,7 +33,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Convert, and print what was written where."""
+    """Convert the weights and print the output path."""
     from rein.engine.weight_files import convert_file
 
     height, width = args.img_size[0], args.img_size[-1]

@@ -1,4 +1,4 @@
-r"""Convert DINOv2 ViT-L as it is downloaded for the 1024x1024 configs.
+r"""Convert a downloaded DINOv2 ViT-L checkpoint for the 1024x1024 configs.
 
     python tools/convert_models/convert_dinov2_large_1024x1024.py \
         checkpoints/dinov2_vitl14_pretrain.pth
@@ -15,7 +15,7 @@ VIT_LARGE_WIDTH = 1024
 
 
 def main(args) -> None:
-    """Convert, and print what was written where."""
+    """Convert the weights and print the output path."""
     from rein.engine.weight_files import convert_file
 
     out = convert_file(

@@ -16,8 +16,8 @@ def building(sketch: Sketch, side: int, front: float, s: tuple[float, float], he
         side: -1 left, 1 right.
         front: Distance of the facade from the centre line, in metres.
         s: Extent (near, far) along the road; near at least 3 m.
-        height: Of the walls, in metres.
-        style: How it is made.
+        height: Height of the walls, in metres.
+        style: Style of the building.
 
     Returns:
         The building.
@@ -38,7 +38,7 @@ def building(sketch: Sketch, side: int, front: float, s: tuple[float, float], he
 
 def _wall(sketch: Sketch, quad: np.ndarray, height: float, style: Style,
           middle: np.ndarray) -> None:
-    """A textured wall; quad (4, 3) from the top left corner clockwise."""
+    """Draw a textured wall; `quad` is (4, 3), clockwise from the top left corner."""
     length = float(np.linalg.norm(quad[1] - quad[0]))
     depth = np.sqrt(quad[:, 2].min() * quad[:, 2].max())
     density = float(np.clip(1.8 * sketch.camera.scale(depth), 2.5, 22))
@@ -56,7 +56,7 @@ def _wall(sketch: Sketch, quad: np.ndarray, height: float, style: Style,
 
 def _roof(sketch: Sketch, u0: float, u1: float, s: tuple[float, float], height: float,
           style: Style, middle: np.ndarray) -> None:
-    """A gable roof whose ridge runs along the street, with a chimney."""
+    """Draw a gable roof with a chimney; its ridge runs along the street."""
     (s0, s1), ridge_u, rise = s, (u0 + u1) / 2, abs(u1 - u0) * .36
     top, eave = height + rise, u0 - np.sign(u0) * .35
     chimney = s0 + (s1 - s0) * (.25 + .5 * (style.seed % 97) / 97)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 NEAR = 1.0
-"""Nearest depth that is drawn, in metres."""
+"""Nearest drawn depth, in metres."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Camera:
         return u.astype(np.float32), s.astype(np.float32)
 
     def scale(self, s: float) -> float:
-        """Pixels per metre at depth s."""
+        """Return the pixels per metre at depth s."""
         return self.focal / max(s, NEAR)
 
     def visible_polygon(self, points: np.ndarray) -> np.ndarray | None:
@@ -85,7 +85,7 @@ class Camera:
             points: Road points (N, 3) in order.
 
         Returns:
-            int32 (M, 2) pixels (x, y) inside the frame, or None where nothing is seen.
+            int32 (M, 2) pixels (x, y) inside the frame, or None if nothing is visible.
         """
         points = clip_near(np.asarray(points, np.float64))
         return None if len(points) < 3 else self.clip_polygon(self.project(points))
@@ -109,14 +109,14 @@ class Camera:
 
 
 def clip_near(points: np.ndarray) -> np.ndarray:
-    """Cut away what of a polygon (N, 3) lies nearer than `NEAR`."""
+    """Clip the part of a polygon (N, 3) that is nearer than `NEAR`."""
     if min(points[:, 2].tolist()) >= NEAR:
         return points
     return _clip_half_plane(points, points[:, 2] - NEAR)
 
 
 def _clip_half_plane(points: np.ndarray, distance: np.ndarray) -> np.ndarray:
-    """Sutherland-Hodgman: keep the part of a polygon (N, D) whose signed distance is >= 0."""
+    """Keep the part of a polygon (N, D) whose signed distance is >= 0 (Sutherland-Hodgman)."""
     if len(points) == 0 or distance.min() >= 0:
         return points
     kept = []

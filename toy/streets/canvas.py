@@ -1,7 +1,7 @@
-"""Drawing labelled shapes: every shape is painted through a stencil of its own polygon.
+"""Draw labelled shapes, each through a stencil of its polygon.
 
-Pictures are drawn at twice the final size and averaged down, so edges are smooth while labels stay
-hard. The fourth channel says how much a pixel shines by itself (windows and lamps at night).
+Pictures are drawn at twice the final size and averaged down, so that edges are smooth while labels
+stay hard. The fourth channel is a pixel's own glow (windows and lamps at night).
 """
 
 import math
@@ -23,15 +23,15 @@ Color = tuple[float, float, float]
 
 @dataclass
 class Shape:
-    """One labelled polygon and how to paint its inside.
+    """A labelled polygon and its paint.
 
     Attributes:
         label: Cityscapes label name.
         polygon: int32 (N, 2) pixels (x, y) inside the frame.
         inverse_depth: (a, b, c): 1 / depth = a x + b y + c at pixel (x, y).
         normal: Outward unit normal (u, y, s), for shading.
-        paint: A colour, or draws on a `Brush`; what leaves the polygon is cut off.
-        opaque: False where one sees through (a fence), so what is behind counts.
+        paint: A colour, or a function that draws on a `Brush`, clipped to the polygon.
+        opaque: False if the shape is see-through (a fence), so that shapes behind it are kept.
     """
 
     label: str
@@ -43,14 +43,14 @@ class Shape:
 
 
 class Canvas:
-    """The picture under way.
+    """A picture being painted.
 
     Attributes:
         pixels: uint8 (2 H, 2 W, 4): R, G, B and glow.
         inverse_depth: float32 (H, W), 1/m.
-        first_row: Where the ground begins; u, s, fine and coarse hold the rows below.
-        u: float32 (H - first_row, W), road position of the ground seen at each pixel; s likewise.
-        fine: float32, same shape, noise that lies on the ground; coarse likewise.
+        first_row: First row of the ground; u, s, fine and coarse start there.
+        u: float32 (H - first_row, W), road position of the ground at each pixel; s likewise.
+        fine: float32, same shape, noise on the ground; coarse likewise.
     """
 
     def __init__(self, camera: Camera, look: Look, seed: int):
@@ -65,7 +65,7 @@ class Canvas:
         self.coarse = noise_at(self.u * 5 + seed, self.s * 2.5 + seed, 1.6)
 
     def draw(self, shape: Shape) -> None:
-        """Paint one shape over what is there."""
+        """Paint one shape over the picture."""
         if callable(shape.paint):
             x0, y0, wide, high = cv2.boundingRect(shape.polygon)
             target = self.pixels[2 * y0:2 * (y0 + high), 2 * x0:2 * (x0 + wide)]
@@ -94,10 +94,10 @@ class Canvas:
 
 
 class Brush:
-    """Paints inside one shape; positions are road points unless said otherwise.
+    """Paint inside one shape; positions are road points unless stated otherwise.
 
     Attributes:
-        patch: uint8 (h, w, 4), the shape's bounding box at double size; starts as what is behind.
+        patch: uint8 (h, w, 4), the shape's bounding box at double size, initially the background.
         look: Weather, light and season.
         small: Whether the shape is too small for details.
     """
@@ -110,7 +110,7 @@ class Brush:
         self.snow = self.look.snow * min(1.0, max(0.0, 1.6 * float(shape.normal[1])))
 
     def tone(self, color: Color, glow: int = 0) -> tuple[float, float, float, float]:
-        """The colour as this face's light shows it, RGBA."""
+        """Return the colour in this face's light, RGB and glow."""
         if glow:
             return (*color, glow)
         white, keep = 236 * self.snow, 1 - self.snow
@@ -119,7 +119,7 @@ class Brush:
                 min(255.0, b * z) * keep + white, 0)
 
     def fill(self, color: Color, glow: int = 0) -> None:
-        """Paint everything."""
+        """Fill the whole patch."""
         self.patch[:] = self.tone(color, glow)
 
     def gradient(self, top: Color, bottom: Color) -> None:
@@ -135,7 +135,7 @@ class Brush:
         self.patch[..., :3] = np.clip(grainy, 0, 255)
 
     def to_patch(self, pixels: np.ndarray) -> np.ndarray:
-        """Frame pixels (N, 2) as fixed-point positions on the patch."""
+        """Convert frame pixels (N, 2) to fixed-point positions on the patch."""
         local = (pixels - self.origin) * SUPERSAMPLE + 0.5
         return np.rint(np.clip(local, -2000, 4000) * 2 ** _FRACTION_BITS).astype(np.int32)
 
@@ -175,7 +175,7 @@ class Brush:
                                          borderMode=cv2.BORDER_REPLICATE)
 
     def ground(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """The canvas' u, s, fine and coarse noise under this patch, float32 (h, w) each."""
+        """Return the canvas's u, s, fine and coarse noise for this patch, float32 (h, w) each."""
         canvas, x, y = self.canvas, self.origin[0], self.origin[1] - self.canvas.first_row
         height, width = self.patch.shape[0] // 2, self.patch.shape[1] // 2
         box = slice(y, y + height), slice(x, x + width)
@@ -195,7 +195,7 @@ def noise_tile(slope: float) -> np.ndarray:
     """Make a seamless tile of cloud-like noise.
 
     Args:
-        slope: Fall of the amplitude with frequency; 1 is rough, 2 is smooth.
+        slope: Exponent by which the amplitude falls with frequency; 1 is rough, 2 is smooth.
 
     Returns:
         float32 (512, 512), mean 0, standard deviation 0.5, clipped to [-1, 1].
@@ -219,5 +219,5 @@ def noise_patch(shape: tuple[int, int], size: float, offset: int = 0) -> np.ndar
 
 
 def noise_at(x: np.ndarray, y: np.ndarray, slope: float = 1.0) -> np.ndarray:
-    """Look the noise up at tile positions x, y, float32 of the same shape."""
+    """Sample noise at tile positions x, y; float32 of the same shape."""
     return cv2.remap(noise_tile(slope), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)

@@ -35,7 +35,7 @@ def bus(sketch: Sketch, pose: Pose, rng: np.random.Generator, color: Color, lit:
 
 
 def tram(sketch: Sketch, pose: Pose, rng: np.random.Generator, color: Color, lit: bool) -> Thing:
-    """Draw a tram of several modules, label `train`; arguments as for `car`."""
+    """Draw a tram of several modules, labelled `train`; arguments as for `car`."""
     modules, part, height = int(rng.integers(2, 4)), rng.uniform(8, 10), 3.4
     order = np.arange(modules) - (modules - 1) / 2
     band = (238, 236, 226)
@@ -78,7 +78,7 @@ def _tram_window(color: Color):
 
 
 def _coach_end(color: Color, lit: bool, lamp: Color, window_low: float):
-    """End of a bus: a big pane, a display, lamps."""
+    """Return paint for the end of a bus: a large pane, a display, lamps."""
     def paint(brush: Brush, quad: np.ndarray) -> None:
         if quad[0, 1] > quad[3, 1]:  # nose strips run downwards
             quad = quad[[3, 2, 1, 0]]
@@ -94,7 +94,7 @@ def _coach_end(color: Color, lit: bool, lamp: Color, window_low: float):
 
 def _coach_side(body: Body, length: float, height: float, color: Color, band: Color,
                 doors: int, low: float):
-    """Side of a bus or tram: a row of windows, a coloured band, doors."""
+    """Return paint for the side of a bus or tram: a row of windows, a coloured band, doors."""
     half = length / 2
 
     def paint(brush: Brush, sign: int) -> None:

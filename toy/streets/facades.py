@@ -25,20 +25,20 @@ KINDS = {"tower": ("glass", "plaster", "glass"), "hall": ("hall", "hall", "hall"
 
 @dataclass(frozen=True)
 class Style:
-    """How a building is made.
+    """Style of a building.
 
     Attributes:
         wall: Colour of the wall.
         kind: plaster, brick, glass or hall.
         floor: Height of a storey in metres.
-        bay: Distance of windows in metres.
+        bay: Distance between windows in metres.
         window: Width and height of a window in metres.
         trim: Colour of frames and cornices.
-        shop: Whether there are shops on the ground floor.
+        shop: Whether the ground floor has shops.
         balcony: Whether some bays have a balcony.
         roof: Colour of the roof.
         pitched: Whether the roof is a gable.
-        seed: Of the small variations.
+        seed: Seed of the small variations.
     """
 
     wall: Color
@@ -59,7 +59,7 @@ def sample_style(rng: np.random.Generator, place: str, use: str) -> Style:
 
     Args:
         rng: Source of randomness.
-        place: game, europe or us: which colours.
+        place: game, europe or us; selects the colours.
         use: tower, block, house or hall.
 
     Returns:
@@ -81,13 +81,13 @@ def sample_style(rng: np.random.Generator, place: str, use: str) -> Style:
 
 
 def scaled(color: Color, factor: float) -> Color:
-    """Make a colour brighter or darker."""
+    """Brighten or darken a colour."""
     r, g, b = color
     return (r * factor, g * factor, b * factor)
 
 
 class Wall:
-    """A picture of a wall under way; positions in metres from its lower left corner.
+    """A wall being painted; positions are in metres from its lower left corner.
 
     Attributes:
         image: uint8 (h, w, 4): R, G, B and glow.
@@ -101,7 +101,7 @@ class Wall:
 
     def rect(self, x0: float, y0: float, x1: float, y1: float, color: Color,
              glow: int = 0) -> None:
-        """Fill a rectangle; what does not glow is shaded."""
+        """Fill a rectangle; it is shaded unless it glows."""
         rows = slice(max(0, round((self.height - y1) * self.dy)),
                      max(0, round((self.height - y0) * self.dy)))
         columns = slice(max(0, round(x0 * self.dx)), max(0, round(x1 * self.dx)))
@@ -114,11 +114,11 @@ def draw_facade(style: Style, length: float, height: float, density: float, ligh
     """Draw a wall with its windows.
 
     Args:
-        style: How it is made.
-        length: Metres.
-        height: Metres.
+        style: Style of the building.
+        length: Length of the wall in metres.
+        height: Height of the wall in metres.
         density: Texture pixels per metre.
-        light: What the wall receives, RGB factors.
+        light: Light on the wall, RGB factors.
         night: Whether windows may be lit.
 
     Returns:
@@ -152,7 +152,7 @@ def draw_facade(style: Style, length: float, height: float, density: float, ligh
 
 def _draw_storeys(style: Style, length: float, height: float, density: float, light: Color,
                   night: bool, rng: np.random.Generator) -> np.ndarray:
-    """The storeys that fit below `height`: a grid of few kinds of bays, uint8 (h, w, 4)."""
+    """Draw the storeys that fit below `height`, a grid of a few kinds of bays: uint8 (h, w, 4)."""
     bays = max(1, int(length / (1.7 if style.kind == "glass" else style.bay)))
     floors = max(1, int(height / style.floor))
     cell = max(4, round(style.floor * density)), max(4, round(length / bays * density))
@@ -165,7 +165,7 @@ def _draw_storeys(style: Style, length: float, height: float, density: float, li
 
 def _window_cells(style: Style, wall: Wall, floors: int, bays: int, night: bool,
                   rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Variants of one bay (V, h, w, 4) and which of them is where (floors, bays)."""
+    """Draw variants of one bay (V, h, w, 4); choose one for each position (floors, bays)."""
     step, sill = wall.length, .9
     half, tall, x = min(style.window[0], step * .8) / 2, style.window[1], step / 2
     fine = wall.dy > 5
@@ -204,7 +204,7 @@ def _window_cells(style: Style, wall: Wall, floors: int, bays: int, night: bool,
 
 def _glass_cells(style: Style, wall: Wall, floors: int, bays: int, night: bool,
                  rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """As `_window_cells`, for an office tower that mirrors the sky."""
+    """Like `_window_cells`, for an office tower that reflects the sky."""
     tint = ((96, 128, 150), (110, 126, 128), (84, 104, 134))[rng.integers(3)]
     variants = [(scaled(tint, factor), 0) for factor in np.linspace(.7, 1.3, 8)]
     variants += [(color, 150) for color in LIT]
@@ -231,7 +231,7 @@ def _draw_door(wall: Wall, style: Style, rng: np.random.Generator) -> None:
 
 def _draw_shops(wall: Wall, style: Style, base: float, night: bool,
                 rng: np.random.Generator) -> None:
-    """Shop windows with goods, doors, sign bands and awnings."""
+    """Draw shop windows with goods, doors, signs and awnings."""
     x = 0.0
     wall.rect(0, 0, wall.length, base, scaled(style.wall, .62))
     while x < wall.length - 1:
@@ -259,7 +259,7 @@ def _draw_shops(wall: Wall, style: Style, base: float, night: bool,
 
 def _draw_hall(style: Style, length: float, height: float, density: float, light: Color,
                rng: np.random.Generator) -> np.ndarray:
-    """A warehouse: corrugated sheet, a coloured band, roller doors."""
+    """Draw a warehouse: corrugated sheet, a coloured band, roller doors."""
     shape = max(4, round(height * density)), max(4, round(length * density))
     wall = Wall((length, height), shape, light)
     wall.rect(0, 0, length, height, style.wall)

@@ -1,4 +1,4 @@
-"""Writers of the raw formats: files exactly as the real datasets lie on disk after extraction.
+"""Write the raw formats, with the exact file layouts of the extracted real datasets.
 
 Sources: the folder layouts of GTA V (Playing for Data), SYNTHIA-RAND-CITYSCAPES, UrbanSyn,
 Cityscapes, Mapillary Vistas v1.2, BDD100K and ACDC.
@@ -29,7 +29,7 @@ MAPILLARY_NAMES = {
     "rider": "Bicyclist", "car": "Car", "truck": "Truck", "bus": "Bus", "train": "On Rails",
     "motorcycle": "Motorcycle", "bicycle": "Bicycle",
 }
-"""Cityscapes label name -> Mapillary readable name, for the labels that toy streets have."""
+"""Cityscapes label name -> Mapillary readable name, for the labels of toy streets."""
 
 
 def encode(image: np.ndarray, kind: str, palette: list[int] | None = None,
@@ -39,11 +39,11 @@ def encode(image: np.ndarray, kind: str, palette: list[int] | None = None,
     Args:
         image: uint8 (H, W, 3) RGB or (H, W) labels.
         kind: PNG or JPEG.
-        palette: R, G, B of each label, flat; makes a palette (mode P) PNG.
-        quality: Of a JPEG.
+        palette: Flat list of R, G, B of each label, for a palette (mode P) PNG.
+        quality: JPEG quality.
 
     Returns:
-        The file's bytes.
+        The encoded file.
     """
     picture, buffer = Image.fromarray(image), io.BytesIO()
     if palette is not None:
@@ -54,34 +54,34 @@ def encode(image: np.ndarray, kind: str, palette: list[int] | None = None,
 
 
 def name_hash(*parts: object) -> bytes:
-    """A digest of 20 bytes: names that look random but never change."""
+    """Return a digest of 20 bytes, for names that look random but never change."""
     return hashlib.sha1(repr(parts).encode()).digest()
 
 
 def gta_files(root: Path, split: str, index: int, seed: int) -> list[Path]:
-    """Image and label path of a GTA sample; the same for every split and seed."""
+    """Return the image and label paths of a GTA sample; the same for every split and seed."""
     name = f"{index + 1:05d}.png"
     return [root / "gta/images" / name, root / "gta/labels" / name]
 
 
 def synthia_files(root: Path, split: str, index: int, seed: int) -> list[Path]:
-    """Image and label path of a SYNTHIA sample; the same for every split and seed."""
+    """Return the image and label paths of a SYNTHIA sample; the same for every split and seed."""
     name = f"{index:07d}.png"
     return [root / "synthia/RGB" / name, root / "synthia/GT/LABELS" / name]
 
 
 def urbansyn_files(root: Path, split: str, index: int, seed: int) -> list[Path]:
-    """Image and label path of an UrbanSyn sample; the same for every split and seed."""
+    """Return the image and label paths of an UrbanSyn sample; the same for every split and seed."""
     return [root / f"urbansyn/rgb/rgb_{index + 1:04d}.png",
             root / f"urbansyn/ss/ss_{index + 1:04d}.png"]
 
 
 CITIES = {"train": ("toyburg", "brickheim"), "val": ("pixelstadt", "polyhausen", "maskfurt")}
-"""Invented cities."""
+"""Invented cities of each split."""
 
 
 def cityscapes_files(root: Path, split: str, index: int, seed: int) -> list[Path]:
-    """Image, polygons and label id paths of a Cityscapes sample."""
+    """Return the image, polygon and label id paths of a Cityscapes sample."""
     city = CITIES[split][index % len(CITIES[split])]
     stem = f"{city}_{index // len(CITIES[split]):06d}_000019"
     labels = root / "cityscapes/gtFine" / split / city
@@ -90,7 +90,7 @@ def cityscapes_files(root: Path, split: str, index: int, seed: int) -> list[Path
 
 
 def mapillary_files(root: Path, split: str, index: int, seed: int) -> list[Path]:
-    """Image and label path of a Mapillary Vistas v1.2 sample."""
+    """Return the image and label paths of a Mapillary Vistas v1.2 sample."""
     folder = root / "mapillary" / {"train": "training", "val": "validation"}[split]
     digest = name_hash("mapillary", seed, split, index)
     name = base64.urlsafe_b64encode(digest[:16]).decode().rstrip("=")
@@ -99,7 +99,7 @@ def mapillary_files(root: Path, split: str, index: int, seed: int) -> list[Path]
 
 
 def bdd_files(root: Path, split: str, index: int, seed: int) -> list[Path]:
-    """Image and mask path of a BDD100K sample."""
+    """Return the image and mask paths of a BDD100K sample."""
     digest = name_hash("bdd100k", seed, split, index).hex()
     name = f"{digest[:8]}-{digest[8:16]}"
     return [root / "bdd100k/images/10k" / split / f"{name}.jpg",
@@ -110,7 +110,7 @@ SEQUENCES = {"train": "GOPR0101", "val": "GP010202", "test": "GOPR0303"}
 
 
 def acdc_files(root: Path, split: str, index: int, seed: int, condition: str) -> list[Path]:
-    """Image and (but for test) label path of an ACDC sample."""
+    """Return the image and, except for test, label paths of an ACDC sample."""
     sequence = SEQUENCES[split]
     stem = f"{sequence}_frame_{index + 1:06d}"
     folder = Path(condition) / split / sequence
@@ -121,7 +121,7 @@ def acdc_files(root: Path, split: str, index: int, seed: int, condition: str) ->
 
 
 def unlabelled_files(root: Path, split: str, index: int, seed: int) -> list[Path]:
-    """Image path of a sample for pretraining."""
+    """Return the image path of a pretraining sample."""
     return [root / "unlabelled" / f"{index + 1:06d}.jpg"]
 
 
@@ -134,7 +134,7 @@ _TRAIN_IDS = lookup_table(CITYSCAPES_ID_TO_TRAIN_ID)
 
 
 def mapillary_table() -> np.ndarray:
-    """uint8 (256,): Cityscapes label id -> Mapillary v1.2 label id."""
+    """Return the table uint8 (256,): Cityscapes label id -> Mapillary v1.2 label id."""
     readable = [name for name, _ in mapillary.LABELS]
     table = np.full(256, readable.index("Unlabeled"), np.uint8)
     for label in CITYSCAPES_LABELS:
@@ -144,7 +144,7 @@ def mapillary_table() -> np.ndarray:
 
 
 def mapillary_colors() -> list[tuple[int, int, int]]:
-    """RGB of each Mapillary label: the Cityscapes colour where there is one, else its own."""
+    """Return each Mapillary label's RGB: its Cityscapes colour if it has one, else a random one."""
     by_name = {MAPILLARY_NAMES[label.name]: label.color for label in CITYSCAPES_LABELS
                if label.name in MAPILLARY_NAMES and label.train_id != 255}
     shuffled = random.Random(0)
@@ -153,7 +153,7 @@ def mapillary_colors() -> list[tuple[int, int, int]]:
 
 
 def mapillary_config() -> bytes:
-    """Contents of `config_v1.2.json`: the labels in the order of their ids."""
+    """Return the contents of `config_v1.2.json`: the labels in the order of their ids."""
     labels = [{"name": "toy--" + name.lower().replace(" ", "-"), "readable": name,
                "evaluate": name != "Unlabeled", "instances": train_id in range(11, 19),
                "color": list(color)}
@@ -167,11 +167,11 @@ def write_sample(files: list[Path], rgb: np.ndarray, scene: Scene, label_format:
     """Write one sample's labels, then its picture.
 
     Args:
-        files: As one of the `*_files` functions names them.
+        files: Paths from one of the `*_files` functions.
         rgb: uint8 (H, W, 3).
-        scene: What the picture shows.
+        scene: Scene in the picture.
         label_format: A key of `LABEL_ENCODERS`, or None for a picture without labels.
-        quality: Of a JPEG, 1 to 95.
+        quality: JPEG quality, 1 to 95.
     """
     if label_format is not None:
         contents = LABEL_ENCODERS[label_format](scene)
@@ -186,7 +186,7 @@ def _encode_gta(scene: Scene) -> list[bytes]:
 
 
 def _encode_synthia(scene: Scene) -> list[bytes]:
-    """A 16-bit label: ids in the red channel, something that looks like instances in the green."""
+    """Encode a 16-bit label: ids in the red channel, stand-ins for instances in the green."""
     table = np.zeros(256, np.uint16)
     for synthia_id, train_id in synthia.SYNTHIA.label_map.items():
         table[train_id] = synthia_id
@@ -216,4 +216,4 @@ def _encode_train_ids(scene: Scene) -> list[bytes]:
 LABEL_ENCODERS: dict[str, Callable[[Scene], list[bytes]]] = dict(
     gta=_encode_gta, synthia=_encode_synthia, urbansyn=_encode_urbansyn,
     cityscapes=_encode_cityscapes, mapillary=_encode_mapillary, train_ids=_encode_train_ids)
-"""Label files of each format: scene -> bytes of each file."""
+"""Label encoders of each format: scene -> contents of each label file."""

@@ -11,7 +11,7 @@ from toy.streets.sketch import FACING, Sketch
 from toy.streets.street_objects import foliage
 
 FAR = 150.0
-"""Length of the street in metres; what lies beyond is backdrop."""
+"""Length of the street in metres; beyond it is backdrop."""
 UP = (0.0, 1.0, 0.0)
 
 
@@ -25,16 +25,16 @@ class Street:
         pavement: Width of each pavement.
         front: Distance of the building line from the centre line.
         grass: Whether the strip between pavement and building line is grass.
-        median: Half the width of a planted strip in the middle, 0 for none.
+        median: Half the width of a planted strip in the middle; 0 for none.
         crossing: Extent (near, far) of a crossing road, or None.
-        zebra: Where a pedestrian crossing begins, or None.
+        zebra: Near end s of a pedestrian crossing, or None.
         parking: Whether cars park along the kerbs.
-        rails: Positions u of tram tracks.
+        rails: Positions u of the tram tracks.
         yellow: Whether the centre line is yellow.
         asphalt: Colour of the road.
         paving: Colour of the pavement.
         lawn: Colour of grass.
-        seed: Of stains and patches.
+        seed: Seed of stains and patches.
     """
 
     half: float
@@ -59,10 +59,10 @@ def ground_shapes(camera: Camera, street: Street, skyline: str,
     """Lay out sky, backdrop and ground.
 
     Args:
-        camera: Of the scene.
+        camera: Camera of the scene.
         street: Plan of the ground.
-        skyline: What closes the view: trees, towers or roofs.
-        rng: Source of the skyline's shape.
+        skyline: Backdrop at the end of the street: trees, towers or roofs.
+        rng: Source of randomness for clouds and skyline.
 
     Returns:
         Shapes in painter's order.
@@ -86,7 +86,7 @@ def ground_shapes(camera: Camera, street: Street, skyline: str,
 
 
 def _strips(camera: Camera, street: Street) -> list[Shape]:
-    """Pavements, crossing road, road and median."""
+    """Draw the pavements, crossing road, road and median."""
     sketch = Sketch(camera)
     edge = street.half + street.pavement
     strips = [("sidewalk", -edge, -street.half, NEAR, FAR, paving_paint(street)),
@@ -109,7 +109,7 @@ def _strips(camera: Camera, street: Street) -> list[Shape]:
 
 
 def _sky_paint(offset: int):
-    """Gradient, clouds that shrink towards the horizon, the sun's glow, stars at night."""
+    """Return paint for the sky: gradient, clouds in perspective, the sun's glow, stars at night."""
     def paint(brush: Brush) -> None:
         camera, look = brush.camera, brush.look
         rows = min(camera.height, int(camera.cy + abs(camera.roll) * camera.width) + 4)
@@ -137,13 +137,13 @@ def _sky_paint(offset: int):
 
 
 def _sun_pixel(camera: Camera, sun_from: Color) -> np.ndarray:
-    """Pixel of the sun, which no bend shifts."""
+    """Return the sun's pixel; bends do not shift it."""
     u, y, s = sun_from
     return np.array([camera.cx + camera.focal * u / s, camera.cy - camera.focal * y / s])
 
 
 def _backdrop(camera: Camera, skyline: str, rng: np.random.Generator) -> list[Shape]:
-    """What stands at the end of the world, 160 m away and more."""
+    """Draw the skyline beyond the end of the street, 170 m away and more."""
     sketch = Sketch(camera)
     foot = camera.y * camera.focal / FAR + 1.5 + abs(np.tan(camera.roll)) * camera.width / 2
     xs = np.linspace(-2, camera.width + 1, 60)
@@ -183,12 +183,12 @@ def _distant_paint(rng: np.random.Generator):
 
 
 def _band(distance: np.ndarray, half: float, foot: np.ndarray) -> np.ndarray:
-    """Share of each pixel covered by a line of half width `half`; `foot` is a pixel's width."""
+    """Return each pixel's coverage by a line of half width `half`; `foot` is a pixel's width."""
     return np.clip((half - np.abs(distance)) / foot + .5, 0, 1) * np.minimum(1, 2 * half / foot)
 
 
 def road_paint(street: Street):
-    """Asphalt with stains, wheel tracks, patches and markings."""
+    """Return paint for asphalt with stains, wheel tracks, patches and markings."""
     def paint(brush: Brush) -> None:
         u, s, fine, coarse = brush.ground()
         fade = np.clip(1 - s / 45, 0, 1)
@@ -207,7 +207,7 @@ def road_paint(street: Street):
 
 
 def _markings(street: Street, u: np.ndarray, s: np.ndarray, foot: np.ndarray) -> list[tuple]:
-    """Pairs of coverage (h, w) and colour of what is painted on the road."""
+    """Return pairs of coverage (h, w) and colour of the road markings and rails."""
     white, center = (232, 232, 226), (236, 190, 60) if street.yellow else (232, 232, 226)
     open_road = np.ones_like(u)
     if street.crossing:
@@ -239,7 +239,7 @@ def _markings(street: Street, u: np.ndarray, s: np.ndarray, foot: np.ndarray) ->
 
 
 def paving_paint(street: Street):
-    """Slabs with a kerb of stone along the road."""
+    """Return paint for slabs with a stone kerb along the road."""
     def paint(brush: Brush) -> None:
         u, s, fine, coarse = brush.ground()
         foot = s / brush.camera.focal
@@ -257,7 +257,7 @@ def paving_paint(street: Street):
 
 
 def grass_paint(street: Street):
-    """Grass and bare earth."""
+    """Return paint for grass and bare earth."""
     def paint(brush: Brush) -> None:
         _, s, fine, coarse = brush.ground()
         fade = np.clip(1 - s / 60, .15, 1)
@@ -269,7 +269,7 @@ def grass_paint(street: Street):
 
 
 def _finish(brush: Brush, rgb: np.ndarray, coarse: np.ndarray, hold: np.ndarray | float) -> None:
-    """Light the ground and lay snow on it; `hold` is how well snow keeps, 0..1."""
+    """Light the ground and cover it with snow; `hold` in 0..1 is how well snow stays."""
     rgb = rgb * np.float32(brush.look.shade(UP))
     if brush.look.snow:
         patchy = np.clip(1.9 * brush.look.snow - .55 + .7 * coarse, 0, 1)

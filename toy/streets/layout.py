@@ -1,4 +1,4 @@
-"""Planning a street: which things stand where."""
+"""Plan a street: choose and place its objects."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ def sample_scene(rng: np.random.Generator, place: str, width: int, height: int) 
     """Invent a street.
 
     Args:
-        rng: Source of everything.
+        rng: Source of all randomness.
         place: One of `PLACES`.
         width: Image width in pixels.
         height: Image height in pixels.
@@ -84,7 +84,7 @@ def _sample_camera(rng: np.random.Generator, place: Place, street: Street, width
 
 
 def _plan_side(plan: Plan, side: int) -> None:
-    """Fill the building line: houses, gaps, walls, fences, trees."""
+    """Fill the building line with houses, gaps, walls, fences and trees."""
     rng, street = plan.rng, plan.street
     uses = ("tower", "block", "house", "park", "hall")
     use = uses[rng.choice(5, p=plan.place.sides)]
@@ -128,7 +128,7 @@ def _add_building(plan: Plan, use: str, side: int, front: float, s0: float, s1: 
 
 
 def _plan_barrier(plan: Plan, side: int, barrier: str | None) -> None:
-    """Walls, fences or hedges along the building line."""
+    """Place walls, fences or hedges along the building line."""
     rng, street = plan.rng, plan.street
     make = {"wall": street_objects.wall, "fence": street_objects.fence,
             None: street_objects.hedge}[barrier]
@@ -144,7 +144,7 @@ def _plan_barrier(plan: Plan, side: int, barrier: str | None) -> None:
 
 
 def _plan_furniture(plan: Plan, side: int) -> None:
-    """Lamps, trees, signs, bins and bollards along the kerb."""
+    """Place lamps, trees, signs, bins and bollards along the kerb."""
     rng, street = plan.rng, plan.street
     kerb = side * (street.half + .6)
     s = rng.uniform(6, 16)
@@ -217,7 +217,7 @@ def _plan_signals(plan: Plan) -> None:
 
 
 def _hood(plan: Plan) -> list:
-    """The bonnet of the own car along the lower edge."""
+    """Draw the ego vehicle's bonnet along the lower edge."""
     camera, rng = plan.camera, plan.rng
     top, color = rng.uniform(.03, .08) * camera.height, plan.place.colors[
         rng.integers(len(plan.place.colors))]

@@ -1,6 +1,6 @@
-"""Looks: how the same street appears in another place, light, weather or camera.
+"""Looks: the appearance of a street in a given place, light, weather and camera.
 
-A look changes pixels, never labels. `sample_look` draws one look of a named family.
+A look changes pixels, never labels. `sample_look` samples a look from a named family.
 """
 
 from dataclasses import dataclass, replace
@@ -12,20 +12,20 @@ Color = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Look:
-    """One light, weather and camera. Colours are RGB in [0, 255] unless said otherwise.
+    """Light, weather and camera of a picture. Colours are RGB in [0, 255] unless stated otherwise.
 
     Attributes:
-        ambient: Light from everywhere, RGB factors.
+        ambient: Ambient light, RGB factors.
         sun: Light from the sun, RGB factors; zero when overcast.
         sun_from: Unit vector (u, y, s) towards the sun.
         zenith: Sky colour overhead.
         horizon: Sky colour at the horizon.
         clouds: Share of the sky covered, 0..1.
         haze: Loss of contrast per metre (0.001 clear, 0.03 dense fog).
-        haze_color: What distance fades to.
+        haze_color: Colour that distant things fade to.
         night: Whether lamps and windows are lit.
-        snow: Snow cover of what faces up, 0..1.
-        wet: How much the road mirrors, 0..1.
+        snow: Snow cover of surfaces that face up, 0..1.
+        wet: Reflectivity of the wet ground, 0..1.
         rain: Density of rain streaks, 0..1.
         flakes: Density of falling snow, 0..1.
         drops: Density of drops on the lens, 0..1.
@@ -63,7 +63,7 @@ class Look:
     noise: float = 0.0
 
     def shade(self, normal: Color) -> Color:
-        """Light that a face with this unit normal receives, as factors of its colour."""
+        """Return the light on a face with this unit normal, as factors of its colour."""
         u, y, s = normal
         lit = max(0.0, u * self.sun_from[0] + y * self.sun_from[1] + s * self.sun_from[2])
         sky = 0.82 + 0.18 * y  # faces that look up see more of the sky
@@ -72,12 +72,12 @@ class Look:
 
     @property
     def sunny(self) -> bool:
-        """Whether things cast sharp shadows."""
+        """Whether objects cast sharp shadows."""
         return max(self.sun) > 0.15
 
 
 def sample_look(name: str, rng: np.random.Generator) -> Look:
-    """Draw a look.
+    """Sample a look.
 
     Args:
         name: One of `LOOKS`.
@@ -95,7 +95,7 @@ def sample_look(name: str, rng: np.random.Generator) -> Look:
 
 
 def _sun_from(rng: np.random.Generator, low: float, high: float) -> Color:
-    """A sun direction with its height above the horizon in degrees."""
+    """Sample a sun direction; `low` and `high` bound its elevation in degrees."""
     height = np.radians(rng.uniform(low, high))
     around = rng.uniform(0, 2 * np.pi)
     flat = np.cos(height)
@@ -114,7 +114,7 @@ def _overcast(brightness: float) -> dict:
 
 
 def game_look(rng: np.random.Generator) -> Look:
-    """The source: a clean, sunny, saturated game."""
+    """GTA V, the source domain: a clean, sunny, saturated game."""
     return Look(sun_from=_sun_from(rng, 30, 65), clouds=rng.uniform(0.1, 0.6), saturation=1.2,
                 contrast=1.1, zenith=(52, 118, 215), horizon=(186, 214, 240))
 
@@ -143,7 +143,7 @@ def drive_look(rng: np.random.Generator) -> Look:
 
 
 def mixed_look(rng: np.random.Generator) -> Look:
-    """Mapillary: any place, weather by day and camera."""
+    """Mapillary: any daytime weather and any camera."""
     base = [game_look, city_look, drive_look][rng.integers(3)](rng)
     return replace(base, balance=_balance(rng, 0.09), noise=rng.uniform(1, 7),
                    blur=rng.uniform(0.2, 0.9), saturation=rng.uniform(0.5, 1.2),
@@ -152,7 +152,7 @@ def mixed_look(rng: np.random.Generator) -> Look:
 
 
 def night_look(rng: np.random.Generator) -> Look:
-    """ACDC night: lamps, lit windows and headlights; little else."""
+    """ACDC night: lamps, lit windows and headlights, little else."""
     dim = rng.uniform(0.13, 0.24)
     sky = (16, 18, 32) if rng.random() < 0.6 else (40, 30, 28)
     return Look(ambient=(dim * 0.9, dim, dim * 1.4), sun=(0, 0, 0), clouds=0.3, night=True,
@@ -162,13 +162,13 @@ def night_look(rng: np.random.Generator) -> Look:
 
 
 def fog_look(rng: np.random.Generator) -> Look:
-    """ACDC fog: the distance drowns in grey."""
+    """ACDC fog: distant things fade to grey."""
     return Look(**_overcast(rng.uniform(0.78, 0.98)), clouds=0.0, haze=rng.uniform(0.014, 0.04),
                 saturation=0.6, contrast=0.95, noise=3, blur=0.5, balance=_balance(rng, 0.03))
 
 
 def rain_look(rng: np.random.Generator) -> Look:
-    """ACDC rain: a wet mirror of a road, streaks in the air, drops on the lens."""
+    """ACDC rain: a wet, reflecting road, streaks in the air, drops on the lens."""
     return Look(**_overcast(rng.uniform(0.55, 0.8)), clouds=1.0, haze=rng.uniform(0.005, 0.011),
                 wet=rng.uniform(0.6, 1.0), rain=rng.uniform(0.4, 1.0), saturation=0.65,
                 drops=rng.uniform(0.2, 1.0), contrast=1.05, noise=4, blur=0.4,

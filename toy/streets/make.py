@@ -1,6 +1,6 @@
-"""Making the toy data sets: which scenes in which looks become which files.
+"""Generate the toy datasets: scenes, looks and files of each domain.
 
-Scene `i` of a split and seed is always the same, whatever the number of processes.
+A scene depends only on its domain, split, index and seed, not on the number of processes.
 """
 
 import sys
@@ -33,16 +33,16 @@ MIXED_SIZES = ((400, 300), (448, 336), (512, 384), (480, 320), (512, 288))
 
 @dataclass(frozen=True)
 class Domain:
-    """A toy data set.
+    """A toy dataset.
 
     Attributes:
-        places: Where its streets lie, one drawn per scene.
-        looks: How they appear, one drawn per scene.
-        sizes: Image sizes (width, height), one drawn per scene.
+        places: Places of its streets, one sampled per scene.
+        looks: Looks of its pictures, one sampled per scene.
+        sizes: Image sizes (width, height), one sampled per scene.
         files: (root, split, index, seed) -> paths of picture and labels.
         label_format: A key of `formats.LABEL_ENCODERS`; None for no labels.
         quality: Range of the JPEG quality.
-        again: A look in which every street is drawn once more, to NAME_fair; None for none.
+        again: Look of a second picture per sample, saved as NAME_fair; None for no second picture.
     """
 
     places: tuple[str, ...]
@@ -79,7 +79,7 @@ TRAIN_ONLY = ("gta", "synthia", "urbansyn", "unlabelled")
 
 
 class Sample(NamedTuple):
-    """What one picture shows and the truth about it."""
+    """A picture, its scene with the labels, and its JPEG quality."""
 
     rgb: np.ndarray
     scene: Scene
@@ -87,7 +87,7 @@ class Sample(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """How many samples were made, and how many were there already."""
+    """Numbers of samples made and of existing samples skipped."""
 
     made: int
     skipped: int
@@ -99,14 +99,14 @@ def make_sample(domain: str, split: str, index: int, seed: int, again: bool = Fa
     Args:
         domain: A key of `DOMAINS`.
         split: train, val or test.
-        index: Number within the split.
-        seed: Of the whole data.
-        again: Draw the same street in the look `Domain.again`.
+        index: Index within the split.
+        seed: Seed of the whole dataset.
+        again: Make the second picture of the sample, in the look `Domain.again`.
 
     Returns:
         The RGB picture (uint8, H x W x 3), the scene with its labels, and a JPEG quality.
     """
-    cv2.setNumThreads(1)  # processes, not threads; and forked threads hang
+    cv2.setNumThreads(1)  # parallelism is by process, and OpenCV's threads hang after a fork
     spec, key = DOMAINS[domain], [seed, crc32(f"{domain}/{split}".encode()), index]
     choices, scenery, light, camera = (
         np.random.default_rng([*key, k]) for k in ((0, 1, 4, 5) if again else range(4)))
@@ -120,28 +120,28 @@ def make_sample(domain: str, split: str, index: int, seed: int, again: bool = Fa
 
 def make_toy_streets(root: Path, counts: Mapping[str, int], seed: int = 0,
                      workers: int | None = None) -> Summary:
-    """Make toy data sets in the raw formats of the real ones; what exists is skipped.
+    """Make toy datasets in the raw formats of the real ones, skipping existing samples.
 
     Args:
-        root: Folder that receives gta/, cityscapes/, ...
-        counts: Samples of each domain: of `val` where there is one, with some more to train and
-            test; of `train` for the domains in `TRAIN_ONLY`.
-        seed: Another seed, other streets.
-        workers: Processes; all cores by default.
+        root: Output folder for gta/, cityscapes/, ...
+        counts: Samples per domain: `train` samples for the domains in `TRAIN_ONLY`, else `val`
+            samples, plus a few for train and test.
+        seed: Seed of the streets.
+        workers: Number of processes; default: one per core.
 
     Returns:
-        How many samples were made and skipped.
+        The numbers of samples made and skipped.
 
     Raises:
-        UserError: A count or the number of workers makes no sense, or `root` cannot be written.
+        UserError: A count, the seed or `workers` is too small, or `root` cannot be created.
     """
     workers = available_cores() if workers is None else workers
     if workers < 1 or seed < 0 or min(counts.values(), default=0) < 0:
-        raise UserError("workers must be at least 1, the seed and all counts at least 0")
+        raise UserError("workers must be at least 1; the seed and all counts at least 0")
     try:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{root}: cannot make this folder ({error.strerror})") from error
+        raise UserError(f"{root}: cannot create this folder ({error.strerror})") from error
     jobs = [(domain, split, index) for domain, count in counts.items()
             for split, total in split_sizes(domain, count).items() for index in range(total)]
     if counts.get("mapillary"):
@@ -154,7 +154,7 @@ def make_toy_streets(root: Path, counts: Mapping[str, int], seed: int = 0,
 
 
 def split_sizes(domain: str, count: int) -> dict[str, int]:
-    """Samples in each split of a domain when `count` are asked for."""
+    """Return the number of samples in each split of a domain for a requested `count`."""
     if domain in TRAIN_ONLY or not count:
         return {"train": count} if count else {}
     few = max(2, count // 6)
@@ -162,11 +162,11 @@ def split_sizes(domain: str, count: int) -> dict[str, int]:
 
 
 def _results(jobs: list, run: Callable, workers: int) -> Iterator[bool]:
-    """Run all jobs in order; nothing goes on once this is closed."""
+    """Run all jobs and yield their results in order; closing this stops the work."""
     if workers <= 1:
         yield from (run(*job) for job in jobs)
         return
-    # forked workers need not import everything again; elsewhere the platform's own way is safer
+    # forked workers start without imports; on other platforms the default method is safer
     context = get_context("fork" if sys.platform == "linux" else None)
     pool = ProcessPoolExecutor(workers, context)
     try:
@@ -176,7 +176,7 @@ def _results(jobs: list, run: Callable, workers: int) -> Iterator[bool]:
 
 
 def _make_file(root: Path, seed: int, domain: str, split: str, index: int) -> bool:
-    """Make one sample's files unless all are there; tells whether it did."""
+    """Make one sample's files unless all exist; return whether it made them."""
     spec = DOMAINS[domain]
     files = spec.files(root, split, index, seed)
     if all(path.exists() for path in files):

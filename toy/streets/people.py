@@ -14,7 +14,7 @@ TROUSERS = ((40, 46, 66), (34, 34, 38), (96, 88, 72), (70, 84, 110), (130, 120, 
 
 
 def person(sketch: Sketch, u: float, s: float, heading: float, rng: np.random.Generator) -> Thing:
-    """Draw somebody at (u, s) metres who stands or walks; heading in radians, 0 = away."""
+    """Draw a standing or walking person at (u, s) metres; heading in radians, 0 = away."""
     tall = rng.uniform(1.5, 1.9) if rng.random() > 0.12 else rng.uniform(1.0, 1.3)
     pose = Pose(u, s, heading)
     skin, hair = SKINS[rng.integers(len(SKINS))], HAIR[rng.integers(len(HAIR))]
@@ -79,7 +79,7 @@ def _head(sketch: Sketch, label: str, center: np.ndarray, tall: float, skin: Col
 
 
 def bicycle(sketch: Sketch, pose: Pose, rng: np.random.Generator) -> Thing:
-    """Draw a bicycle: one labelled outline, see-through between the tubes."""
+    """Draw a bicycle as one labelled hull that is see-through between its parts."""
     color = CLOTHES[rng.integers(len(CLOTHES))]
     forward = np.array([np.sin(pose.heading), 0, np.cos(pose.heading)])
     wheels = [ring(pose.place([(a, 0, .35)])[0], .35, forward, (0, 1, 0)) for a in (-.53, .53)]
@@ -113,7 +113,7 @@ def bicycle(sketch: Sketch, pose: Pose, rng: np.random.Generator) -> Thing:
 
 
 def motorcycle(sketch: Sketch, pose: Pose, rng: np.random.Generator, lit: bool) -> Thing:
-    """Draw a motorcycle or scooter; `lit` lamps burn at night. See `bicycle`."""
+    """Draw a motorcycle or scooter, like `bicycle`; if `lit`, its lamps are on at night."""
     color = CLOTHES[rng.integers(len(CLOTHES))]
     forward = np.array([np.sin(pose.heading), 0, np.cos(pose.heading)])
 
@@ -153,13 +153,13 @@ def motorcycle(sketch: Sketch, pose: Pose, rng: np.random.Generator, lit: bool) 
 
 
 def rider(sketch: Sketch, pose: Pose, rng: np.random.Generator, motor: bool) -> None:
-    """Add somebody riding to a sketch that holds a bicycle or motorcycle.
+    """Add a rider to a sketch of a bicycle or motorcycle.
 
     Args:
-        sketch: Holds the vehicle.
-        pose: Of the vehicle.
-        rng: Source of clothes.
-        motor: Whether it is a motorcycle: lower seat, full helmet.
+        sketch: Sketch of the vehicle.
+        pose: Pose of the vehicle.
+        rng: Source of randomness for the clothes.
+        motor: Whether the vehicle is a motorcycle: lower seat, full helmet.
     """
     seat, bar_y, bar_a, foot = (.82, 1.1, .45, .35) if motor else (.98, 1.05, .32, .2)
     skin, shirt = SKINS[rng.integers(len(SKINS))], CLOTHES[rng.integers(len(CLOTHES))]

@@ -1,4 +1,4 @@
-"""Kinds of places, and a scene while it is being planned."""
+"""Kinds of places, and scenes being planned."""
 
 from dataclasses import dataclass, field
 
@@ -11,17 +11,17 @@ from toy.streets.sketch import Sketch, Thing
 
 @dataclass(frozen=True)
 class Place:
-    """What a part of the world is like.
+    """Character of a part of the world.
 
     Attributes:
-        name: game, europe or us: colours of walls and roofs.
-        sides: Share of street sides of each kind: tower, block, house, park, hall.
-        kinds: Share of car kinds: sedan, hatch, suv, van.
+        name: game, europe, us or mixed; selects the colours of walls and roofs.
+        sides: Share of each kind of street side: tower, block, house, park, hall.
+        kinds: Share of each kind of car: sedan, hatch, suv, van.
         colors: Colours of cars.
         yellow: Chance of yellow centre lines.
         focal: Range of the focal length as a share of the image width.
         height: Range of the camera height in metres.
-        hood: Chance to see the bonnet of the own car.
+        hood: Chance that the ego vehicle's bonnet is visible.
         roll: Standard deviation of the camera's roll in radians.
         overhang: Chance that traffic lights hang over the road.
     """
@@ -55,7 +55,7 @@ PLACES["mixed"] = Place("mixed", (.18, .28, .26, .16, .12), (.32, .3, .26, .12),
 
 RARE = dict(train=.24, bus=.42, truck=.34, motorcycle=.26, motorcyclist=.24, bicycle=.36,
             cyclist=.36, wall=.32, fence=.42, signal=.6)
-"""Chance of each rare thing per scene, so that a few hundred scenes train every class."""
+"""Chance of each rare object per scene, high enough to learn all classes from a few hundred."""
 
 
 @dataclass
@@ -71,19 +71,19 @@ class Plan:
     lamps: list = field(default_factory=list)
 
     def chance(self, share: float) -> bool:
-        """Toss a coin."""
+        """Return True with probability `share`."""
         return bool(self.rng.random() < share)
 
     def sketch(self) -> Sketch:
-        """An empty sketch for the next thing."""
+        """Return an empty sketch for the next thing."""
         return Sketch(self.camera)
 
     def add(self, thing: Thing) -> None:
-        """Put a thing on the street."""
+        """Add a thing to the street if it has visible shapes."""
         if thing.shapes:
             self.things.append(thing)
 
     def blocked(self, s0: float, s1: float, margin: float = 3.0) -> bool:
-        """Whether the crossing road runs between s0 and s1."""
+        """Return whether the crossing road is within `margin` metres of s0 to s1."""
         crossing = self.street.crossing
         return bool(crossing and s1 > crossing[0] - margin and s0 < crossing[1] + margin)

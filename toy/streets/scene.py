@@ -1,4 +1,4 @@
-"""A street scene: what stands where, in painter's order, and its exact label."""
+"""A street scene: its shapes in painter's order, and its exact label."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,12 +17,12 @@ class Scene:
     """A finished scene.
 
     Attributes:
-        camera: Where it is seen from.
+        camera: Camera of the picture.
         ground: Sky, backdrop and ground, in painter's order.
-        objects: What stands on it and is seen, in painter's order; last the own car's bonnet.
-        things: What casts shadows.
+        objects: Visible shapes on the ground, in painter's order; the ego vehicle's bonnet is last.
+        things: Objects that cast shadows.
         lamps: float (N, 3): road points of street lamps.
-        seed: Of stains on the ground.
+        seed: Seed of the noise on the ground.
     """
 
     camera: Camera
@@ -51,14 +51,14 @@ class Scene:
 
 
 def drop_hidden(shapes: list[Shape], camera: Camera) -> list[Shape]:
-    """Leave out shapes that later ones cover wholly; neither picture nor label changes.
+    """Drop shapes that later ones cover completely; picture and label stay the same.
 
     Args:
-        shapes: In painter's order.
-        camera: Of the scene.
+        shapes: Shapes in painter's order.
+        camera: Camera of the scene.
 
     Returns:
-        The shapes of which something is seen, in the same order.
+        The visible shapes, in the same order.
     """
     covered = np.zeros((camera.height, camera.width), np.uint8)
     seen = []
@@ -73,20 +73,20 @@ def drop_hidden(shapes: list[Shape], camera: Camera) -> list[Shape]:
         if (stencil > box).any():
             seen.append(shape)
             if shape.opaque and stencil.size > 200:
-                cv2.polylines(stencil, [polygon], True, 0)  # edge pixels are blends of two shapes
+                cv2.polylines(stencil, [polygon], True, 0)  # edge pixels blend two shapes
                 box |= stencil
     return seen[::-1]
 
 
 def painters_order(things: list[Thing], camera: Camera) -> list[Thing]:
-    """Sort things so that what is in front comes later.
+    """Sort things from back to front.
 
-    Of two footprints that overlap along the road the one farther out to the side is behind;
-    otherwise the farther one is behind. Rare circles are broken at the farthest thing.
+    Of two footprints that overlap along the road, the one farther out to the side is behind;
+    otherwise the farther one is behind. Rare cycles are broken at the farthest thing.
 
     Args:
-        things: In any order.
-        camera: Where they are seen from.
+        things: Things in any order.
+        camera: Camera of the scene.
 
     Returns:
         The same things, sorted.

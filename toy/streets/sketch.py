@@ -1,4 +1,4 @@
-"""Building blocks for things: faces in road coordinates become labelled shapes."""
+"""Building blocks for things: turn faces in road coordinates into labelled shapes."""
 
 import math
 from collections.abc import Callable
@@ -17,13 +17,13 @@ FACING = (0.0, 0.3, -1.0)
 
 @dataclass
 class Thing:
-    """An object of the scene: its shapes in painter's order and where it stands.
+    """An object of the scene: its shapes in painter's order and its footprint.
 
     Attributes:
-        shapes: What is drawn, later shapes in front.
+        shapes: Shapes to draw, later ones in front.
         u: Extent (from, to) to the right of the centre line, in metres.
         s: Extent (near, far) along the road, in metres.
-        height: Metres; what casts a shadow. 0 for none.
+        height: Height in metres, for the shadow; 0 for no shadow.
     """
 
     u: tuple[float, float]
@@ -33,10 +33,10 @@ class Thing:
 
 
 class Sketch:
-    """Collects the shapes of one thing as a camera sees it.
+    """Collect the visible shapes of one thing.
 
     Args:
-        camera: Turns road points into pixels.
+        camera: Camera of the scene.
     """
 
     def __init__(self, camera: Camera):
@@ -49,10 +49,10 @@ class Sketch:
 
         Args:
             label: Cityscapes label name.
-            points: The corners in order.
+            points: Corners in order.
             paint: A colour, or a function that draws on a brush.
-            inside: A point behind the face; the face is left out when seen from that side.
-            opaque: False where one sees through.
+            inside: A point behind the face; the face is omitted if seen from that side.
+            opaque: False if the face is see-through.
         """
         points = np.asarray(points, np.float64)
         u, y, s = normal = _normal(points.tolist())
@@ -72,7 +72,7 @@ class Sketch:
 
     def flat(self, label: str, pixels: np.ndarray, depth: float, paint: Paint | Color,
              opaque: bool = True) -> None:
-        """Add a cut-out of frame pixels (N, 2) that faces the camera at a depth."""
+        """Add a cut-out of frame pixels (N, 2) that faces the camera at `depth` metres."""
         polygon = self.camera.clip_polygon(np.asarray(pixels, np.float64))
         if polygon is not None:
             plane = np.array([0.0, 0.0, 1 / depth])
@@ -99,7 +99,7 @@ class Sketch:
 
     def box(self, label: str, u: tuple[float, float], y: tuple[float, float],
             s: tuple[float, float], paint: Paint | Color) -> None:
-        """Add the visible faces of an upright box, all painted alike."""
+        """Add the visible faces of an upright box, all with the same paint."""
         (u0, u1), (y0, y1), (s0, s1) = u, y, s
         middle = np.array([(u0 + u1) / 2, (y0 + y1) / 2, (s0 + s1) / 2])
         sides = ([(u0, y0, s0), (u0, y1, s0), (u0, y1, s1), (u0, y0, s1)],
@@ -122,14 +122,14 @@ class Sketch:
 
 
 def sub_quad(quad: np.ndarray, x0: float, y0: float, x1: float, y1: float) -> np.ndarray:
-    """Take a part of a quadrilateral.
+    """Cut a part out of a quadrilateral.
 
     Args:
         quad: Corners (4, 3): bottom left, bottom right, top right, top left.
         x0: Left edge as a share of the width.
         y0: Lower edge as a share of the height.
-        x1: Right edge.
-        y1: Upper edge.
+        x1: Right edge as a share of the width.
+        y1: Upper edge as a share of the height.
 
     Returns:
         Corners (4, 3) in the same order.
@@ -143,14 +143,14 @@ def sub_quad(quad: np.ndarray, x0: float, y0: float, x1: float, y1: float) -> np
 
 def ring(center: np.ndarray, radius: float, axis_a: np.ndarray, axis_b: np.ndarray,
          count: int = 14) -> np.ndarray:
-    """Points (count, 3) on a circle in the plane of two unit vectors."""
+    """Return points (count, 3) on a circle in the plane of two unit vectors."""
     angle = np.arange(count) * (2 * np.pi / count)
     return (np.asarray(center) + radius * np.cos(angle)[:, None] * np.asarray(axis_a)
             + radius * np.sin(angle)[:, None] * np.asarray(axis_b))
 
 
 def _normal(points: list) -> tuple[float, float, float]:
-    """Unit normal of a flat polygon, from four corners spread over its outline."""
+    """Compute the unit normal of a flat polygon from four corners spread over its outline."""
     count = len(points)
     a, b, c, d = (points[k * count // 4] if count > 3 else points[min(k, 2)] for k in range(4))
     pu, py, ps = (c[k] - a[k] for k in range(3))

@@ -19,7 +19,7 @@ def _post(sketch: Sketch, u: float, s: float, height: float, width: float,
 
 def street_lamp(sketch: Sketch, u: float, s: float, toward: float,
                 rng: np.random.Generator) -> Thing:
-    """A lamp on a curved arm; `toward` is the sign of the direction of the road."""
+    """Draw a lamp on a curved arm; `toward` is the sign of the direction to the road."""
     height, reach = rng.uniform(6.5, 8.5), toward * rng.uniform(1.2, 2.2)
     _post(sketch, u, s, height, (.18, .1))
     joints = np.array([(u, height, s), (u + reach * .4, height + .4, s),
@@ -37,7 +37,7 @@ def street_lamp(sketch: Sketch, u: float, s: float, toward: float,
 
 
 def utility_pole(sketch: Sketch, u: float, s: float, rng: np.random.Generator) -> Thing:
-    """A wooden pole with cross arms."""
+    """Draw a wooden pole with cross arms."""
     height = rng.uniform(7.5, 9.5)
     _post(sketch, u, s, height, (.3, .22), (94, 76, 58))
     for y in (height - .5, height - 1.3):
@@ -46,7 +46,7 @@ def utility_pole(sketch: Sketch, u: float, s: float, rng: np.random.Generator) -
 
 
 def bollards(sketch: Sketch, u: float, s0: float, s1: float) -> Thing:
-    """A row of short posts."""
+    """Draw a row of short posts."""
     for s in np.arange(s0, s1, 2.2)[::-1]:
         _post(sketch, u, s, .9, .14, (70, 72, 76))
     return Thing((u - .1, u + .1), (s0, s0 + .2), 0, sketch.shapes)
@@ -54,18 +54,18 @@ def bollards(sketch: Sketch, u: float, s0: float, s1: float) -> Thing:
 
 def traffic_light(sketch: Sketch, u: float, s: float, overhang: float, rng: np.random.Generator,
                   state: int) -> Thing:
-    """A signal on a post, perhaps with a second head on an arm.
+    """Draw a traffic light on a post, with a second head if it has an arm.
 
     Args:
         sketch: An empty sketch.
         u: Metres right of the centre line.
         s: Metres along the road.
-        overhang: Length of the arm over the road, signed; 0 for none.
-        rng: Source of the sizes.
+        overhang: Signed length of the arm over the road in metres; 0 for none.
+        rng: Source of randomness for the size.
         state: 0 red, 1 yellow, 2 green.
 
     Returns:
-        The signal.
+        The traffic light.
     """
     height = 5.8 if overhang else rng.uniform(2.9, 3.4)
     _post(sketch, u, s, height, .2, (88, 92, 94))
@@ -95,7 +95,7 @@ def _signal_head(sketch: Sketch, u: float, y: float, s: float, tall: float, stat
 
 
 def sign(sketch: Sketch, u: float, s: float, rng: np.random.Generator) -> Thing:
-    """A traffic sign on a post: round, triangular, square, octagonal or an arrow board."""
+    """Draw a traffic sign on a post: round, triangular, square, octagonal or an arrow board."""
     y, size = rng.uniform(2.2, 2.8), rng.uniform(.36, .5)
     _post(sketch, u, s, y + size, .09)
     kind = int(rng.integers(6))
@@ -122,7 +122,7 @@ def sign(sketch: Sketch, u: float, s: float, rng: np.random.Generator) -> Thing:
 
 
 def gantry(sketch: Sketch, u0: float, u1: float, s: float, rng: np.random.Generator) -> Thing:
-    """A frame over the road that carries direction signs."""
+    """Draw a gantry over the road with direction signs."""
     for u in (u0, u1):
         _post(sketch, u, s, 6.6, .28)
     for y in (5.9, 6.6):
@@ -148,14 +148,14 @@ def _board(corners: np.ndarray, color: Color):
 
 
 def bin_(sketch: Sketch, u: float, s: float, rng: np.random.Generator) -> Thing:
-    """A litter bin; Cityscapes calls it `static`, which is ignored."""
+    """Draw a litter bin, labelled `static` as in Cityscapes (an ignored label)."""
     color = ((40, 70, 150), (50, 90, 60), (90, 90, 92))[rng.integers(3)]
     sketch.box("static", (u - .28, u + .28), (0, 1.0), (s - .28, s + .28), color)
     return Thing((u - .3, u + .3), (s - .3, s + .3), 1.0, sketch.shapes)
 
 
 def wall(sketch: Sketch, u: float, s0: float, s1: float, rng: np.random.Generator) -> Thing:
-    """A free-standing wall along the road."""
+    """Draw a free-standing wall along the road."""
     height = rng.uniform(1.6, 3.2)
     color = ((168, 162, 152), (150, 96, 76), (188, 180, 162), (132, 134, 136))[rng.integers(4)]
     bricks, offset = bool(rng.random() < .6), int(rng.integers(500))
@@ -180,7 +180,7 @@ def wall(sketch: Sketch, u: float, s0: float, s1: float, rng: np.random.Generato
 
 
 def fence(sketch: Sketch, u: float, s0: float, s1: float, rng: np.random.Generator) -> Thing:
-    """A fence along the road: pickets, iron bars or wire mesh; one sees through the gaps."""
+    """Draw a see-through fence along the road: pickets, iron bars or wire mesh."""
     kind, height = int(rng.integers(3)), rng.uniform(1.1, 2.0)
     color = ((232, 230, 222), (52, 56, 58), (140, 144, 146))[kind]
     if kind == 0 and rng.random() < .5:
@@ -204,7 +204,7 @@ def fence(sketch: Sketch, u: float, s0: float, s1: float, rng: np.random.Generat
 
 
 def foliage(color: Color, offset: int, size: float):
-    """Leaves lit from above: noise in a few tones, darker below; `size` in pixels."""
+    """Return paint for leaves lit from above: noise in a few tones; `size` is in pixels."""
     def paint(brush: Brush) -> None:
         height, width = (length // 2 for length in brush.patch.shape[:2])
         rise = np.linspace(.75, -.75, height, dtype=np.float32)[:, None]
@@ -218,7 +218,7 @@ def foliage(color: Color, offset: int, size: float):
 
 
 def _leaf_colors(color: Color, look: Look) -> np.ndarray:
-    """Colours uint8 (64, 3) from deep shade to full light."""
+    """Return leaf colours, uint8 (64, 3), from deep shade to full light."""
     level = (np.arange(64)[:, None] - 32) / 16
     tone = np.clip(.5 + .28 * np.floor(3 * level) / 3, .12, 1)
     lit = np.multiply(color, .38 + 1.07 * tone) * look.shade(UPWARD)
@@ -230,7 +230,7 @@ UPWARD = (0.0, 0.8, -0.6)
 
 
 def tree(sketch: Sketch, u: float, s: float, rng: np.random.Generator, scale: float = 1) -> Thing:
-    """A broadleaf tree or a conifer; Cityscapes counts the trunk as vegetation."""
+    """Draw a broadleaf tree or a conifer; the trunk is vegetation, as in Cityscapes."""
     height = scale * rng.uniform(5, 9)
     color, offset = LEAVES[rng.integers(len(LEAVES))], int(rng.integers(500))
     px = sketch.camera.scale(s)
@@ -259,7 +259,7 @@ def tree(sketch: Sketch, u: float, s: float, rng: np.random.Generator, scale: fl
 
 def _clump(sketch: Sketch, center: np.ndarray, radius: float, color: Color, offset: int,
            rng: np.random.Generator, leaf: float) -> None:
-    """A ball of leaves with a ragged rim."""
+    """Draw a ball of leaves with a ragged rim."""
     count = 22
     angle = np.arange(count) * 2 * np.pi / count
     reach = radius * rng.uniform(.82, 1.12, count)
@@ -269,7 +269,7 @@ def _clump(sketch: Sketch, center: np.ndarray, radius: float, color: Color, offs
 
 
 def hedge(sketch: Sketch, u: float, s0: float, s1: float, rng: np.random.Generator) -> Thing:
-    """A clipped hedge along the road."""
+    """Draw a clipped hedge along the road."""
     height, color = rng.uniform(.8, 1.7), LEAVES[rng.integers(len(LEAVES))]
     leaf = max(1.2, .3 * sketch.camera.scale((s0 + s1) / 2))
     sketch.box("vegetation", (u - .4, u + .4), (0, height), (s0, s1),
@@ -278,7 +278,7 @@ def hedge(sketch: Sketch, u: float, s0: float, s1: float, rng: np.random.Generat
 
 
 def bush(sketch: Sketch, u: float, s: float, rng: np.random.Generator) -> Thing:
-    """A round bush."""
+    """Draw a round bush."""
     radius, color = rng.uniform(.5, 1.1), LEAVES[rng.integers(len(LEAVES))]
     _clump(sketch, np.array([u, radius * .7, s]), radius, color, int(rng.integers(500)), rng,
            max(1.2, .3 * sketch.camera.scale(s)))

@@ -1,4 +1,4 @@
-"""Planning the traffic: what drives and parks where."""
+"""Plan the traffic: place moving and parked vehicles."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from toy.streets.vehicles import Pose
 
 
 def plan_traffic(plan: Plan) -> None:
-    """Fill lanes and kerbs, the wanted rare vehicles first."""
+    """Fill lanes and kerbs, preferring the requested rare vehicles."""
     rng, street = plan.rng, plan.street
     queue = [name for name in ("bus", "truck", "motorcycle", "motorcyclist", "cyclist")
              if name in plan.wanted]
@@ -34,13 +34,13 @@ def plan_traffic(plan: Plan) -> None:
             s += length + rng.uniform(*gap)
             if parked and plan.chance(.15):
                 s += rng.uniform(5, 12)
-    for name in queue:  # what found no lane drives beside the kerb
+    for name in queue:  # vehicles that found no place drive beside the kerb
         _add_vehicle(plan, name, street.half - 1.0, rng.uniform(8, 16), 1, False, {})
     _plan_cross_traffic(plan)
 
 
 def _add_train(plan: Plan, taken: dict, lanes: list) -> None:
-    """A tram on its tracks, oncoming or crossing."""
+    """Add a tram along the street or on the crossing road."""
     rng, street = plan.rng, plan.street
     color = ((196, 40, 44), (236, 196, 60), (40, 110, 80), (44, 88, 160))[rng.integers(4)]
     if street.crossing and plan.chance(.35):
@@ -56,7 +56,7 @@ def _add_train(plan: Plan, taken: dict, lanes: list) -> None:
 
 def _add_vehicle(plan: Plan, name: str, u: float, s: float, side: int, parked: bool,
                  taken: dict) -> float:
-    """Put a vehicle whose near end is at s; returns its length in metres."""
+    """Add a vehicle with its near end at s if there is room; return its length in metres."""
     rng = plan.rng
     length = {"bus": 12.5, "truck": 9.5, "car": 5.0}.get(name, 2.2)
     inside = any(abs(lane - u) < 2 and s < span[1] and s + length > span[0]
@@ -91,7 +91,7 @@ def _draw_vehicle(plan: Plan, name: str, pose: Pose, color: tuple, lit: bool) ->
 
 
 def _plan_cross_traffic(plan: Plan) -> None:
-    """Vehicles on the crossing road, seen from the side."""
+    """Add vehicles on the crossing road, seen from the side."""
     rng, crossing = plan.rng, plan.street.crossing
     if not crossing or any(thing.u[1] - thing.u[0] > 12 for thing in plan.things
                            if crossing[0] < thing.s[0] < crossing[1]):

@@ -1,4 +1,4 @@
-"""Vehicle bodies, side profiles swept across the width, and the cars made of them."""
+"""Vehicle bodies, as side profiles swept across the width, and cars."""
 
 import math
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ HEADLIGHT, TAIL_LIGHT = (255, 246, 220), (230, 26, 22)
 
 @dataclass(frozen=True)
 class Pose:
-    """Where a vehicle stands: its middle (u, s) in metres and its heading in radians, 0 = away."""
+    """Pose of a vehicle: its middle (u, s) in metres and its heading in radians, 0 = away."""
 
     u: float
     s: float
     heading: float
 
     def place(self, local: np.ndarray) -> np.ndarray:
-        """Turn points (N, 3) (forward, right, up) from the vehicle's middle into road points."""
+        """Convert points (N, 3) (forward, right, up) from the vehicle's middle to road points."""
         local = np.asarray(local, np.float64)
         forward, right, up = local.T
         sin, cos = math.sin(self.heading), math.cos(self.heading)
@@ -34,7 +34,7 @@ class Pose:
         return road
 
     def thing(self, sketch: Sketch, length: float, width: float, height: float) -> Thing:
-        """Wrap a finished sketch with its footprint."""
+        """Combine a finished sketch with its footprint."""
         corners = self.place([(a, b, 0) for a in (-length / 2, length / 2)
                               for b in (-width / 2, width / 2)])
         return Thing((corners[:, 0].min(), corners[:, 0].max()),
@@ -42,13 +42,13 @@ class Pose:
 
 
 class Body:
-    """A vehicle under construction: sweeps profiles and adds what lies on them.
+    """A vehicle under construction: swept profiles and wheels.
 
     Args:
-        sketch: Receives the faces.
+        sketch: Sketch that the faces are added to.
         label: Cityscapes label name.
-        pose: Where it stands.
-        width: Metres.
+        pose: Pose of the vehicle.
+        width: Width in metres.
     """
 
     def __init__(self, sketch: Sketch, label: str, pose: Pose, width: float):
@@ -59,9 +59,9 @@ class Body:
 
         Args:
             profile: (forward, up) points, tail first, along the roof to the nose.
-            paints: What covers the strip from point i to i + 1; None leaves it out.
-            side: Paint of both side faces, a colour or a function of (brush, y).
-            taper: Point index -> half width there, where narrower than the body.
+            paints: Paint of the strip from point i to i + 1; None omits the strip.
+            side: Paint of both side faces, a colour or a function of (brush, sign).
+            taper: Point index -> half width at that point, where it is narrower than the body.
         """
         half = np.full(len(profile), self.width / 2)
         for index, value in (taper or {}).items():
@@ -85,12 +85,12 @@ class Body:
             self.sketch.face(self.label, self.pose.place(local), painter, inside=middle)
 
     def on_side(self, corners: list, sign: int, half: float | None = None) -> np.ndarray:
-        """Road points of (forward, up) corners on the left (-1) or right (1) side."""
+        """Return road points of (forward, up) corners on the left (-1) or right (1) side."""
         half = self.width / 2 if half is None else half
         return self.pose.place([(a, sign * half, y) for a, y in corners])
 
     def wheels(self, positions: list, radius: float, rim: Color = RIM) -> None:
-        """Add wheels at forward positions on the side that is seen, and the ends' tyre treads."""
+        """Add wheels at forward positions on the visible side, and treads at the visible end."""
         if self.sketch.camera.scale(self.pose.s) * radius < 1.3:
             return
         right = self.pose.place([[0, 1, 0]])[0] - self.pose.place([[0, 0, 0]])[0]
@@ -126,7 +126,7 @@ def _wheel_paint(rim_points: np.ndarray, rim: Color):
 
 
 def glass(brush: Brush, quad: np.ndarray | None = None) -> None:
-    """A pane that mirrors the sky above and is dark below."""
+    """Paint a pane that reflects the sky at the top and is dark at the bottom."""
     brush.gradient(GLASS_TOP, GLASS_BOTTOM)
 
 
@@ -136,13 +136,13 @@ def darker(color: Color, factor: float) -> Color:
 
 
 def lights(brush: Brush, quad: np.ndarray, boxes: list, color: Color, lit: bool) -> None:
-    """Lamps on an end face; at night they shine."""
+    """Paint lamps on an end face; if `lit`, they are on at night."""
     for box in boxes:
         brush.poly(sub_quad(quad, *box), color, 255 if lit and brush.look.night else 0)
 
 
 def tail_paint(color: Color, lit: bool, tall: bool = False):
-    """Rear end: bumper, plate and lamps."""
+    """Return paint for a rear end: bumper, plate and lamps."""
     def paint(brush: Brush, quad: np.ndarray) -> None:
         brush.gradient(darker(color, 1.05), darker(color, 0.72))
         if not brush.small:
@@ -156,7 +156,7 @@ def tail_paint(color: Color, lit: bool, tall: bool = False):
 
 
 def nose_paint(color: Color, lit: bool):
-    """Front end: bumper, grille, plate and lamps."""
+    """Return paint for a front end: bumper, grille, plate and lamps."""
     def paint(brush: Brush, quad: np.ndarray) -> None:
         brush.gradient(darker(color, 1.05), darker(color, 0.72))
         if not brush.small:
@@ -168,12 +168,12 @@ def nose_paint(color: Color, lit: bool):
 
 
 def plain(color: Color):
-    """A strip of one colour, for `Body.sweep`."""
+    """Return paint of one colour for `Body.sweep`."""
     return lambda brush, quad: brush.fill(color)
 
 
-# Profiles in shares of length (from the tail) and metres of height: tail, boot, rear window,
-# roof, windscreen, bonnet, nose.
+# Length in metres, and profile points (share of the length from the tail, height in metres):
+# tail, boot, rear window, roof, windscreen, bonnet, nose.
 CAR_PROFILES = {
     "sedan": (4.6, [(0, .34), (.01, .92), (.15, 1.0), (.29, 1.42), (.56, 1.45), (.74, .98),
                     (.98, .78), (1, .34)]),
@@ -192,11 +192,11 @@ def car(sketch: Sketch, pose: Pose, rng: np.random.Generator, color: Color, kind
 
     Args:
         sketch: An empty sketch.
-        pose: Where it stands.
+        pose: Pose of the car.
         rng: Source of small variations.
-        color: Of the body.
+        color: Colour of the body.
         kind: One of `CAR_PROFILES`.
-        lit: Whether its lamps burn at night.
+        lit: Whether its lamps are on at night.
 
     Returns:
         The car.
@@ -218,7 +218,7 @@ def car(sketch: Sketch, pose: Pose, rng: np.random.Generator, color: Color, kind
 
 
 def _car_side(body: Body, profile: list, color: Color, roof_half: float, kind: str):
-    """Side paint of a car: windows between belt line and roof, doors, sill, arches."""
+    """Return paint for a car's side: windows between belt line and roof, doors, sill, arches."""
     (tail, _), _, belt_back, roof_back, roof_front, belt_front, _, (nose, base) = profile
     radius, length = (0.36 if kind in ("suv", "van") else 0.32), nose - tail
 

@@ -1,4 +1,4 @@
-"""From the painted picture to the photograph: light, weather and camera."""
+"""Turn a painted picture into a photograph: light, weather and camera."""
 
 import cv2
 import numpy as np
@@ -14,12 +14,12 @@ _LUMA = np.float32((.299, .587, .114))
 
 
 def render(scene: Scene, look: Look, rng: np.random.Generator) -> np.ndarray:
-    """Take a picture of a scene.
+    """Render a picture of a scene.
 
     Args:
-        scene: What is there.
-        look: How it appears.
-        rng: Source of noise, drops and flakes; the scene itself draws nothing.
+        scene: Scene to render.
+        look: Light, weather and camera of the picture.
+        rng: Source of randomness for noise, drops and flakes only.
 
     Returns:
         RGB picture, uint8 (H, W, 3).
@@ -31,7 +31,7 @@ def render(scene: Scene, look: Look, rng: np.random.Generator) -> np.ndarray:
         _cast_shadows(canvas, scene)
     for shape in scene.objects:
         canvas.draw(shape)
-    for edge, inner in ((0, 1), (-1, -2)):  # a polygon ends at the middle of the last pixel
+    for edge, inner in ((0, 1), (-1, -2)):  # polygons end at the middle of the border pixels
         canvas.pixels[edge], canvas.pixels[:, edge] = canvas.pixels[inner], canvas.pixels[:, inner]
     size = (scene.camera.width, scene.camera.height)
     small = cv2.resize(canvas.pixels, size, interpolation=cv2.INTER_AREA)
@@ -40,14 +40,14 @@ def render(scene: Scene, look: Look, rng: np.random.Generator) -> np.ndarray:
 
 def develop(painted: np.ndarray, inverse_depth: np.ndarray, scene: Scene, look: Look,
             rng: np.random.Generator) -> np.ndarray:
-    """Apply light at night, air, rain, snow, lens and sensor.
+    """Apply night light, haze, rain, snow, lens and sensor.
 
     Args:
         painted: uint8 (H, W, 4), RGB and glow.
         inverse_depth: float32 (H, W), 1/m.
-        scene: What was painted.
-        look: How it shall appear.
-        rng: Source of noise, drops and flakes.
+        scene: The painted scene.
+        look: Light, weather and camera of the picture.
+        rng: Source of randomness for noise, drops and flakes.
 
     Returns:
         RGB picture, uint8 (H, W, 3).
@@ -72,7 +72,7 @@ def develop(painted: np.ndarray, inverse_depth: np.ndarray, scene: Scene, look: 
 
 
 def _cast_shadows(canvas: Canvas, scene: Scene) -> None:
-    """Darken the ground below things, and along the sun's direction where it shines."""
+    """Darken the ground below things and, in sunshine, in their cast shadows."""
     camera, look = scene.camera, canvas.look
     first = canvas.first_row
     contact, cast = np.zeros((2, camera.height - first, camera.width), np.uint8)
@@ -103,7 +103,7 @@ def _fill_hull(mask: np.ndarray, camera: Camera, points: np.ndarray, first_row: 
 
 
 def _night_light(scene: Scene, depth: np.ndarray, look: Look) -> np.ndarray:
-    """Factors (H, W, 3) by which street lamps and the own headlights brighten the dark."""
+    """Compute the factors (H, W, 3) by which street lamps and the headlights brighten the scene."""
     camera = scene.camera
     height, width = depth.shape
     xs = (np.arange(width, dtype=np.float32) - camera.cx) / camera.focal
@@ -122,7 +122,7 @@ def _night_light(scene: Scene, depth: np.ndarray, look: Look) -> np.ndarray:
 
 
 def _mirror(rgb: np.ndarray, glow: np.ndarray, labels: np.ndarray, look: Look) -> np.ndarray:
-    """Wet ground: a smeared reflection of what stands above it."""
+    """Blend a smeared reflection of the scene above into the wet ground."""
     ground = (labels == _IDS["road"]) | (.6 * (labels == _IDS["sidewalk"]) > 0)
     height = rgb.shape[0]
     source = rgb * (1 + 3 * glow)
@@ -139,7 +139,7 @@ def _mirror(rgb: np.ndarray, glow: np.ndarray, labels: np.ndarray, look: Look) -
 
 
 def _bloom(rgb: np.ndarray, glow: np.ndarray, look: Look) -> np.ndarray:
-    """Light spills around what shines."""
+    """Spread light around glowing pixels."""
     if glow.max() < .05:
         return rgb
     small = cv2.resize(rgb * glow, None, fx=.5, fy=.5, interpolation=cv2.INTER_AREA)
@@ -149,7 +149,7 @@ def _bloom(rgb: np.ndarray, glow: np.ndarray, look: Look) -> np.ndarray:
 
 
 def _fall(rgb: np.ndarray, look: Look, rng: np.random.Generator) -> np.ndarray:
-    """Rain streaks or snow flakes in the air."""
+    """Draw rain streaks or snowflakes in the air."""
     height, width = rgb.shape[:2]
     layer = np.zeros((2 * height, 2 * width), np.uint8)
     slant = rng.normal(0, .15)
@@ -169,13 +169,13 @@ def _fall(rgb: np.ndarray, look: Look, rng: np.random.Generator) -> np.ndarray:
 
 
 def _lens(rgb: np.ndarray, camera: Camera, look: Look, rng: np.random.Generator) -> np.ndarray:
-    """Drops on the glass, glare, motion blur, lens blur, vignette."""
+    """Apply drops on the lens, motion blur, lens blur, glare and vignette."""
     height, width = rgb.shape[:2]
     rgb = rgb.astype(np.float32)
     if look.drops:
         rgb = _drops(rgb, look, rng)
     ys, xs = np.mgrid[0:height, 0:width].astype(np.float32)
-    if look.motion >= 1:  # the world streams away from the vanishing point
+    if look.motion >= 1:  # blur radially, away from the vanishing point
         zoom = look.motion / width
         moved = [cv2.remap(rgb, xs + (xs - camera.cx) * zoom * k, ys + (ys - camera.cy) * zoom * k,
                            cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for k in (1, 2)]
@@ -195,7 +195,7 @@ def _lens(rgb: np.ndarray, camera: Camera, look: Look, rng: np.random.Generator)
 
 
 def _drops(rgb: np.ndarray, look: Look, rng: np.random.Generator) -> np.ndarray:
-    """Each drop shows the scene upside down and out of focus."""
+    """Draw drops, each with a shifted, out-of-focus view of the scene."""
     height, width = rgb.shape[:2]
     mask, shift = np.zeros((height, width), np.float32), np.zeros((height, width), np.float32)
     for _ in range(int(look.drops * 26)):
@@ -212,7 +212,7 @@ def _drops(rgb: np.ndarray, look: Look, rng: np.random.Generator) -> np.ndarray:
 
 
 def _sensor(rgb: np.ndarray, look: Look, rng: np.random.Generator) -> np.ndarray:
-    """White balance, colour, contrast and noise."""
+    """Apply white balance, saturation, contrast and noise."""
     rgb = rgb * np.float32(look.balance)
     if look.saturation != 1:
         grey = (rgb @ _LUMA)[..., None]

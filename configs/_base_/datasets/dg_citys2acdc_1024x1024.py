@@ -1,4 +1,4 @@
-"""Cityscapes -> ACDC night, fog, rain and snow; crop 1024, batch 2 on each GPU, full-size tests."""
+"""Cityscapes -> ACDC night, fog, rain and snow; crop 1024, batch 2 per GPU, tested at full size."""
 
 _base_ = "./dg_citys2acdc_512x512.py"
 train_dataloader = dict(

@@ -1,4 +1,4 @@
-"""Cityscapes -> Cityscapes-C; crop 512, batch 4; the uncorrupted images validate, at half size."""
+"""Cityscapes -> Cityscapes-C; crop 512, batch 4, validated on uncorrupted images, at half size."""
 
 _base_ = ["./loaders.py", "./train_pipelines.py", "./cityscapes.py", "./cityscapes_c.py"]
 train_dataloader = dict(

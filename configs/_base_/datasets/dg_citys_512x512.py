@@ -1,4 +1,4 @@
-"""Cityscapes -> BDD100K and Mapillary; crop 512, batch 4, tested by protocol `rein`."""
+"""Cityscapes -> BDD100K and Mapillary; crop 512, batch 4, tested with protocol `rein`."""
 
 _base_ = "./dg_gta_512x512.py"
 train_dataloader = dict(

@@ -1,4 +1,4 @@
-"""GTA V -> Cityscapes, BDD100K and Mapillary; crop 1024, batch 2 on each GPU."""
+"""GTA V -> Cityscapes, BDD100K and Mapillary; crop 1024, batch 2 per GPU."""
 
 _base_ = "./dg_gta_512x512.py"
 train_dataloader = dict(

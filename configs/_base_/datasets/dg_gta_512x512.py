@@ -1,4 +1,4 @@
-"""GTA V -> Cityscapes, BDD100K and Mapillary; crop 512, batch 4, tested by protocol `rein`."""
+"""GTA V -> Cityscapes, BDD100K and Mapillary; crop 512, batch 4, tested with protocol `rein`."""
 
 _base_ = [
     "./loaders.py", "./train_pipelines.py",

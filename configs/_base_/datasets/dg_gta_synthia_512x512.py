@@ -1,7 +1,7 @@
 """GTA V + SYNTHIA -> Cityscapes, BDD100K and Mapillary; crop 512, batch 4.
 
-Every image counts as much as any other. `sampler=dict(weights=[1, 1])` in the train_dataloader
-would draw from both datasets equally often.
+All images are sampled equally often. To sample both datasets equally often, set
+`sampler=dict(weights=[1, 1])` in the train_dataloader.
 """
 
 _base_ = ["./dg_gta_512x512.py", "./synthia.py"]

@@ -1,6 +1,6 @@
 """GTA V + SYNTHIA + UrbanSyn -> Cityscapes, BDD100K and Mapillary; crop 512, batch 4.
 
-Every image counts as much as any other; see dg_gta_synthia_512x512.py.
+All images are sampled equally often; see dg_gta_synthia_512x512.py.
 """
 
 _base_ = ["./dg_gta_512x512.py", "./synthia.py", "./urbansyn.py"]

@@ -1,6 +1,6 @@
 """GTA V + SYNTHIA + UrbanSyn + 1/16 Cityscapes -> Cityscapes, BDD100K and Mapillary; crop 512.
 
-Among the synthetic images every one counts as much as any other, and every fourth sample is real.
+All synthetic images are sampled equally often; one in four samples is real.
 """
 
 _base_ = "./dg_gta_synthia_urbansyn_512x512.py"
@@ -11,6 +11,6 @@ train_dataloader = dict(
             dict(_base_.train_cityscapes_1of16, pipeline=_base_.train_pipeline_512x512),
         ],
     ),
-    # 24966, 9400 and 7539 synthetic images; 13968 is a third of them
+    # 24966, 9400 and 7539 synthetic images; 13968 is a third of their sum
     sampler=dict(weights=[24966, 9400, 7539, 13968]),
 )

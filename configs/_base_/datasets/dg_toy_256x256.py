@@ -1,6 +1,6 @@
-"""Toy GTA -> toy Cityscapes, BDD100K, Mapillary, ACDC night, as tools/make_toy_streets.py has it.
+"""Toy GTA -> toy Cityscapes, BDD100K, Mapillary, ACDC night, made by tools/make_toy_streets.py.
 
-The toy world lies in data/toy in the same formats and folders as the real datasets in data.
+The toy datasets in data/toy have the formats and folders of the real ones in data.
 """
 
 _base_ = [
@@ -37,7 +37,7 @@ test_dataloader = val_dataloader
 val_evaluator = dict(
     **_base_.val_evaluator, dataset_keys=["citys", "bdd", "map", "acdc_night"], protocol="toy")
 test_evaluator = val_evaluator
-# as the real ones: `rein` halves Cityscapes and Mapillary, `full` does not; toy frames are small
+# as for the real data: `rein` halves Cityscapes and Mapillary, `full` keeps full size
 protocols = dict(
     rein=dict(
         citys=dict(scale=(256, 128)),

@@ -1,6 +1,6 @@
-"""How samples are loaded and measured; the dataset itself comes from the file that uses this.
+"""Dataloaders and evaluator; the dataset comes from the config that inherits this file.
 
-`num_workers="auto"`: a loading process for each core, but one for the training itself.
+`num_workers="auto"`: one loading process per core, with one core left for training.
 """
 
 train_dataloader = dict(

@@ -1,7 +1,7 @@
-"""A user's own data: images/{train,val}/*.jpg and labels/{train,val}/*.png of the same names.
+"""Own data: images/{train,val}/*.jpg and labels/{train,val}/*.png with the same names.
 
-A label PNG has one channel or a palette; a pixel's value is the position of its class in
-`classes`, 255 where it does not count. The leaf config names the folder and the classes.
+A label PNG has one channel or a palette; a pixel's value is the index of its class in `classes`,
+or 255 if it is ignored. The leaf config names the folder and the classes.
 """
 
 _base_ = ["./loaders.py", "./train_pipelines.py"]

@@ -1,4 +1,4 @@
-"""What training does to each image: resize, crop, flip, colours."""
+"""Training pipelines: random resize, crop, flip and colour distortion."""
 
 
 def _train_pipeline(crop, scales):

@@ -1,4 +1,4 @@
-"""DINOv2-L with a Mask2Former head, everything trainable: the model that the others vary."""
+"""DINOv2-L with a Mask2Former head, fully trainable: the base of the other models."""
 
 crop_size = (512, 512)
 num_classes = 19
@@ -111,7 +111,7 @@ model = dict(
             use_sigmoid=False,
             loss_weight=2.0,
             reduction="mean",
-            class_weight=[1.0] * num_classes + [0.1],  # "no object" counts a tenth
+            class_weight=[1.0] * num_classes + [0.1],  # weight of "no object": 0.1
         ),
         loss_mask=dict(
             type="mmdet.CrossEntropyLoss", use_sigmoid=True, reduction="mean", loss_weight=5.0),

@@ -1,4 +1,4 @@
-"""The same at 1024x1024: its own position grid and windows."""
+"""Rein on DINOv2-L at 1024x1024: larger position grid and sliding window."""
 
 _base_ = "./rein_dinov2_mask2former.py"
 crop_size = (1024, 1024)

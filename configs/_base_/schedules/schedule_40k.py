@@ -1,4 +1,4 @@
-"""AdamW 1e-4, poly 0.9, 40k iterations; no decay on norms, tokens, scales and embeddings."""
+"""AdamW 1e-4, poly 0.9, 40k iterations; no weight decay on norms, tokens, scale and embeddings."""
 
 _embedding = dict(lr_mult=1.0, decay_mult=0.0)
 optim_wrapper = dict(

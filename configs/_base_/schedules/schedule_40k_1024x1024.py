@@ -1,4 +1,4 @@
-"""The same for crops of 1024: AdamW 6e-5 after a linear warm-up of 10k iterations."""
+"""40k iterations for crops of 1024: AdamW 6e-5 after a linear warm-up of 10k iterations."""
 
 _base_ = "./schedule_40k.py"
 optim_wrapper = dict(optimizer=dict(lr=6e-5))
