@@ -1,1 +1,1 @@
-"""Datasets: urban scenes with a domain on every sample, descriptions, label maps, converters."""
+"""Datasets: urban scenes labelled with their domain, descriptions, label maps, converters."""

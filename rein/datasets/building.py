@@ -1,4 +1,4 @@
-"""Datasets from configs, and the files they load."""
+"""Build datasets from configs, and list the files they load."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,13 +14,13 @@ _SIZE_KEYS = ("scale", "crop_size", "size")
 
 
 def build_dataset(cfg: Mapping[str, Any]) -> Any:
-    """Build any dataset config, published ones included; its samples carry their domain.
+    """Build a dataset from any config, including published ones; samples carry their domain.
 
     Args:
-        cfg: A dataset's config or a wrapper's, as a Python config or JSON gives it.
+        cfg: Config of a dataset or a wrapper, read from Python or JSON.
 
     Returns:
-        The dataset, fully initialized, with `stamp_domains` applied.
+        The fully initialized dataset, with `stamp_domains` applied.
 
     Raises:
         UserError: A folder or a label is missing; the message says how to get it.
@@ -34,7 +34,7 @@ def build_dataset(cfg: Mapping[str, Any]) -> Any:
 
 
 def _with_tuples(node: Any) -> Any:
-    """Copy a config with image sizes as tuples, which transforms require and JSON lacks."""
+    """Copy a config, turning image sizes into tuples: transforms need them, JSON has none."""
     if isinstance(node, Mapping):
         return {
             key: tuple(value) if key in _SIZE_KEYS and isinstance(value, list)
@@ -44,10 +44,10 @@ def _with_tuples(node: Any) -> Any:
 
 
 def files_of(dataset: Any) -> list[tuple[str, bool]]:
-    """List the files of a dataset, or of those inside wrappers, once each.
+    """List each file of a dataset once, including datasets inside wrappers.
 
     Returns:
-        (path, whether it is a label).
+        Pairs (path, whether it is a label).
     """
     samples = [leaf.get_data_info(i) for leaf in datasets_inside(dataset) for i in range(len(leaf))]
     return list(dict.fromkeys(

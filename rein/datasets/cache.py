@@ -1,7 +1,7 @@
-"""Decoded images and labels kept as raw pixels: mapping one takes 0.1 ms, decoding a PNG 55.
+"""Cache decoded images and labels as raw pixels: mapping takes 0.1 ms, decoding a PNG 55 ms.
 
-A file of the cache is a header, then the pixels as the loading transform returned them. The header
-names the source's size and time of change; a copy of a changed source is never used.
+A cache file is a header followed by the pixels as the loading transform returned them. The header
+stores the size and modification time of the source, so that outdated copies are never used.
 """
 
 import errno
@@ -32,13 +32,13 @@ from rein.parallel import in_processes
 
 CACHE_VARIABLE = "REIN_DATA_CACHE"
 
-_HEADER = struct.Struct("<8sqqiii")  # mark, source's bytes, its mtime in ns, H, W, channels
-_MARK = b"reinraw1"  # another layout gets another number
-_SAID: set[str] = set()  # caches that were complained about
+_HEADER = struct.Struct("<8sqqiii")  # magic, source size in bytes, mtime in ns, H, W, channels
+_MARK = b"reinraw1"  # increase the number when the layout changes
+_SAID: set[str] = set()  # caches already warned about
 
 
 class CacheReport(NamedTuple):
-    """Numbers of files written and kept, and the failures: (source, reason)."""
+    """Numbers of written and kept files, and failures as (source, reason)."""
 
     written: int
     kept: int
@@ -46,15 +46,15 @@ class CacheReport(NamedTuple):
 
 
 def cache_from_environment() -> str | None:
-    """Return the folder that REIN_DATA_CACHE names, None where it names none.
+    """Return the folder set by REIN_DATA_CACHE, or None if it is unset or empty.
 
     Raises:
-        UserError: There is no such folder.
+        UserError: The folder does not exist.
     """
     folder = os.environ.get(CACHE_VARIABLE) or None
     if folder and not os.path.isdir(folder):
         raise UserError(
-            f"{CACHE_VARIABLE}={folder}: no such folder. Make it with "
+            f"{CACHE_VARIABLE}={folder}: no such folder. Create it with "
             f"`python tools/cache_dataset.py CONFIG {folder}`, or unset {CACHE_VARIABLE}.")
     return folder
 
@@ -63,13 +63,13 @@ def load(transform: Callable, results: dict, cache_dir: str | None) -> dict | No
     """Load an image or a label, from the cache if possible.
 
     Args:
-        transform: A `LoadImageFromFile` or mmseg's `LoadAnnotations`; with options of its own,
+        transform: A `LoadImageFromFile` or mmseg's `LoadAnnotations`. With non-default options,
             such as another decoder, it always loads from the source.
-        results: With `img_path` or `seg_map_path`.
-        cache_dir: Folder that `cache_files` wrote; None: load from the source.
+        results: Holds `img_path` or `seg_map_path`.
+        cache_dir: Folder written by `cache_files`; None to load from the source.
 
     Returns:
-        What the transform returns.
+        The same result as `transform(results)`.
     """
     if cache_dir is None or not _is_plain(transform, results):
         return transform(results)
@@ -94,7 +94,7 @@ def _is_plain(transform: Callable, results: dict) -> bool:
         if results.get("reduce_zero_label") or results.get("label_map"):
             return False
         expected = LoadAnnotations()
-        expected.reduce_zero_label = transform.reduce_zero_label  # known after the first sample
+        expected.reduce_zero_label = transform.reduce_zero_label  # set by the first sample
     else:
         return False
     return vars(transform) == vars(expected)
@@ -105,12 +105,12 @@ def read(source: str, cache_dir: str, ndim: int) -> np.ndarray | None:
 
     Args:
         source: The original file.
-        cache_dir: Folder that `cache_files` wrote.
+        cache_dir: Folder written by `cache_files`.
         ndim: 3 for an image, 2 for a label.
 
     Returns:
-        uint8 (H, W, 3) in BGR or (H, W); writing to it leaves the file unchanged. None if the
-        cache lacks the file, or holds an old copy, which is reported once.
+        uint8 (H, W, 3) in BGR or (H, W); writing to it leaves the file unchanged. None if the file
+        is not cached or its copy is outdated; outdated copies are reported once.
     """
     path = _path_of(source, cache_dir)
     try:
@@ -124,12 +124,12 @@ def read(source: str, cache_dir: str, ndim: int) -> np.ndarray | None:
     if shape is None or len(shape) != ndim:
         _report_stale_cache_once(cache_dir, source)
         return None
-    # mode "c": pages are read when they are needed and copied when they are written to
+    # mode "c": pages are read on access and copied on write
     return np.asarray(np.memmap(path, np.uint8, "c", _HEADER.size, shape))
 
 
 def _shape_if_fresh(content: bytes, source: str, path: Path) -> tuple[int, ...] | None:
-    """Return the shape in a header if its file is whole and a copy of the present source."""
+    """Return the shape from a header if the cached file is complete and up to date, else None."""
     if len(content) < _HEADER.size:
         return None
     mark, size, changed, height, width, channels = _HEADER.unpack(content)
@@ -146,34 +146,34 @@ def _report_stale_cache_once(cache_dir: str, source: str) -> None:
         _SAID.add(cache_dir)
         print_log(
             f"{source} has changed since it was cached in {cache_dir}, or the cache is damaged; "
-            f"this and other such files are loaded themselves. Run `python tools/cache_dataset.py "
+            f"such files are decoded from the source. Run `python tools/cache_dataset.py "
             f"CONFIG {cache_dir}` again.", "current", logging.WARNING)
 
 
 def _path_of(source: str, cache_dir: str) -> Path:
-    """Name the cached file after the source's whole path, so that no two sources share one."""
+    """Derive the cached file's path from the source's absolute path, so that it is unique."""
     return Path(cache_dir, *Path(f"{os.path.abspath(source)}.raw").parts[1:])
 
 
 def cache_files(
     sources: Sequence[tuple[str, bool]], cache_dir: Path, *, workers: int | None = None
 ) -> CacheReport:
-    """Decode files into the cache and keep the fresh ones.
+    """Decode files into the cache; keep those that are up to date.
 
     Args:
-        sources: Images and labels: (path, whether it is a label).
-        cache_dir: The cache; made where missing.
+        sources: Images and labels as (path, whether it is a label).
+        cache_dir: Cache folder; created if missing.
         workers: Processes; None means one per available core.
 
     Raises:
-        UserError: The disk is full, the folder cannot be written to, or `workers` is below 1.
+        UserError: The disk is full, the folder is not writable, or `workers` is below 1.
     """
     counts, failed = Counter(), []
     try:
         cache_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _not_written(error, cache_dir) from None
-    cv2.setNumThreads(0)  # a forked process hangs in OpenCV where it has threads
+    cv2.setNumThreads(0)  # OpenCV threads would hang forked processes
     with closing(in_processes(partial(_cache_file, str(cache_dir)), sources, workers)) as outcomes:
         progress = tqdm(outcomes, total=len(sources), unit="file", desc="Caching")
         for (source, _), outcome in zip(sources, progress, strict=True):
@@ -190,12 +190,12 @@ def _not_written(error: OSError, cache_dir: Path) -> UserError:
         return UserError(f"{cache_dir}: cannot be written to ({error}). Name another folder.")
     free = shutil.disk_usage(cache_dir).free / 1e9
     return UserError(
-        f"{cache_dir}: the disk is full ({free:.1f} GB free). Cached files are whole and "
-        "usable; make room and run the command again to continue.")
+        f"{cache_dir}: the disk is full ({free:.1f} GB free). Files cached so far are "
+        "intact; free some space and run the command again to continue.")
 
 
 def _cache_file(cache_dir: str, item: tuple[str, bool]) -> str | OSError:
-    """Cache one file; return "written", "kept", the reason of a failure, or the write error."""
+    """Cache one file; return "written", "kept", the reason for a failure, or the write error."""
     source, is_label = item
     path = _path_of(source, cache_dir)
     try:
@@ -203,11 +203,11 @@ def _cache_file(cache_dir: str, item: tuple[str, bool]) -> str | OSError:
             with path.open("rb") as file:
                 if _shape_if_fresh(file.read(_HEADER.size), source, path):
                     return "kept"
-        state = os.stat(source)  # before decoding: a change in between makes the copy stale
+        state = os.stat(source)  # before decoding, so that a later change makes the copy stale
         pixels = _decode(source, is_label)
         shape = pixels.shape if pixels.ndim == 3 else (*pixels.shape, 0)
         header = _HEADER.pack(_MARK, state.st_size, state.st_mtime_ns, *shape)
-    except Exception as error:  # each decoder has its own kinds
+    except Exception as error:  # each decoder raises its own types
         return str(error) or type(error).__name__
     try:
         write_atomically(path, header + pixels.tobytes())
@@ -217,9 +217,9 @@ def _cache_file(cache_dir: str, item: tuple[str, bool]) -> str | OSError:
 
 
 def _decode(source: str, is_label: bool) -> np.ndarray:
-    """Load a file as training does, (H, W, 3) in BGR or a label (H, W)."""
+    """Load a file as training does: an image (H, W, 3) in BGR or a label (H, W)."""
     if is_cut_short(source):
-        raise ValueError("it ends early")
+        raise ValueError("the file is truncated")
     if not is_label:
         return LoadImageFromFile()(dict(img_path=source))["img"]
     loaded = LoadAnnotations()(dict(seg_map_path=source, reduce_zero_label=False, seg_fields=[]))

@@ -1,6 +1,6 @@
-"""A check of the datasets on disk: what is missing, unpaired, broken or not converted yet.
+"""Check the datasets on disk for missing, unpaired, broken and unconverted files.
 
-The facts that it compares with stand in `rein.datasets.descriptions`.
+The expected facts come from `rein.datasets.descriptions`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,12 +19,12 @@ from rein.datasets.label_maps import CLASSES, IGNORE_INDEX
 from rein.errors import UserError
 from rein.parallel import in_processes
 
-SAMPLES = 20  # pairs of a part that a fast look opens
-EXAMPLES = 3  # files named for each kind of problem
+SAMPLES = 20  # pairs that a fast check opens per part
+EXAMPLES = 3  # names or problems to list before summarizing the rest
 
 
 class PartReport(NamedTuple):
-    """What was found: numbers of images, of labels (None without), of opened pairs; problems."""
+    """Counts of images, labels (None if the part has none) and opened pairs, and the problems."""
 
     dataset: DatasetDescription
     part: Part
@@ -40,22 +40,22 @@ def check_datasets(
     """Check every dataset below a folder.
 
     Args:
-        root: Folder with `gta`, `cityscapes`, ...; absent datasets are passed over.
+        root: Folder with `gta`, `cityscapes`, ...; absent datasets are skipped.
         fast: Open 20 pairs of each part instead of all.
-        any_count: Accept other numbers of images than the published ones.
+        any_count: Accept image counts that differ from the published ones.
         workers: Processes; None means one per available core.
 
     Returns:
         One report for each part; absent parts have 0 images.
 
     Raises:
-        UserError: There is no dataset.
+        UserError: The folder contains no dataset.
     """
     datasets = [dataset for name, dataset in DESCRIPTIONS.items() if (root / name).is_dir()]
     if not datasets:
         raise UserError(
             f"{root}: no dataset found. Expected folders named {', '.join(DESCRIPTIONS)}; "
-            "README.md tells where each comes from.")
+            "README.md says where to get each.")
     reports = []
     for dataset in datasets:
         home = root / dataset.name
@@ -84,7 +84,7 @@ def check_part(
     if not images:
         return PartReport(dataset, part, 0, len(labels) if part.labels else None, 0,
                           tuple(_missing_conversion(dataset, part, home)))
-    if part.list_file:  # a part of a part: only the images on the list
+    if part.list_file:  # only the listed images belong to this part
         listed = set(list_file(home, part.list_file).read_text().split())
         images, labels = images & listed, labels & listed
     problems = []
@@ -101,7 +101,7 @@ def check_part(
 
 
 def _names(folder: Path, suffix: str) -> set[str]:
-    """Names below a folder that end in a suffix, without it."""
+    """List the file names below a folder that end in a suffix, without the suffix."""
     if not folder.is_dir():
         return set()
     return {
@@ -111,7 +111,7 @@ def _names(folder: Path, suffix: str) -> set[str]:
 def _missing_conversion(dataset: DatasetDescription, part: Part, home: Path) -> Iterator[str]:
     if part.made_from and (home / part.made_from).is_dir():
         how = _origin(dataset, part, home).how_to_convert()
-        yield f"{home / part.images} is not made yet. {how}"
+        yield f"{home / part.images} has not been created yet. {how}"
 
 
 def _unpaired(
@@ -136,7 +136,7 @@ def _open_all(
     dataset: DatasetDescription, part: Part, home: Path, names: Sequence[str],
     workers: int | None,
 ) -> list[str]:
-    """Open files in several processes; one problem for each broken pair."""
+    """Open pairs in several processes; return one problem per broken pair."""
     image = home / part.images, dataset.image_suffix
     label = (home / part.labels, dataset.label_suffix) if part.labels else None
     results = in_processes(partial(_open_pair, image, label), names, workers)
@@ -145,7 +145,7 @@ def _open_all(
 
 
 def _open_pair(image: tuple[Path, str], label: tuple[Path, str] | None, name: str) -> str:
-    """Decode an image and its label; return their problem, "" if they are sound."""
+    """Decode an image and its label; return their problem, or "" if both are intact."""
     path = image[0] / f"{name}{image[1]}"
     try:
         with Image.open(path) as picture:
@@ -157,31 +157,31 @@ def _open_pair(image: tuple[Path, str], label: tuple[Path, str] | None, name: st
         with Image.open(path) as picture:
             _load(picture, path)
             return _label_problem(picture, path, size)
-    except Exception as error:  # each decoder has its own kinds
+    except Exception as error:  # each decoder raises its own types
         return f"{path} does not decode ({error or type(error).__name__})"
 
 
 def _load(picture: Image.Image, path: Path) -> None:
-    """Decode a picture and refuse a truncated one, which decoders may accept."""
+    """Decode a picture; reject truncated files, which decoders may accept."""
     picture.load()
     if is_cut_short(path):
-        raise ValueError("it ends early")
+        raise ValueError("the file is truncated")
 
 
 def _label_problem(picture: Image.Image, path: Path, size: tuple[int, int]) -> str:
     if picture.mode not in ("L", "P"):
-        return f"{path} is of mode {picture.mode}, expected 8-bit labels"
+        return f"{path} has mode {picture.mode}, expected 8-bit labels"
     if picture.size != size:
-        return f"{path} is {picture.width}x{picture.height}, its image {size[0]}x{size[1]}"
+        return f"{path} is {picture.width}x{picture.height}, but its image is {size[0]}x{size[1]}"
     found = {value for value, count in enumerate(picture.histogram()) if count}
     wrong = sorted(found - {*range(len(CLASSES)), IGNORE_INDEX})
     if wrong:
-        return f"{path} holds {', '.join(map(str, wrong[:8]))}, expected 0-18 and 255"
+        return f"{path} contains {', '.join(map(str, wrong[:8]))}, expected 0-18 and 255"
     return ""
 
 
 def text_table(reports: Sequence[PartReport]) -> str:
-    """Write reports as one table, and the problems below it."""
+    """Format reports as a table, followed by the problems."""
     rows = [("dataset", "part", "images", "published", "labels", "opened", "")]
     for report in reports:
         name, images = report.part.name, report.images
@@ -197,5 +197,5 @@ def text_table(reports: Sequence[PartReport]) -> str:
             lines.append(f"{report.part.name}: {problem}")
         if len(report.problems) > EXAMPLES:
             lines.append(
-                f"{report.part.name}: {len(report.problems) - EXAMPLES} more of such problems")
+                f"{report.part.name}: {len(report.problems) - EXAMPLES} more problems")
     return "\n".join(lines)

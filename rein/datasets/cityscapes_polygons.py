@@ -1,7 +1,7 @@
-"""Cityscapes polygon annotations (`*_gtFine_polygons.json`) drawn as label images.
+"""Draw Cityscapes polygon annotations (`*_gtFine_polygons.json`) as label images.
 
 Source: the Cityscapes annotation format (https://www.cityscapes-dataset.com): a list of objects,
-each a label name and a polygon of (x, y) pixels, later objects in front of earlier ones.
+each with a label name and a polygon of (x, y) pixels; later objects cover earlier ones.
 """
 
 from collections.abc import Mapping
@@ -15,17 +15,17 @@ _LABELS = {label.name: label for label in CITYSCAPES_LABELS}
 
 
 def rasterize(annotation: Mapping) -> np.ndarray:
-    """Draw an annotation's polygons in their order.
+    """Draw the polygons of an annotation in order.
 
     Args:
-        annotation: `imgHeight`, `imgWidth` and `objects`, each object with `label`, `polygon` and
-            optionally `deleted`. A name ending in `group` (`cargroup`) counts as its class.
+        annotation: Holds `imgHeight`, `imgWidth` and `objects`, each with `label`, `polygon` and
+            optionally `deleted`. A label ending in `group` (`cargroup`) counts as its class.
 
     Returns:
-        uint8 array (H, W) of Cityscapes label ids; 0 (unlabeled) where nothing was drawn.
+        uint8 array (H, W) of Cityscapes label ids; 0 (unlabeled) outside all polygons.
 
     Raises:
-        ValueError: An object's label is no Cityscapes label.
+        ValueError: An object has an unknown label.
     """
     image = Image.new("L", (annotation["imgWidth"], annotation["imgHeight"]), 0)
     draw = ImageDraw.Draw(image)
@@ -34,8 +34,8 @@ def rasterize(annotation: Mapping) -> np.ndarray:
         if name not in _LABELS:
             name = name.removesuffix("group")
         if name not in _LABELS:
-            raise ValueError(f"label {item['label']!r} is no Cityscapes label")
-        # negative ids (license plate) are not drawn: what lies behind them keeps its label
+            raise ValueError(f"label {item['label']!r} is not a Cityscapes label")
+        # objects with negative ids (license plate) are skipped: the label behind them stays
         if item.get("deleted") or _LABELS[name].id < 0:
             continue
         draw.polygon([tuple(point) for point in item["polygon"]], fill=_LABELS[name].id)

@@ -1,9 +1,9 @@
-"""Common image corruptions, as Cityscapes-C applies them, generated while loading.
+"""Common image corruptions, as in Cityscapes-C, generated while loading.
 
 Sources: Benchmarking Neural Network Robustness (Hendrycks and Dietterich, ICLR 2019); Benchmarking
-the Robustness of Semantic Segmentation Models (Kamann and Rother, CVPR 2020), whose 16 kinds these
-are. The pictures come from the library imagecorruptions (its maintained fork
-imagecorruptions-imaug), which needs numba and scikit-image.
+the Robustness of Semantic Segmentation Models (Kamann and Rother, CVPR 2020), which selects these
+16 corruptions. The library imagecorruptions (its maintained fork imagecorruptions-imaug) generates
+the images; it needs numba and scikit-image.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from rein.errors import UserError
 
 CACHE_VARIABLE = "REIN_CORRUPTION_CACHE"
 
-TAKE_A_SEED = ("impulse_noise", "glass_blur")  # the others draw from NumPy's global generator
+TAKE_A_SEED = ("impulse_noise", "glass_blur")  # the others use NumPy's global generator
 
 _INSTALL = (
     "Run `pip install numba scikit-image` and `pip install --no-deps imagecorruptions-imaug` "
@@ -31,13 +31,13 @@ _INSTALL = (
 
 
 def corrupt(image: np.ndarray, corruption: str, severity: int, seed: int) -> np.ndarray:
-    """Corrupt an image; the result depends on the arguments alone.
+    """Corrupt an image; the result depends only on the arguments.
 
     Args:
         image: uint8 (H, W, 3), RGB.
         corruption: One of `CORRUPTIONS`.
         severity: 1 to 5.
-        seed: Seed of random corruptions, in [0, 2**32).
+        seed: Seed for random corruptions, in [0, 2**32).
 
     Returns:
         uint8 (H, W, 3), RGB.
@@ -56,7 +56,7 @@ def corrupt(image: np.ndarray, corruption: str, severity: int, seed: int) -> np.
 
 
 def _library():
-    """Import the library.
+    """Import imagecorruptions.
 
     Raises:
         UserError: It is not installed.
@@ -64,38 +64,39 @@ def _library():
     try:
         import imagecorruptions
     except ImportError as error:
-        raise UserError(f"corrupted images need a library: {error}. {_INSTALL}") from None
+        raise UserError(
+            f"corrupted images need the library imagecorruptions: {error}. {_INSTALL}") from None
     return imagecorruptions
 
 
 @TRANSFORMS.register_module()
 class Corrupt(BaseTransform):
-    """Corrupt the image; stands between loading and resizing.
+    """Corrupt the image; place this step between loading and resizing.
 
-    What is random depends on the image's name, the corruption and the severity alone, so every
-    run, machine and order of images gives the same pictures.
+    Randomness depends only on the image's file name, the corruption and the severity, so results
+    are the same in every run, on every machine and in any order of images.
 
     Args:
         corruption (str): One of `CORRUPTIONS`.
         severity (int): 1 to 5.
-        cache_dir (str, optional): Folder that keeps corrupted images,
+        cache_dir (str, optional): Folder to cache corrupted images in, as
             <corruption>/<severity>/*.png. Default: the environment variable
-            REIN_CORRUPTION_CACHE; if it is unset, nothing is kept.
+            REIN_CORRUPTION_CACHE; if it is unset, nothing is cached.
 
     Raises:
-        UserError: There is no such corruption or severity, or the library is missing.
+        UserError: The corruption or severity does not exist, or the library is missing.
     """
 
     def __init__(self, corruption: str, severity: int, cache_dir: str | None = None):
         if corruption not in CORRUPTIONS or severity not in SEVERITIES:
             raise UserError(
-                f"Corrupt: {corruption} of severity {severity}, but there are severities 1 to 5 "
-                f"of {', '.join(CORRUPTIONS)}.")
+                f"Corrupt: {corruption} of severity {severity} does not exist. Choose a severity "
+                f"from 1 to 5 and one of {', '.join(CORRUPTIONS)}.")
         self.corruption, self.severity = corruption, severity
         self.cache_dir = cache_dir or os.environ.get(CACHE_VARIABLE)
 
     def transform(self, results: dict) -> dict:
-        """Corrupt `results["img"]`, uint8 (H, W, 3), BGR."""
+        """Corrupt `results["img"]`, a uint8 (H, W, 3) BGR image."""
         name = os.path.basename(results["img_path"])
         cached = self._cached(results["img_path"])
         if cached is not None and cached.is_file():
@@ -116,7 +117,7 @@ class Corrupt(BaseTransform):
     def _cached(self, img_path: str) -> Path | None:
         if self.cache_dir is None:
             return None
-        # the folder keeps images of one name apart
+        # the folder's hash separates images with the same name
         folder = hashlib.sha256(os.path.abspath(os.path.dirname(img_path)).encode()).hexdigest()
         name = f"{Path(img_path).stem}_{folder[:8]}.png"
         return Path(self.cache_dir, self.corruption, str(self.severity), name)

@@ -1,4 +1,4 @@
-"""Dataset configs, read before anything is built from them."""
+"""Inspect dataset configs before building them."""
 
 import os
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from rein.datasets.domains import Origin, domain_of_root, require_folder
 
 
 def leaf_datasets(cfg: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """List the dataset configs inside wrappers such as ConcatDataset; without wrapper, `cfg`."""
+    """List the dataset configs inside wrappers such as ConcatDataset; `[cfg]` if unwrapped."""
     parts = [*cfg.get("datasets", ()), *([cfg["dataset"]] if "dataset" in cfg else ())]
     return [leaf for part in parts for leaf in leaf_datasets(part)] or [cfg]
 
@@ -16,16 +16,16 @@ def leaf_datasets(cfg: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def check_folders(cfg: Mapping[str, Any]) -> None:
     """Check that the folders of a dataset config exist.
 
-    mmseg's own datasets raise a bare FileNotFoundError.
+    Without this check mmseg's own datasets raise a bare FileNotFoundError.
 
     Args:
-        cfg: A dataset's config, or a wrapper's with `datasets` or `dataset` inside.
+        cfg: Config of a dataset, or of a wrapper with `datasets` or `dataset` inside.
 
     Raises:
         UserError: A folder is missing; the message says how to get it.
     """
     for leaf in leaf_datasets(cfg):
-        if leaf.get("backend_args"):  # on other storage than this machine's disk
+        if leaf.get("backend_args"):  # not stored on a local disk
             continue
         root = leaf.get("data_root")
         origin = Origin(leaf.get("domain") or domain_of_root(root), root)

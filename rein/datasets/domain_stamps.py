@@ -1,4 +1,4 @@
-"""Pipelines that stamp the domain on each sample, with checked and faster steps."""
+"""Finish pipelines: stamp each sample's domain, add checks, replace slow steps."""
 
 from typing import Any
 
@@ -13,18 +13,18 @@ from rein.datasets.wrappers import datasets_inside
 
 @TRANSFORMS.register_module()
 class StampDomain(BaseTransform):
-    """Put the domain into each sample's metainfo; the last step, after packing.
+    """Write the domain into each sample's metainfo; the last step of a pipeline, after packing.
 
     Args:
-        domain (str): For example "citys".
+        domain (str): The domain, for example "citys".
     """
 
     def __init__(self, domain: str):
         self.domain = domain
 
     def transform(self, results: dict) -> dict:
-        """Stamp `results["data_samples"]`, a sample or a list of augmented ones."""
-        samples = results.get("data_samples", [])  # absent where a wrapper packs later
+        """Stamp `results["data_samples"]`, one sample or a list of augmented ones."""
+        samples = results.get("data_samples", [])  # absent if a wrapper packs later
         for sample in samples if isinstance(samples, list) else [samples]:
             sample.set_metainfo(dict(domain=self.domain))
         return results
@@ -34,7 +34,7 @@ class StampDomain(BaseTransform):
 
 
 def finish_pipeline(dataset: Any, domain: str) -> None:
-    """Add checks to a dataset's pipeline, make it faster and stamp the domain last, in place."""
+    """Speed up a dataset's pipeline, add checks and stamp the domain last, in place."""
     labels = dict(
         num_classes=len(dataset.metainfo.get("classes") or ()),
         ignore_index=getattr(dataset, "ignore_index", 255),
@@ -49,11 +49,11 @@ def finish_pipeline(dataset: Any, domain: str) -> None:
 def stamp_domains(dataset: Any) -> None:
     """Infer missing domains from each dataset's `data_root`, in place.
 
-    For mmseg's own datasets, such as the `CityscapesDataset` of published configs; their loading
-    is checked as an `UrbanSceneDataset`'s is.
+    Covers mmseg's own datasets, such as the `CityscapesDataset` of published configs, and gives
+    them the same checks as `UrbanSceneDataset`.
 
     Args:
-        dataset: A dataset, or a wrapper such as mmengine's ConcatDataset, however deep.
+        dataset: A dataset, or a wrapper such as mmengine's ConcatDataset, nested to any depth.
     """
     for leaf in datasets_inside(dataset):
         if not any(isinstance(step, StampDomain) for step in leaf.pipeline.transforms):

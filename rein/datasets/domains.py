@@ -1,4 +1,4 @@
-"""Domains by name: their titles, and where their files come from."""
+"""Titles of domains, and where to get their files."""
 
 import os
 
@@ -7,19 +7,19 @@ from rein.errors import UserError
 
 
 def domain_title(domain: str) -> str:
-    """Return a domain's name in reports, e.g. "Cityscapes" for "citys"."""
+    """Return the name of a domain in reports, e.g. "Cityscapes" for "citys"."""
     known = describe_domain(domain)
     return known.conditions.get(domain, known.title) if known else domain
 
 
 def domain_of_root(data_root: str | None) -> str:
-    """Name the domain of a dataset that declares none, by the last part of its data_root.
+    """Infer a dataset's domain from the last component of its data_root.
 
-    Parent folders never count: "/data/acdc/cityscapes/" is Cityscapes.
+    Parent folders are ignored: "/data/acdc/cityscapes/" is Cityscapes.
 
     Returns:
-        The domain of the dataset that is described under the folder's name ("citys" for
-        "cityscapes"), else the folder's name; "unnamed" without a data_root.
+        The domain of the described dataset with the folder's name ("citys" for "cityscapes"), else
+        the folder's name; "unnamed" without a data_root.
     """
     if not data_root:
         return "unnamed"
@@ -28,11 +28,11 @@ def domain_of_root(data_root: str | None) -> str:
 
 
 class Origin:
-    """Where a dataset's files come from, for error messages.
+    """How to get and convert a dataset's files, for error messages.
 
     Args:
-        domain (str): Domain of its samples, described or not.
-        data_root (str, optional): Its folder.
+        domain (str): Domain of the samples; it need not have a description.
+        data_root (str, optional): Folder of the dataset.
     """
 
     def __init__(self, domain: str, data_root: str | None):
@@ -40,19 +40,19 @@ class Origin:
         self.root = os.path.normpath(data_root or ".")
 
     def how_to_convert(self) -> str:
-        """Say in one sentence how labels of this domain become trainIds."""
+        """Say in one sentence how to convert this domain's labels to trainIds."""
         known = describe_domain(self.domain)
         if known is None:
             return (
-                "A label value is a position in the classes of the dataset's metainfo, or stands "
-                "for one by its place in `label_values`.")
+                "Label values must be positions in the `classes` of the dataset's metainfo, or be "
+                "listed in `label_values`, one for each class.")
         if known.convert:
             return f"Run `{known.convert.format(root=self.root)}`."
-        return (f"Get the labels of {domain_title(self.domain)} (trainIds already) again from "
+        return (f"Get the labels of {domain_title(self.domain)} (published as trainIds) again from "
                 f"{known.url}.")
 
     def how_to_get(self) -> str:
-        """Say in one sentence how the dataset's folder is filled."""
+        """Say in one sentence how to get the dataset's files."""
         known = describe_domain(self.domain)
         if known is None:
             return "Correct `data_root` and `data_prefix` in the config."
@@ -61,6 +61,6 @@ class Origin:
 
 
 def require_folder(path: str, origin: Origin) -> None:
-    """Raise a `UserError` that says how to get a folder that is not there."""
+    """Raise a `UserError` that says how to get the folder if it is missing."""
     if not os.path.isdir(path):
         raise UserError(f"{os.path.abspath(path)}: no such folder. {origin.how_to_get()}")

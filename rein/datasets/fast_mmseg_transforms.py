@@ -1,4 +1,4 @@
-"""mmseg's training transforms, faster: the same random draws, the same pixels."""
+"""Faster versions of mmseg's training transforms with the same random draws and pixels."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -26,7 +26,8 @@ def faster(transforms: Sequence[Callable]) -> list[Callable]:
     """Replace transforms by faster equivalents: same output from the same random numbers.
 
     Args:
-        transforms: A pipeline's, in order; only exact mmseg classes are replaced, no subclasses.
+        transforms: The steps of a pipeline, in order. Only exact mmseg classes are replaced, not
+            their subclasses.
     """
     steps = []
     for transform in map(_faster, transforms):
@@ -42,7 +43,7 @@ def _is_shortest_edge(transform: Callable) -> bool:
 
 
 def _faster(transform: Callable) -> Callable:
-    """Return the faster equivalent of one transform, or the transform."""
+    """Return the faster equivalent of a transform, or the transform itself."""
     if type(transform) is RandomCrop and 0 <= transform.ignore_index < 256:
         return HistogramCrop(
             transform.crop_size, transform.cat_max_ratio, transform.ignore_index)
@@ -58,26 +59,26 @@ def _faster(transform: Callable) -> Callable:
 
 
 class HistogramCrop(RandomCrop):
-    """mmseg's `RandomCrop`, which counts a crop's classes without sorting its pixels.
+    """mmseg's `RandomCrop`, counting the classes of a crop without sorting its pixels.
 
     Args:
         crop_size (tuple[int, int]): (H, W).
-        cat_max_ratio (float): Draw a crop again, up to ten times, while one class has at least
+        cat_max_ratio (float): Redraw the crop, up to ten times, while one class covers at least
             this share of its labelled pixels.
-        ignore_index (int): The label left out of the count.
+        ignore_index (int): The label to exclude from the count.
     """
 
     @cache_randomness
     def crop_bbox(self, results: dict) -> tuple[int, int, int, int]:
-        """Draw the crop: (top, bottom, left, right) in pixels of the image.
+        """Draw a crop box (top, bottom, left, right) in image pixels.
 
         Args:
-            results: With `img` (H, W, 3) and `gt_seg_map` (H, W).
+            results: Holds `img` (H, W, 3) and `gt_seg_map` (H, W).
         """
         return self.box_in(*results["img"].shape[:2], results.get("gt_seg_map"))
 
     def box_in(self, height: int, width: int, label: np.ndarray) -> tuple[int, int, int, int]:
-        """Draw the crop of an image of this size whose label (H, W) is known."""
+        """Draw a crop box for an image of this size, given its label (H, W)."""
         box = self._draw(height, width)
         if self.cat_max_ratio < 1:
             for _ in range(10):
@@ -93,7 +94,7 @@ class HistogramCrop(RandomCrop):
         return top, top + crop_height, left, left + crop_width
 
     def _is_varied(self, label: np.ndarray) -> bool:
-        """Whether a label (H, W) has several classes, none of them too large."""
+        """Tell whether a label (H, W) has several classes, none above the maximum share."""
         counts = cv2.calcHist([label], [0], None, [256], [0, 256])[:, 0]  # exact below 2 ** 24
         counts[self.ignore_index] = 0
         counts = counts.astype(np.int64)
@@ -101,18 +102,18 @@ class HistogramCrop(RandomCrop):
 
 
 class ResizedCrop(BaseTransform):
-    """A random resizing and crop in one, which resizes only the part of the image to be cropped.
+    """Random resize and crop in one step; resizes only the part of the image that the crop needs.
 
     Args:
-        resize (RandomChoiceResize): With mmseg's `ResizeShortestEdge` inside.
-        crop (HistogramCrop): The crop after it.
+        resize (RandomChoiceResize): Wraps mmseg's `ResizeShortestEdge`.
+        crop (HistogramCrop): The crop to apply after resizing.
     """
 
     def __init__(self, resize: RandomChoiceResize, crop: HistogramCrop):
         self.resize, self.crop = resize, crop
 
     def transform(self, results: dict) -> dict:
-        """Draw a scale, then a box by the label, and cut both from `results` as mmseg does."""
+        """Draw a scale and a crop box, then resize and crop `results` as mmseg does."""
         if results.get("seg_fields") != ["gt_seg_map"]:
             return self.crop(self.resize(results))
         image = results["img"]
@@ -138,11 +139,12 @@ def _resized(image: np.ndarray, new_height: int, new_width: int,
              box: tuple[int, int, int, int]) -> np.ndarray:
     """Resize an image (H, W, 3) bilinearly and cut a box out of it.
 
-    A pixel depends on its place and the scale alone. So the image is cut right of the box and below
-    it, and OpenCV gets the scale instead of the size; the result is the same to the bit.
+    Each output pixel depends only on its position and the scale. So the image is first cropped
+    below and to the right of the box, and OpenCV gets the scale instead of the size; the result is
+    bit-identical.
     """
     (height, width), (top, bottom, left, right) = image.shape[:2], box
-    # one pixel more for the interpolation, one for the rounding of the resized size
+    # one extra pixel for interpolation, one for rounding the resized size
     rows = math.ceil(min(bottom, new_height) * height / new_height) + 2
     columns = math.ceil(min(right, new_width) * width / new_width) + 2
     resized = cv2.resize(
@@ -151,12 +153,12 @@ def _resized(image: np.ndarray, new_height: int, new_width: int,
 
 
 class CopyingFlip(RandomFlip):
-    """mmseg's `RandomFlip`, which copies the image: in a reversed view every later step is slow.
+    """mmseg's `RandomFlip`, copying the image: a reversed view slows down every later step.
 
     Args:
-        prob (float | list[float]): Of a flip, or of each direction.
+        prob (float | list[float]): Probability of a flip, or of each direction.
         direction (str | list[str]): "horizontal", "vertical" or "diagonal".
-        swap_seg_labels (Sequence, optional): Pairs of labels that change places.
+        swap_seg_labels (Sequence, optional): Pairs of labels to swap when flipping.
     """
 
     def _flip(self, results: dict) -> None:
@@ -167,30 +169,30 @@ class CopyingFlip(RandomFlip):
 
 
 class TablePhotoMetricDistortion(PhotoMetricDistortion):
-    """mmseg's `PhotoMetricDistortion`, each of whose steps is a table of 256 values a channel.
+    """mmseg's `PhotoMetricDistortion`, with a 256-entry lookup table per channel for each step.
 
-    Steps are not merged: between saturation and hue mmseg rounds to BGR and back.
+    Steps are not merged, because mmseg rounds to BGR and back between saturation and hue.
 
     Args:
-        brightness_delta (int): Brightness is shifted by up to so many grey levels.
-        contrast_range (tuple[float, float]): Of the factor of all channels.
-        saturation_range (tuple[float, float]): Of the factor of the saturation.
-        hue_delta (int): The hue is shifted by up to so many of its 180 levels.
+        brightness_delta (int): Maximum brightness shift in grey levels.
+        contrast_range (tuple[float, float]): Range of the factor for all channels.
+        saturation_range (tuple[float, float]): Range of the saturation factor.
+        hue_delta (int): Maximum hue shift, out of 180 levels.
     """
 
     def convert(self, img: np.ndarray, alpha: float = 1, beta: float = 0) -> np.ndarray:
-        """Return `alpha * img + beta`, clipped to uint8, of any shape."""
+        """Return `alpha * img + beta`, clipped to uint8; `img` may have any shape."""
         return cv2.LUT(img, super().convert(_VALUES, alpha, beta))
 
     def saturation(self, img: np.ndarray) -> np.ndarray:
-        """Change the saturation of uint8 (H, W, 3), BGR, in half of the cases."""
+        """Scale the saturation of a uint8 (H, W, 3) BGR image with probability 0.5."""
         if not np.random.randint(2):
             return img
         factor = np.random.uniform(self.saturation_lower, self.saturation_upper)
         return _through_hsv(img, 1, super().convert(_VALUES, factor))
 
     def hue(self, img: np.ndarray) -> np.ndarray:
-        """Turn the hue of uint8 (H, W, 3), BGR, in half of the cases."""
+        """Shift the hue of a uint8 (H, W, 3) BGR image with probability 0.5."""
         if not np.random.randint(2):
             return img
         shift = np.random.randint(-self.hue_delta, self.hue_delta)
@@ -198,21 +200,21 @@ class TablePhotoMetricDistortion(PhotoMetricDistortion):
 
 
 def _through_hsv(image: np.ndarray, channel: int, table: np.ndarray) -> np.ndarray:
-    """Apply a table to one channel of the image's HSV."""
+    """Apply a lookup table to one HSV channel of a BGR image."""
     hsv = cv2.cvtColor(image, cv2.COLOR_BGR2HSV)
     cv2.insertChannel(cv2.LUT(cv2.extractChannel(hsv, channel), table), hsv, channel)
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)
 
 
 class PlanarPackSegInputs(PackSegInputs):
-    """mmseg's `PackSegInputs`, which splits the image's channels in one go.
+    """mmseg's `PackSegInputs`, with the image laid out as (C, H, W) in one fast step.
 
     Args:
-        meta_keys (Sequence[str]): Keys of each sample's metainfo.
+        meta_keys (Sequence[str]): Keys to keep in each sample's metainfo.
     """
 
     def transform(self, results: dict) -> dict:
-        """Pack an image that is already laid out as (C, H, W)."""
+        """Lay the image out as (C, H, W), then pack it."""
         image = results.get("img")
         if image is not None and image.ndim == 3:
             planes = np.stack(cv2.split(image))

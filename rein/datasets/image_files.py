@@ -1,27 +1,27 @@
-"""Image files: lists of them, and a check for truncated ones, which decoders fill with grey."""
+"""Lists of image files, and a check for truncated images, which decoders fill with grey."""
 
 from pathlib import Path
 
 LISTS = Path(__file__).parent / "lists"
-"""Folder of the lists of images that come with Rein."""
+"""Folder of the image lists that ship with Rein."""
 
-PNG_END = b"IEND\xaeB`\x82"  # the last chunk's kind and checksum
+PNG_END = b"IEND\xaeB`\x82"  # type and checksum of the last chunk
 
 
 def list_file(root: str | Path, name: str) -> Path:
-    """Find a list of images in a data root, else among those that come with Rein.
+    """Find an image list in a data root, else among those that ship with Rein.
 
     Returns:
-        ROOT/NAME if it exists or neither does.
+        ROOT/NAME if that file exists or if Rein ships no such list; else Rein's.
     """
     path, own = Path(root, name), LISTS / name
     return own if not path.exists() and own.is_file() else path
 
 
 def is_cut_short(path: str | Path) -> bool:
-    """Tell whether a PNG or JPEG lacks its end, which decoders silently fill with grey.
+    """Tell whether a PNG or JPEG is truncated; decoders silently fill the rest with grey.
 
-    Bytes after the end mark, as some cameras append, are allowed.
+    Bytes after the end marker are allowed, since some cameras append them.
     """
     path = Path(path)
     if not path.is_file():
@@ -32,6 +32,6 @@ def is_cut_short(path: str | Path) -> bool:
             file.seek(max(0, size - 1024))
             return PNG_END not in file.read()
         if start.startswith(b"\xff\xd8"):
-            file.seek(size // 2)  # a thumbnail's end comes early
+            file.seek(size // 2)  # skip the end marker of an embedded thumbnail
             return b"\xff\xd9" not in file.read()
     return False

@@ -1,7 +1,7 @@
-"""The Cityscapes labels: ids, trainIds and colours (the only copy), and maps onto trainIds.
+"""Cityscapes labels (ids, trainIds and colours, the only copy) and lookup tables to trainIds.
 
-Source: Cityscapes label definitions (https://www.cityscapes-dataset.com). The label ids of other
-datasets stand in their descriptions, `rein.datasets.descriptions`.
+Source: Cityscapes label definitions (https://www.cityscapes-dataset.com). For the label ids of
+other datasets, see their descriptions in `rein.datasets.descriptions`.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 IGNORE_INDEX = 255
-"""The label of pixels that count neither in training nor in evaluation."""
+"""Label of pixels excluded from training and evaluation."""
 
 
 class CityscapesLabel(NamedTuple):
@@ -63,7 +63,7 @@ CITYSCAPES_LABELS = tuple(CityscapesLabel(*row) for row in (
 _EVALUATED = tuple(label for label in CITYSCAPES_LABELS if label.train_id != IGNORE_INDEX)
 
 CLASSES = tuple(label.name for label in _EVALUATED)
-"""The 19 evaluated classes; position = trainId."""
+"""The 19 evaluated classes, indexed by trainId."""
 
 PALETTE = tuple(label.color for label in _EVALUATED)
 """RGB colour of each trainId, uint8 range."""
@@ -73,13 +73,13 @@ CITYSCAPES_ID_TO_TRAIN_ID = {label.id: label.train_id for label in _EVALUATED}
 
 
 def lookup_table(id_to_train_id: Mapping[int, int]) -> np.ndarray:
-    """Turn a label map into an array that converts a whole image by indexing.
+    """Build an array that maps a whole label image by indexing.
 
     Args:
-        id_to_train_id: Source label id in [0, 255] -> trainId; ids left out are ignored.
+        id_to_train_id: Source label id in [0, 255] -> trainId; missing ids are ignored.
 
     Returns:
-        uint8 array (256,): `table[label_image]` holds trainIds, 255 where ignored.
+        uint8 array (256,): `table[label_image]` gives trainIds, 255 where ignored.
     """
     table = np.full(256, IGNORE_INDEX, np.uint8)
     for source_id, train_id in id_to_train_id.items():

@@ -1,4 +1,4 @@
-"""Checks while a sample is loaded: errors name the file and the fix."""
+"""Check samples while loading them; errors name the file and the fix."""
 
 from collections.abc import Callable, Sequence
 
@@ -19,20 +19,20 @@ from rein.errors import UserError
 
 
 class SampleError(UserError):
-    """An unusable sample; its message stays one line across data loader workers."""
+    """An unusable sample; the message stays one line when raised in a data loader worker."""
 
     def __init__(self, message: str):
-        # a loader's worker sends its whole traceback as the message; ours is the last line
+        # a data loader worker passes its whole traceback as the message; keep the last line
         super().__init__(message.rpartition(f"{type(self).__name__}: ")[2].strip())
 
 
 class CorruptFile(SampleError):
-    """A file that is missing, does not decode or cannot be resized; its sample may be skipped.
+    """A file is missing, does not decode or cannot be resized; its sample may be skipped.
 
     Args:
         message: What happened, and what to do.
-        domain: Domain of its sample.
-        path: Image of its sample.
+        domain: Domain of the sample.
+        path: Image file of the sample.
     """
 
     def __init__(self, message: str, domain: str = "", path: str = ""):
@@ -41,15 +41,15 @@ class CorruptFile(SampleError):
 
 
 class CheckedLoading:
-    """A loading transform that reads from the cache; its errors name the file and the fix.
+    """A loading transform that reads from the cache and whose errors name the file and the fix.
 
     Args:
         load (Callable): The transform, an mmcv `LoadImageFromFile` or `LoadAnnotations`.
-        origin (Origin): Where the files come from.
-        num_classes (int): Labels are 0..num_classes - 1; 0 where unknown, for no check.
-        ignore_index (int): The one other label allowed.
-        label_values (Sequence[int], optional): The value in the files that stands for each class,
-            0 to 255; None: 0, 1, 2, ...
+        origin (Origin): Where to get the files.
+        num_classes (int): Valid labels are 0..num_classes - 1; 0 disables the check.
+        ignore_index (int): The only other valid label.
+        label_values (Sequence[int], optional): Value of each class in the label files, 0 to 255.
+            None: 0, 1, 2, ...
     """
 
     def __init__(
@@ -64,11 +64,11 @@ class CheckedLoading:
         self.cache_dir = cache_from_environment()
 
     def __call__(self, results: dict) -> dict | None:
-        """Load, and check the labels.
+        """Load the file; check and map labels.
 
         Raises:
             CorruptFile: The file is missing or does not decode.
-            SampleError: A label value stands for no class.
+            SampleError: A label value matches no class.
         """
         is_label = isinstance(self.load, LoadAnnotations)
         path = results["seg_map_path" if is_label else "img_path"]
@@ -78,7 +78,7 @@ class CheckedLoading:
             results = load(self.load, results, self.cache_dir)
         except FileNotFoundError as error:
             raise CorruptFile(f"{path}: no such file. {retry}", *sample) from error
-        except Exception as error:  # each decoder has its own kinds
+        except Exception as error:  # each decoder raises its own types
             kind = "label" if is_label else "image"
             raise CorruptFile(
                 f"{path}: the {kind} does not decode. {retry}", *sample) from error
@@ -87,7 +87,7 @@ class CheckedLoading:
         return results
 
     def _classes_of(self, path: str, seg_map: np.ndarray) -> np.ndarray:
-        """Turn label values (H, W) into classes; refuse unexpected values."""
+        """Map label values (H, W) to classes; reject unexpected values."""
         if seg_map.ndim != 2:
             raise SampleError(
                 f"{path}: the label has {seg_map.shape[-1]} colour channels, but one class per "
@@ -124,7 +124,7 @@ class CheckedResize:
 
     Args:
         resize (Callable): The transform.
-        origin (Origin): Where the files come from.
+        origin (Origin): Where to get the files.
     """
 
     def __init__(self, resize: Callable, origin: Origin):
@@ -132,10 +132,10 @@ class CheckedResize:
         self.origin = origin
 
     def __call__(self, results: dict) -> dict | None:
-        """Resize.
+        """Resize the image.
 
         Raises:
-            CorruptFile: The image is so thin that no pixels would be left.
+            CorruptFile: The image is too thin; no pixels would remain.
         """
         try:
             return self.resize(results)
@@ -152,12 +152,12 @@ class CheckedResize:
 
 
 def checked(transform: Callable, origin: Origin, **labels) -> Callable:
-    """Wrap a transform, or those inside test-time augmentation, so that errors name the file.
+    """Wrap a transform, or those inside test-time augmentation, to name the file in errors.
 
     Args:
         transform: Any transform.
-        origin: Where the files come from.
-        **labels: As `CheckedLoading`: num_classes, ignore_index, label_values.
+        origin: Where to get the files.
+        **labels: As in `CheckedLoading`: num_classes, ignore_index, label_values.
     """
     if isinstance(transform, LoadImageFromFile | LoadAnnotations):
         return CheckedLoading(transform, origin, **labels)

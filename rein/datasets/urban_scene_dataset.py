@@ -1,6 +1,6 @@
 """Street scenes whose samples carry their domain; errors name the file and the fix.
 
-The datasets of this kind are described in `rein.datasets.descriptions`.
+For the datasets loaded with it, see `rein.datasets.descriptions`.
 """
 
 import logging
@@ -25,23 +25,23 @@ from rein.errors import UserError
 class UrbanSceneDataset(BaseSegDataset):
     """Street scenes of one domain with the 19 Cityscapes classes.
 
-    Layout: images below `data_prefix["img_path"]`, one 8-bit single-channel label PNG for each
-    below `data_prefix["seg_map_path"]`, in the same subfolder and with the same name up to the
-    suffixes. Labels hold trainIds (0-18) and 255 where ignored. Without a `seg_map_path` no
+    Layout: images are below `data_prefix["img_path"]`; each has an 8-bit single-channel label PNG
+    below `data_prefix["seg_map_path"]`, in the same subfolder and with the same name except for
+    the suffix. Labels hold trainIds (0-18), and 255 where ignored. Without a `seg_map_path` no
     labels are expected.
 
-    Own classes: `metainfo=dict(classes=..., palette=...)`. A label value is then the position in
-    `classes`; unlike in mmseg, nothing is remapped. A missing palette is made up.
+    Own classes: set `metainfo=dict(classes=..., palette=...)`. Label values are then positions in
+    `classes`; unlike mmseg, nothing is remapped. A missing palette is generated.
 
     Args:
-        domain (str): Stamped on each sample; the metric tells targets apart by it.
-        max_unlabelled (int): Up to this many images without a label are left out with a warning;
-            more are an error.
+        domain (str): Stamped on each sample; the metric groups results by it.
+        max_unlabelled (int): Up to this many images without a label are skipped with a warning;
+            more raise an error.
         label_values (Sequence[int], optional): The value of each class in the label files, 0 to
-            255: `[0, 255]` for masks in black and white. None: 0, 1, 2, ...
+            255: `[0, 255]` for black-and-white masks. None: 0, 1, 2, ...
         **kwargs: Arguments of `mmseg.datasets.BaseSegDataset`: data_root, data_prefix, img_suffix,
-            seg_map_suffix, pipeline, metainfo, ... `ann_file` lists images without their suffix,
-            one a line; it lies in `data_root`, or is one of those that come with Rein.
+            seg_map_suffix, pipeline, metainfo, ... `ann_file` lists one image per line,
+            without suffix; it is in `data_root` or ships with Rein.
 
     Raises:
         UserError: A folder or a label is missing; the message says how to get it.
@@ -60,13 +60,13 @@ class UrbanSceneDataset(BaseSegDataset):
         num_classes = len(self.metainfo["classes"])
         if label_values is not None and len(set(label_values)) != num_classes:
             raise UserError(
-                f"{domain}: label_values {list(label_values)}, but there are {num_classes} "
-                "classes; give one value for each.")
+                f"{domain}: label_values is {list(label_values)}, but there are {num_classes} "
+                "classes. Give one value for each.")
         finish_pipeline(self, domain)
 
     @classmethod
     def get_label_map(cls, new_classes=None) -> None:
-        """Remap nothing: a label value is the position in `classes`."""
+        """Disable remapping: a label value is the position in `classes`."""
         return None
 
     @classmethod
@@ -77,7 +77,7 @@ class UrbanSceneDataset(BaseSegDataset):
         return loaded
 
     def _join_prefix(self) -> None:
-        """Find `ann_file` in the data root, else among the lists that come with Rein."""
+        """Find `ann_file` in the data root, else among the lists that ship with Rein."""
         name = self.ann_file
         super()._join_prefix()
         if name:
@@ -87,9 +87,9 @@ class UrbanSceneDataset(BaseSegDataset):
         """List the images, each with the label of the same name.
 
         Returns:
-            One dict a sample, sorted by `img_path`; with `seg_map_path` where labels are expected.
+            One dict per sample, sorted by `img_path`, with `seg_map_path` if labels are expected.
         """
-        if self.backend_args:  # on other storage than this machine's disk
+        if self.backend_args:  # not stored on a local disk
             return super().load_data_list()
         origin = Origin(self.domain, self.data_root)
         for folder in self.data_prefix.values():
@@ -104,11 +104,11 @@ class UrbanSceneDataset(BaseSegDataset):
         return self._with_labels(samples, origin)
 
     def _with_labels(self, samples: list[dict], origin: Origin) -> list[dict]:
-        """Return the samples with a label; refuse more than `max_unlabelled` others."""
+        """Keep the samples with a label; raise if more than `max_unlabelled` have none."""
         folder = self.data_prefix.get("seg_map_path")
         if folder is None:
             return samples
-        # one listing instead of one look-up per file: fast on network disks, too
+        # one listing instead of one look-up per file: also fast on network disks
         names = list_dir_or_file(
             folder, list_dir=False, suffix=self.seg_map_suffix, recursive=True)
         there = {os.path.join(folder, name) for name in names}
@@ -118,6 +118,6 @@ class UrbanSceneDataset(BaseSegDataset):
                 f"{missing[0]['img_path']}: its label {missing[0]['seg_map_path']} is missing "
                 f"({len(missing)} of {len(samples)} images have none). {origin.how_to_convert()}")
         for sample in missing:
-            print_log(f"{sample['img_path']} has no label and is left out", "current",
+            print_log(f"{sample['img_path']} has no label and is skipped", "current",
                       logging.WARNING)
         return [sample for sample in samples if sample["seg_map_path"] in there]

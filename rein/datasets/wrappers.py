@@ -1,4 +1,4 @@
-"""Datasets around datasets: one to subclass, and the way into mmengine's."""
+"""Dataset wrappers: a base class, and iteration over the datasets inside wrappers."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +7,7 @@ from torch.utils.data import Dataset
 
 
 class DatasetAround(Dataset):
-    """A dataset that wraps another and has its attributes.
+    """A dataset that wraps another and exposes its attributes.
 
     Args:
         dataset: The wrapped dataset.
@@ -17,7 +17,7 @@ class DatasetAround(Dataset):
         self.dataset = dataset
 
     def __getattr__(self, name):
-        if name == "dataset":  # unset while a worker unpickles
+        if name == "dataset":  # not set yet while a worker unpickles
             raise AttributeError(name)
         return getattr(self.dataset, name)
 
@@ -26,7 +26,7 @@ class DatasetAround(Dataset):
 
 
 def datasets_inside(dataset: Any) -> Iterator[Any]:
-    """Yield the datasets inside wrappers (ConcatDataset, RepeatDataset, ...), however deep."""
+    """Yield the datasets inside wrappers (ConcatDataset, RepeatDataset, ...) at any depth."""
     inner = getattr(dataset, "datasets", None)
     if inner is None and hasattr(dataset, "dataset"):
         inner = [dataset.dataset]

@@ -1,1 +1,1 @@
-"""Engine: configs, the runner and its hooks, weights in and out of models, inference."""
+"""Engine: configs, the runner and its hooks, loading and saving weights, inference."""

@@ -1,6 +1,6 @@
-"""The config that a checkpoint carries: data, parsed as literals and never run.
+"""Read the config that a checkpoint carries: parsed as literals, never executed.
 
-It may only name types that are registered.
+It may name only registered types.
 """
 
 import ast
@@ -21,12 +21,12 @@ from rein.errors import UserError
 
 
 def read_carried_config(path: str) -> Config:
-    """Read the config of a checkpoint file, without reading its weights.
+    """Read the config of a checkpoint file without reading its weights.
 
     Raises:
-        UserError: It carries none, or one that is not plain data.
+        UserError: The file carries no config, or one that is not plain data.
     """
-    cfg = carried_config(load_file(find_path(path), "meta"), path)  # no value of a weight
+    cfg = carried_config(load_file(find_path(path), "meta"), path)  # skips the weights
     if cfg is None:
         raise UserError(
             f"{path}: carries no config. Give one: `python tools/test.py CONFIG {path}`.")
@@ -34,7 +34,7 @@ def read_carried_config(path: str) -> Config:
 
 
 def carried_config(content: Mapping[str, Any], source: str | Path) -> Config | None:
-    """Return the config in a checkpoint's `meta`; None if there is none."""
+    """Return the config in a checkpoint's `meta`, or None."""
     text = meta_of(content).get("cfg")
     return config_from_text(text, str(source)) if text else None
 
@@ -44,34 +44,34 @@ def config_from_text(text: str, source: str) -> Config:
 
     Args:
         text: Assignments of literals and `dict(...)`, as mmengine writes configs.
-        source: The checkpoint, for messages.
+        source: The checkpoint, named in messages.
 
     Raises:
-        UserError: The text holds anything but literals, or names a type that is not registered.
+        UserError: The text contains more than literals, or names an unregistered type.
     """
     values = {}
     try:
         for statement in ast.parse(text).body:
             if not isinstance(statement, ast.Assign) or len(statement.targets) != 1:
-                raise ValueError(f"line {statement.lineno} is no assignment")
+                raise ValueError(f"line {statement.lineno} is not an assignment")
             values[statement.targets[0].id] = _literal(statement.value)
     except (SyntaxError, ValueError, AttributeError) as error:
-        raise UserError(f"{source}: the config it carries is not plain data ({error}); give a "
-                        "config file instead.") from None
-    values.pop("custom_imports", None)  # imports are the user's to decide
+        raise UserError(f"{source}: its embedded config is not plain data ({error}). Pass a config "
+                        "file instead.") from None
+    values.pop("custom_imports", None)  # only the user decides what to import
     unknown = sorted(_types(values) - _registered_types())
     if unknown:
-        raise UserError(f"{source}: the config it carries names {', '.join(unknown[:5])}, which "
-                        "this installation does not have; give a config file instead.")
+        raise UserError(f"{source}: its embedded config names {', '.join(unknown[:5])}, which this "
+                        "installation does not have. Pass a config file instead.")
     return Config(values)
 
 
 def _literal(node: ast.AST) -> Any:
-    """Evaluate literals, containers of them and calls of `dict`."""
+    """Evaluate literals, containers of literals and calls of `dict`."""
     if isinstance(node, ast.Call):
         if not (isinstance(node.func, ast.Name) and node.func.id == "dict"):
             raise ValueError(f"line {node.lineno} calls a function")
-        pairs = [_literal(argument) for argument in node.args]  # dict({...}): keys with dots
+        pairs = [_literal(argument) for argument in node.args]  # dict({...}): for keys with dots
         return dict(*pairs, **{word.arg: _literal(word.value) for word in node.keywords})
     if isinstance(node, ast.Dict):
         return {_literal(k): _literal(v) for k, v in zip(node.keys, node.values, strict=True)}
@@ -83,7 +83,7 @@ def _literal(node: ast.AST) -> Any:
 
 
 def _types(node: Any) -> set[str]:
-    """Collect what every `type` key names."""
+    """Collect the values of all `type` keys."""
     if isinstance(node, dict):
         own = {node["type"]} if isinstance(node.get("type"), str) else set()
         return own.union(*map(_types, node.values()))
@@ -93,13 +93,13 @@ def _types(node: Any) -> set[str]:
 
 
 def _registered_types() -> set[str]:
-    """Collect the names in every registry, plain and with their library's scope."""
+    """Collect the names in all registries, with and without their scope."""
     register_all_modules(init_default_scope=False)
     names = set()
     pending = [r for r in vars(root_registries).values() if isinstance(r, Registry)]
     while pending:
         registry = pending.pop()
-        with contextlib.redirect_stdout(io.StringIO()):  # mmdet prints what it lacks
+        with contextlib.redirect_stdout(io.StringIO()):  # mmdet reports missing packages
             registry.import_from_location()
         names.update(registry.module_dict)
         names.update(f"{registry.scope}.{name}" for name in registry.module_dict)

@@ -1,4 +1,4 @@
-"""Configs: the user's files, which run as mmengine defines, with values overridden."""
+"""Read config files, which are executed as in mmengine, and override their values."""
 
 import ast
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ _CHECKPOINT_SUFFIXES = (".pth", ".pt", ".safetensors")
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
-    """Read a config file and register the types that it may name.
+    """Read a config file and register all types that it may name.
 
     Args:
-        path: A config file, looked for in the working directory, then in the repository.
-        overrides: `KEY=VALUE`, where dots lead into the config and values are Python literals, or
-            else strings.
+        path: A config file, relative to the working directory or else the repository.
+        overrides: `KEY=VALUE`; dots in KEY select nested values, and VALUE is a Python literal or
+            else a string.
 
     Raises:
         UserError: The file does not exist or is not a config, or an override does not fit it.
@@ -36,15 +36,15 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     except Exception as error:
         raise UserError(f"{path}: not a valid config: {error}") from None
     _override(cfg, overrides)
-    register_all_modules(init_default_scope=False)  # after the checks: it takes seconds
+    register_all_modules(init_default_scope=False)  # after the checks, because it takes seconds
     return cfg
 
 
 def read_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
-    """Read a config file as `load_config` does, or the config that a checkpoint carries.
+    """Read a config file as `load_config` does, or the config carried by a checkpoint.
 
     Raises:
-        UserError: There is none, or an override does not fit it.
+        UserError: There is no valid config, or an override does not fit it.
     """
     if Path(path).suffix not in _CHECKPOINT_SUFFIXES:
         return load_config(path, overrides)
@@ -70,7 +70,7 @@ def _override(cfg: Config, overrides: Sequence[str]) -> None:
 
 
 def _value(text: str) -> Any:
-    """Parse a Python literal; anything else is a string."""
+    """Parse a Python literal, true, false or none; return anything else as a string."""
     try:
         return ast.literal_eval(text)
     except (SyntaxError, ValueError):

@@ -1,26 +1,26 @@
-"""The text of a config, which the log, the work dir and every checkpoint get."""
+"""Cache the text of a config, as written to the log, the work dir and every checkpoint."""
 
 from mmengine.config import Config
 
 
 class FormattedOnce(Config):
-    """A config whose text is formatted again only after a change.
+    """A config that reformats its text only after a change.
 
-    Formatting takes mmengine 0.7 s; it formats four times at the start of a run, and at each save.
+    mmengine takes 0.7 s to format it, four times at the start of a run and once per save.
     """
 
-    _formatted = ("", "")  # the values as they were, and their text
+    _formatted = ("", "")  # the last values and their text
 
     @classmethod
     def of(cls, cfg: Config) -> "FormattedOnce":
-        """Wrap a config; both share their values."""
+        """Wrap a config; both share the same values."""
         wrapped = cls.__new__(cls)
         wrapped.__dict__.update(cfg.__dict__)
         return wrapped
 
     @property
     def pretty_text(self) -> str:
-        """Python code with the values, formatted."""
+        """The values as formatted Python code."""
         values = repr(self._cfg_dict)
         if values != self._formatted[0]:
             object.__setattr__(self, "_formatted", (values, super().pretty_text))

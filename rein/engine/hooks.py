@@ -1,4 +1,4 @@
-"""Hooks every run has: what is logged, what is trained, and what of it is saved."""
+"""Hooks of every run: terminal logging, parameter counts, and checkpoint contents."""
 
 import logging
 
@@ -12,12 +12,12 @@ from rein.models.freezing import count_parameters, trained_state_dict
 
 
 def unwrap(model):
-    """Return the model itself, without the wrapper of distributed training."""
+    """Return the model without the wrapper of distributed training."""
     return model.module if is_model_wrapper(model) else model
 
 
 def set_terminal_level(logger: logging.Logger, level: int) -> None:
-    """Set from which level on a logger shows on the terminal; its file gets everything."""
+    """Set the minimum level of a logger's terminal output; its file still gets everything."""
     for handler in logger.handlers:
         if not isinstance(handler, logging.FileHandler):
             handler.setLevel(level)
@@ -25,18 +25,18 @@ def set_terminal_level(logger: logging.Logger, level: int) -> None:
 
 @HOOKS.register_module()
 class TerminalHook(Hook):
-    """Ends the quiet of setting up, when the log file alone gets the environment and config."""
+    """Restore terminal logging after set-up, whose environment and config only go to the file."""
 
     priority = "VERY_HIGH"
 
     def before_run(self, runner) -> None:
-        """Show the log on the terminal from here on."""
+        """Show the log on the terminal from now on."""
         set_terminal_level(runner.logger, logging.INFO)
 
 
 @HOOKS.register_module()
 class TrainableParametersHook(Hook):
-    """Logs at the start of training how many parameters train, in all and by part."""
+    """Log the number of trainable parameters at the start of training, in total and by part."""
 
     def before_train(self, runner) -> None:
         """Log the counts."""
@@ -50,21 +50,21 @@ class TrainableParametersHook(Hook):
 
 @HOOKS.register_module()
 class TrainedWeightsHook(Hook):
-    """Keeps frozen weights out of checkpoints: they are in the pretrained file already.
+    """Keep frozen weights out of checkpoints, because the pretrained file has them.
 
-    A checkpoint of Rein holds `backbone.reins.*` and `decode_head.*` under their published names;
-    one of full fine-tuning holds every weight. The frozen backbone's fingerprint goes along, so
-    that the adapter is never put onto another one unnoticed.
+    A Rein checkpoint holds `backbone.reins.*` and `decode_head.*` under their published names; a
+    fully fine-tuned one holds all weights. The checkpoint also stores the fingerprint of the frozen
+    backbone, so that loading the adapter onto another backbone is detected.
     """
 
     priority = "VERY_HIGH"
 
     def before_train(self, runner) -> None:
-        """Take the fingerprint once: frozen weights stay as they are."""
+        """Compute the fingerprint once: frozen weights never change."""
         self.fingerprint = frozen_fingerprint(unwrap(runner.model))
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Leave in `checkpoint['state_dict']` what training may have changed; add to `meta`."""
+        """Keep only trained weights in `state_dict`; add the fingerprint to `meta`."""
         if self.fingerprint is not None:
             checkpoint["meta"][FINGERPRINT] = self.fingerprint
         kept = trained_state_dict(unwrap(runner.model))

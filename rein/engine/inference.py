@@ -1,4 +1,4 @@
-"""Segmenting a user's own images with a trained model, as testing would."""
+"""Segment your own images with a trained model, exactly as in testing."""
 
 from pathlib import Path
 
@@ -34,20 +34,20 @@ def init_segmentor(
 
     Args:
         config: A config file, or a checkpoint that carries its config (read as data).
-        checkpoint: A merged segmentor, or the adapter and head that training saved.
-        backbone: Pretrained weights, for a checkpoint without; default: what the config names.
-        device: Where the model runs; default: the GPU if there is one.
-        allow_other_backbone: Use another frozen backbone than the checkpoint was trained with.
-        int8: Let the frozen backbone compute in int8; on a CPU only. Faster and a quarter of its
-            memory; fewer than one pixel in a hundred changes.
+        checkpoint: A merged segmentor, or the adapter and head saved by training.
+        backbone: Pretrained weights, if the checkpoint has none; default: the config's file.
+        device: Device of the model; default: the GPU if there is one.
+        allow_other_backbone: Accept a frozen backbone that the checkpoint was not trained with.
+        int8: Run the frozen backbone in int8; CPU only. Faster, with a quarter of its memory;
+            fewer than one pixel in a hundred changes.
 
     Returns:
-        The model in evaluation mode, with `cfg`, the config, and `dataset_meta`, a dict with
-        `classes` and their RGB `palette`. It gives classes alone; with `keep_logits = True` its
-        samples hold `seg_logits`, too.
+        The model in evaluation mode, with attributes `cfg`, the config, and `dataset_meta`, a dict
+        with `classes` and their RGB `palette`. It returns only classes; set `keep_logits = True`
+        to get `seg_logits` as well.
 
     Raises:
-        UserError: A file is missing or does not fit, or `int8` does not apply.
+        UserError: A file is missing or does not fit, or `int8` is not supported here.
     """
     cfg = read_config(config)
     content = load_file(find_path(checkpoint))
@@ -62,7 +62,7 @@ def init_segmentor(
 
 
 def read_image(path: str | Path) -> np.ndarray:
-    """Read an image of any kind that OpenCV decodes, turned as its EXIF data says.
+    """Read an image in any format that OpenCV decodes, rotated according to its EXIF data.
 
     Returns:
         RGB uint8 (H, W, 3); grey images get three equal channels, transparency is dropped.
@@ -75,33 +75,33 @@ def read_image(path: str | Path) -> np.ndarray:
         raise UserError(f"{path}: no such image. Check the path.")
     try:
         return mmcv.imread(found, channel_order="rgb")
-    except Exception as error:  # each decoder has its own kinds
-        raise UserError(f"{path}: the image does not decode. Is it an image, and whole? Copy or "
-                        "download it again.") from error
+    except Exception as error:  # each decoder raises its own types
+        raise UserError(f"{path}: the image does not decode. It may be truncated or not an image: "
+                        "copy or download it again.") from error
 
 
 def segment(model: nn.Module, image: str | Path | np.ndarray) -> np.ndarray:
-    """Predict the class of every pixel of an image.
+    """Predict the class of each pixel of an image.
 
-    The image is resized as the config's first test dataset is, and the prediction is brought
-    back to the image's own size. Without a test dataset in the config, nothing is resized.
+    The image is resized like the config's first test dataset, and the prediction is resized back
+    to the original size. Without a test dataset in the config, nothing is resized.
 
     Args:
-        model: As `init_segmentor` returns it.
-        image: A file, or RGB uint8 (H, W, 3), any H and W.
+        model: A model from `init_segmentor`.
+        image: A file, or an RGB uint8 array (H, W, 3) of any size.
 
     Returns:
         trainIds, uint8 (H, W): positions in `model.dataset_meta["classes"]`.
 
     Raises:
-        UserError: The file is missing or does not decode, or the array is no such image.
+        UserError: The file is missing or does not decode, or the array has another shape or type.
     """
     if not isinstance(image, np.ndarray):
         image = read_image(image)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] != 3 or not image.size:
-        raise UserError(f"an image of shape {image.shape} and type {image.dtype}; expected RGB, "
-                        "uint8 (H, W, 3), as `read_image` gives it.")
-    # pipelines work on BGR; the model's data_preprocessor turns it back
+        raise UserError(f"the image has shape {image.shape} and type {image.dtype}; expected RGB, "
+                        "uint8 (H, W, 3), as returned by `read_image`.")
+    # pipelines expect BGR; the model's data_preprocessor converts back to RGB
     packed = _test_pipeline(model.cfg)(dict(img=np.ascontiguousarray(image[..., ::-1])))
     with torch.no_grad():
         sample, = model.test_step({key: [value] for key, value in packed.items()})

@@ -12,15 +12,15 @@ from rein.engine.hooks import set_terminal_level
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class PEFTOptimWrapperConstructor(DefaultOptimWrapperConstructor):
-    """The optimizer of parameter-efficient fine-tuning: only trainable parameters, each once.
+    """Build the optimizer for parameter-efficient fine-tuning: each trainable parameter once.
 
-    mmengine's constructor does just that since 0.10.4; the name is the published one.
-    `paramwise_cfg` is as for `DefaultOptimWrapperConstructor`, matched against
-    `model.named_parameters()`, where the backbone's own network is `backbone.model.*`.
+    mmengine's constructor does the same since 0.10.4; this class keeps the published name.
+    `paramwise_cfg` works as in `DefaultOptimWrapperConstructor` and is matched against
+    `model.named_parameters()`, where the pretrained network is `backbone.model.*`.
     """
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
-        """Build the optimizer; what mmengine says of every frozen weight goes to the log file."""
+        """Build the optimizer; mmengine's notes on frozen weights go only to the log file."""
         logger = MMLogger.get_current_instance()
         set_terminal_level(logger, logging.ERROR)
         try:

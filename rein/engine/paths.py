@@ -1,4 +1,4 @@
-"""Where the files that commands and configs name are found: here, else in the repository."""
+"""Resolve paths from commands and configs: the working directory first, then the repository."""
 
 import copy
 from pathlib import Path
@@ -13,7 +13,7 @@ _PATH_KEYS = ("data_root", "checkpoint", "load_from")
 
 
 def find_path(path: str | Path) -> str:
-    """Return a path as it is if it exists or is absolute, else the repository's, if that exists."""
+    """Return the path in the repository if it exists only there, else the path unchanged."""
     in_repository = REPOSITORY / path
     if not Path(path).exists() and in_repository.exists():
         return str(in_repository)
@@ -21,7 +21,7 @@ def find_path(path: str | Path) -> str:
 
 
 def resolve_paths(cfg: "Config") -> "Config":
-    """Return a copy of a config whose dataset and weight paths are found by `find_path`."""
+    """Return a copy of a config with dataset and weight paths resolved by `find_path`."""
     def resolve(node: Any) -> None:
         items = node.items() if isinstance(node, dict) else enumerate(node)
         for key, value in list(items):

@@ -1,4 +1,4 @@
-"""Fill the registries of mmengine and mmseg with our models, datasets, metrics and hooks."""
+"""Register our models, datasets, metrics and hooks with mmengine and mmseg."""
 
 import contextlib
 import gc
@@ -24,19 +24,19 @@ _MODULES = (
     "rein.evaluation.domain_iou",
     "rein.evaluation.pictures",
 )
-"""Every module that registers something."""
+"""All modules that register something."""
 
 
 def register_all_modules(init_default_scope: bool = True) -> None:
-    """Register everything of ours, and of mmseg, under the names that configs use.
+    """Register all our types and mmseg's under the names that configs use.
 
-    Reading a config by `rein.engine.config` and building a runner do this by themselves.
+    Called automatically when `rein.engine.config` reads a config and when a runner is built.
 
     Args:
-        init_default_scope: Make mmseg's registries the default, as `mmseg.utils`' function of the
-            same name does.
+        init_default_scope: Make mmseg's registries the default, like the function of the same name
+            in `mmseg.utils`.
     """
-    with _collection_paused(), contextlib.redirect_stdout(io.StringIO()):  # mmdet prints
+    with _collection_paused(), contextlib.redirect_stdout(io.StringIO()):  # mmdet prints messages
         for module in _MODULES:
             importlib.import_module(module)
         importlib.import_module("mmseg.utils").register_all_modules(init_default_scope)
@@ -44,7 +44,7 @@ def register_all_modules(init_default_scope: bool = True) -> None:
 
 @contextlib.contextmanager
 def _collection_paused() -> Iterator[None]:
-    """Pause garbage collection, which takes a sixth of the time of importing all this."""
+    """Pause garbage collection, which would take a sixth of the import time."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

@@ -1,4 +1,4 @@
-"""mmengine's Runner, made to resume exactly, to load strictly and safely, to save atomically."""
+"""mmengine's Runner with exact resuming, strict and safe loading, and atomic saving."""
 
 import logging
 from collections.abc import Mapping
@@ -42,9 +42,9 @@ def _check_classes(cfg: Config) -> None:
     """Compare the head's number of classes with the class list of each dataset.
 
     Raises:
-        UserError: They differ; training would fail with an index out of range, or worse would not.
+        UserError: They differ; training would fail with an index error or silently go wrong.
     """
-    model = cfg.model.get("module", cfg.model)  # a model for test-time augmentation wraps another
+    model = cfg.model.get("module", cfg.model)  # unwrap test-time augmentation
     head = model.get("decode_head")
     expected = head.get("num_classes") if isinstance(head, Mapping) else None
     for name in ("train_dataloader", "val_dataloader", "test_dataloader"):
@@ -60,11 +60,10 @@ def _check_classes(cfg: Config) -> None:
 
 
 class ReinRunner(Runner):
-    """Runs training and testing from a config; see mmengine's `Runner` for its arguments.
+    """Run training and testing from a config; see mmengine's `Runner` for the arguments.
 
     Attributes:
-        allow_other_backbone: Load checkpoints onto another frozen backbone than they were trained
-            with.
+        allow_other_backbone: Accept checkpoints that were trained with another frozen backbone.
     """
 
     allow_other_backbone = False
@@ -76,11 +75,11 @@ class ReinRunner(Runner):
         """Build the runner.
 
         Args:
-            cfg: The whole config. Relative paths that are not found in the working directory are
-                looked for in the repository; the config that checkpoints carry keeps them.
+            cfg: The whole config. Relative paths that do not exist in the working directory are
+                resolved in the repository; checkpoints store them unresolved.
 
         Raises:
-            UserError: The head and a dataset differ in the number of classes.
+            UserError: The head and a dataset have different numbers of classes.
         """
         register_all_modules(init_default_scope=False)
         _check_classes(cfg)
@@ -89,26 +88,26 @@ class ReinRunner(Runner):
         return runner
 
     def build_logger(self, *args, **kwargs) -> MMLogger:
-        """Build the logger; the terminal is spared hundreds of lines until `TerminalHook`."""
+        """Build the logger; only warnings reach the terminal until `TerminalHook` runs."""
         logger = super().build_logger(*args, **kwargs)
         set_terminal_level(logger, logging.WARNING)
         return logger
 
     def setup_env(self, env_cfg: dict) -> None:
-        """Set up processes; several on a machine without GPUs talk over gloo."""
+        """Set up processes; without GPUs they communicate over gloo."""
         if self.launcher == "pytorch" and not torch.cuda.is_available():
             torch.distributed.init_process_group("gloo")
         super().setup_env(env_cfg)
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
-        """Wrap the model for several processes; mmengine's way needs a GPU for each."""
+        """Wrap the model for distributed training; mmengine's wrapper needs a GPU per process."""
         if self.distributed and model_wrapper_cfg is None and not torch.cuda.is_available():
             return MMDistributedDataParallel(module=model, broadcast_buffers=False)
         return super().wrap_model(model_wrapper_cfg, model)
 
     @staticmethod
     def build_dataloader(dataloader, seed: int | None = None, diff_rank_seed: bool = False):
-        """Build a loader whose samples know their domain and, in training, their seed."""
+        """Build a loader; samples carry their domain, and training samples are seeded."""
         if not isinstance(dataloader, dict):
             return dataloader
         dataloader = dict(dataloader)
@@ -124,23 +123,23 @@ class ReinRunner(Runner):
         return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
 
     def build_test_loop(self, loop):
-        """Build the loop of a test; mmengine's own gets to survive broken files."""
+        """Build the test loop; replace mmengine's `TestLoop` by one that survives broken files."""
         if isinstance(loop, dict) and loop.get("type", "TestLoop") == "TestLoop":
             loop = dict(loop, type=SurvivingTestLoop)
         return super().build_test_loop(loop)
 
     def prepare_test(self, cfg: Config) -> None:
-        """Let the next `test` use another config's test datasets, with the same model.
+        """Set up the next `test` with another config's test datasets and the same model.
 
         Args:
-            cfg: Its `test_dataloader`, `test_evaluator` and `test_cfg` are used.
+            cfg: Provides `test_dataloader`, `test_evaluator` and `test_cfg`.
         """
         cfg = resolve_paths(cfg)
         self._test_dataloader, self._test_evaluator = cfg.test_dataloader, cfg.test_evaluator
         self._test_loop = cfg.test_cfg
 
     def _maybe_compile(self, target: str) -> None:
-        """Compile, once, if the config's `compile` is True or holds options of `torch.compile`."""
+        """Compile once if the config's `compile` is True or a dict of `torch.compile` options."""
         options = self.cfg.get("compile")
         if options and not self._compiled:
             self._compiled = True
@@ -153,22 +152,22 @@ class ReinRunner(Runner):
         return super().test()
 
     def register_hooks(self, default_hooks=None, custom_hooks=None) -> None:
-        """Register the config's hooks and those every run has."""
+        """Register the config's hooks and those of every run."""
         super().register_hooks(default_hooks, custom_hooks)
         for hook in (TerminalHook, IterationSeedHook, TrainableParametersHook, TrainedWeightsHook):
             self.register_hook(hook())
 
     def load_checkpoint(self, filename: str, map_location="cpu", **kwargs) -> dict:
-        """Load a checkpoint of ours or a published one, strictly and without running its code.
+        """Load one of our checkpoints or a published one, strictly and without running code.
 
         Args:
-            filename: A file of what was trained (the frozen rest is loaded from the pretrained
-                weights) or of the whole model.
-            map_location: Where its tensors go, as for `torch.load`.
-            **kwargs: Not used; mmengine's interface.
+            filename: A file with the trained weights (the frozen ones come from the pretrained
+                file) or with the whole model.
+            map_location: Device of the tensors, as in `torch.load`.
+            **kwargs: Unused; part of mmengine's interface.
 
         Returns:
-            The file's content.
+            The content of the file.
 
         Raises:
             UserError: The file is missing, unsafe or does not fit.
@@ -189,22 +188,22 @@ class ReinRunner(Runner):
         return checkpoint
 
     def resume(self, filename: str, *args, **kwargs) -> None:
-        """Resume training from a checkpoint that training saved.
+        """Resume training from a training checkpoint.
 
         Raises:
-            UserError: The file holds weights, but not the state of a training run.
+            UserError: The file has weights but no training state.
         """
         self._read = load_file(filename)
         missing = TRAINING_STATE - self._read.keys()
         if missing:
             raise UserError(
-                f"{filename}: cannot be resumed from, because it holds no "
+                f"{filename}: cannot resume from it, because it has no "
                 f"{', '.join(sorted(missing))}. To start from its weights, use "
                 f"`--cfg-options load_from={filename}`.")
         super().resume(filename, *args, **kwargs)
 
     @master_only
     def save_checkpoint(self, out_dir: str, filename: str, *args, **kwargs) -> None:
-        """Save beside the target and rename, so that a checkpoint is whole or not there."""
+        """Save to a temporary file and rename it, so that a checkpoint is complete or absent."""
         with replacing(Path(out_dir, filename)) as temporary:
             super().save_checkpoint(out_dir, temporary.name, *args, **kwargs)

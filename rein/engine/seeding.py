@@ -1,7 +1,7 @@
-"""Randomness as a function of (seed, iteration): a resumed run sees what it would have seen.
+"""Make randomness a function of (seed, iteration), so that resumed runs match uninterrupted ones.
 
-Without this, a resumed run draws other crops and other loss points than an uninterrupted one, and
-the crops depend on the number of workers.
+Otherwise a resumed run would draw different crops and loss points than an uninterrupted one, and
+crops would depend on the number of workers.
 """
 
 import random
@@ -28,11 +28,11 @@ def seed_everything(*entropy: int) -> None:
 
 
 class SeededDataset(DatasetAround):
-    """A dataset whose augmentation depends on (seed, position in the stream) alone.
+    """A dataset whose augmentation depends only on (seed, position in the stream).
 
     Args:
-        cfg: Config of the dataset; its transforms draw from the global generators.
-        seed: The run's seed.
+        cfg: Config of the dataset; its transforms use the global random generators.
+        seed: Seed of the run.
     """
 
     def __init__(self, cfg: dict, seed: int) -> None:
@@ -46,17 +46,18 @@ class SeededDataset(DatasetAround):
 
 
 class SeededSampler(InfiniteSampler):
-    """mmengine's infinite sampler, numbered: yields (index, position in the global stream).
+    """mmengine's infinite sampler, yielding (index, position in the global stream).
 
     Args:
-        dataset (Sized): The dataset; with weights a ConcatDataset.
-        weights (Sequence[float], optional): How often each part of the ConcatDataset is drawn from,
-            in relation to the others. Each part is gone through in an order of its own, shuffled
-            anew each time. None: every image as often as any other.
-        **kwargs: As `mmengine.dataset.InfiniteSampler`: shuffle, seed.
+        dataset (Sized): The dataset; a ConcatDataset if weights are given.
+        weights (Sequence[float], optional): Relative sampling frequency of each part of the
+            ConcatDataset. Each part is visited completely in its own order, then reshuffled.
+            None: all images are equally frequent.
+        **kwargs: As in `mmengine.dataset.InfiniteSampler`: shuffle, seed.
 
     Raises:
-        UserError: There is not one weight for each part, or one is below zero, or all are zero.
+        UserError: The number of weights differs from the number of parts, a weight is negative, or
+            all are zero.
     """
 
     skipped = 0
@@ -68,11 +69,11 @@ class SeededSampler(InfiniteSampler):
             self.ends = getattr(dataset, "cumulative_sizes", [len(dataset)])
             if len(self.ends) != len(weights) or min(weights) < 0 or not any(weights):
                 raise UserError(
-                    f"train_dataloader.sampler: weights {list(weights)}, but one for each of the "
-                    f"{len(self.ends)} datasets is expected, none below 0 and not all 0.")
+                    f"train_dataloader.sampler: weights {list(weights)}; expected one for each of "
+                    f"the {len(self.ends)} datasets, none negative and not all 0.")
 
     def _infinite_indices(self) -> Iterator[int]:
-        """Draw the stream of all processes, which depends on the seed alone."""
+        """Draw the common stream of all processes, which depends only on the seed."""
         if self.weights is None:
             yield from super()._infinite_indices()
             return
@@ -86,7 +87,7 @@ class SeededSampler(InfiniteSampler):
                 yield next(parts[part])
 
     def _indices_of_part(self, start: int, end: int, number: int) -> Iterator[int]:
-        """Go through one part's indices for ever."""
+        """Yield the indices of one part endlessly, in a new order each time around."""
         generator = torch.Generator().manual_seed(self.seed + 1 + number)
         while True:
             order = (torch.randperm(end - start, generator=generator) if self.shuffle
@@ -98,17 +99,17 @@ class SeededSampler(InfiniteSampler):
             yield index, i * self.world_size + self.rank
 
     def skip(self, num_samples: int) -> None:
-        """Continue after the first `num_samples` of this process, without loading them."""
+        """Skip the first `num_samples` of this process without loading them."""
         super().skip(num_samples)
         self.skipped = num_samples
 
 
 @HOOKS.register_module()
 class IterationSeedHook(Hook):
-    """Seeds the model's random draws (loss points, dropout) from (seed, iteration, process)."""
+    """Seed the model's random draws (loss points, dropout) by (seed, iteration, process)."""
 
     priority = "VERY_HIGH"
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
-        """Seed before the forward pass, after the batch was loaded."""
+        """Seed after loading the batch, before the forward pass."""
         seed_everything(runner.seed, batch_idx, get_rank())

@@ -1,4 +1,4 @@
-"""Training from a config, as tools/train.py does it."""
+"""Train from a config; the function behind tools/train.py."""
 
 from pathlib import Path
 
@@ -22,16 +22,16 @@ def train(
     """Train a model.
 
     Args:
-        cfg: The whole config; it is changed to what is run.
+        cfg: The whole config; updated in place to the settings of the run.
         name: Name of the run.
-        work_dir: Where logs and checkpoints go. Default: the config's, else work_dirs/NAME.
+        work_dir: Folder for logs and checkpoints. Default: the config's, else work_dirs/NAME.
         resume: A checkpoint to continue from, or "auto" for the latest in the work dir.
-        amp: Train in float16 with scaled losses; `model.precision` is for bfloat16.
+        amp: Train in float16 with loss scaling; use `model.precision` for bfloat16.
         launcher: none, pytorch, slurm or mpi.
-        allow_other_backbone: Start from a checkpoint that was trained with another frozen backbone.
+        allow_other_backbone: Accept a start checkpoint trained with another frozen backbone.
 
     Returns:
-        The last checkpoint's path.
+        Path of the last checkpoint, or the work dir if there is none.
 
     Raises:
         UserError: Data, weights or a checkpoint are missing or do not fit.
@@ -40,16 +40,16 @@ def train(
     cfg.launcher = launcher
     if amp:
         if not torch.cuda.is_available():
-            raise UserError("--amp needs a GPU, and torch finds none. Leave it out.")
+            raise UserError("--amp needs a GPU, but torch finds none. Remove --amp.")
         if cfg.model.get("precision", "fp32") != "fp32":
-            raise UserError("--amp trains in float16, but model.precision says "
-                            f"{cfg.model.precision}. Leave one out.")
+            raise UserError("--amp trains in float16, but model.precision is "
+                            f"{cfg.model.precision}. Remove one of them.")
         cfg.optim_wrapper.update(type="AmpOptimWrapper", loss_scale="dynamic")
     if resume == "auto":
         resume = find_latest_checkpoint(cfg.work_dir)
         if resume is None:
-            raise UserError(f"{cfg.work_dir}: no checkpoint to resume from. Leave --resume out, or "
-                            "name one, or give the run's --work-dir.")
+            raise UserError(f"{cfg.work_dir}: no checkpoint to resume from. Name one, remove "
+                            "--resume, or set --work-dir to that of the run.")
     if resume:
         cfg.resume, cfg.load_from = True, resume
     runner = ReinRunner.from_cfg(cfg)

@@ -1,4 +1,4 @@
-"""Weight files: convert a backbone, merge and split segmentors. The weight tools call these."""
+"""Convert backbone files, merge and split segmentor files. Used by the weight tools."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,16 +16,17 @@ from rein.errors import UserError
 
 
 def write_output(content: Mapping[str, Any], path: str | Path, overwrite: bool = False) -> Path:
-    """Write a tool's output; one that is there and the same is success.
+    """Write a tool's output; an identical existing file counts as success.
 
     Raises:
-        UserError: Another file is there already, and `overwrite` is False.
+        UserError: A different file exists, and `overwrite` is False.
     """
     path = Path(path)
     if path.exists() and not overwrite:
         if _same(ckpt.load_file(path), content):
             return path
-        raise UserError(f"{path}: exists and differs. Remove it, give another name or --force.")
+        raise UserError(
+            f"{path}: exists and differs. Remove it, choose another name or use --force.")
     return ckpt.save_file(content, path)
 
 
@@ -35,7 +36,7 @@ def _same(a: Any, b: Any) -> bool:
         return a.dtype == b.dtype and torch.equal(a, b)
     if isinstance(a, Mapping) and isinstance(b, Mapping):
         return a.keys() == b.keys() and all(_same(a[key], b[key]) for key in a)
-    if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):  # JSON has lists only
+    if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):  # JSON has no tuples
         return len(a) == len(b) and all(map(_same, a, b))
     return type(a) is type(b) and a == b
 
@@ -48,19 +49,19 @@ def convert_file(
     overwrite: bool = False,
     width: int | None = None,
 ) -> Path:
-    """Convert a DINOv2 file as it is downloaded to the size a config needs.
+    """Convert a downloaded DINOv2 file to the image and patch size of a config.
 
     Args:
-        source: A DINOv2 backbone of Meta's, timm's or Hugging Face's.
-        out: Default: `dinov2_converted.pth` beside the source, with the size in its name unless
-            that is 512x512; the training configs look for it there.
-        img_size: Height and width in pixels.
-        patch_size: Side of a patch in pixels.
-        overwrite: Replace another file at `out`.
-        width: Refuse networks of another width.
+        source: A DINOv2 backbone from Meta, timm or Hugging Face.
+        out: Default: `dinov2_converted.pth` beside the source, where the training configs expect
+            it; the name includes the size unless it is 512x512.
+        img_size: Image size (H, W) in pixels.
+        patch_size: Patch side in pixels.
+        overwrite: Replace a different file at `out`.
+        width: Reject networks of any other width (embedding channels).
 
     Returns:
-        The path written.
+        The path of the written file.
     """
     weights = ckpt.load_backbone(find_path(source))
     try:
@@ -69,8 +70,8 @@ def convert_file(
         raise UserError(f"{source}: {error}") from None
     found = weights["cls_token"].shape[-1]
     if width is not None and found != width:
-        raise UserError(f"{source}: a network of width {found}, expected ViT-L of width {width}. "
-                        f"Use `{ckpt.CONVERT_COMMAND} {source} OUT`.")
+        raise UserError(f"{source}: the network has width {found}, expected ViT-L of width "
+                        f"{width}. Use `{ckpt.CONVERT_COMMAND} {source} OUT`.")
     if out is None:
         size = "" if tuple(img_size) == (512, 512) else "_{}x{}".format(*img_size)
         out = Path(find_path(source)).parent / f"dinov2_converted{size}.pth"
@@ -85,21 +86,21 @@ def merge_files(
     overwrite: bool = False,
     allow_other_backbone: bool = False,
 ) -> Path:
-    """Merge a backbone and the trained parts to a file that tests by itself.
+    """Merge a backbone and the trained parts into a self-contained file for testing.
 
     Args:
         backbone: A DINOv2 file, converted or as downloaded.
-        rein_and_head: What training saved.
+        rein_and_head: Checkpoint saved by training.
         out: The full segmentor: `state_dict`, and `meta` with the config.
-        default_config: The config to put in where the trained parts carry none.
-        overwrite: Replace another file at `out`.
-        allow_other_backbone: Merge with another backbone than the parts were trained with.
+        default_config: The config to store if the trained parts carry none.
+        overwrite: Replace a different file at `out`.
+        allow_other_backbone: Accept a backbone that the parts were not trained with.
 
     Returns:
-        The path written.
+        The path of the written file.
 
     Raises:
-        UserError: A file is missing or the parts do not fit each other or the config.
+        UserError: A file is missing, or the parts do not fit each other or the config.
     """
     content = ckpt.load_file(find_path(rein_and_head))
     _expect(content, rein_and_head, "an adapter and head", (ckpt.Kind.TRAINED, ckpt.Kind.HEAD))
@@ -121,11 +122,11 @@ def merge_files(
 
 def _expect(content: Mapping[str, Any], path: str | Path, what: str,
             kinds: tuple[ckpt.Kind, ...]) -> None:
-    """Raise if a file is recognised as something else; other networks than ViTs pass."""
+    """Raise if a file is recognised as another kind; networks other than ViTs pass."""
     kind = ckpt.identify(content).kind
     if kind not in (*kinds, ckpt.Kind.OTHER):
         raise UserError(f"{path}: expected {what}, found: {kind.value}. "
-                        "tools/inspect_checkpoint.py says more.")
+                        f"See `python tools/inspect_checkpoint.py {path}`.")
 
 
 def split_file(
@@ -134,16 +135,16 @@ def split_file(
     rein_and_head: str | Path,
     overwrite: bool = False,
 ) -> None:
-    """Take a full segmentor apart: the inverse of `merge_files`.
+    """Split a full segmentor into its parts: the inverse of `merge_files`.
 
     Args:
-        segmentor: What `merge_files` wrote, or the published project.
-        backbone: Where the converted backbone goes.
-        rein_and_head: Where the trained parts go, with the segmentor's `meta`.
-        overwrite: Replace other files there.
+        segmentor: A file written by `merge_files` or by the published project.
+        backbone: Output path for the converted backbone.
+        rein_and_head: Output path for the trained parts and the segmentor's `meta`.
+        overwrite: Replace different files at the output paths.
 
     Raises:
-        UserError: The file is no full segmentor.
+        UserError: The file is not a full segmentor.
     """
     content = ckpt.load_file(find_path(segmentor))
     _expect(content, segmentor, "a full segmentor", (ckpt.Kind.SEGMENTOR,))

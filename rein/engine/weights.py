@@ -1,4 +1,4 @@
-"""Weights into models: fit a backbone, load for testing, tell frozen backbones apart."""
+"""Load weights into models: fit and identify backbones, load for testing."""
 
 import logging
 from collections.abc import Mapping
@@ -19,15 +19,16 @@ from rein.models.freezing import frozen_names
 
 
 def fit_backbone(weights: StateDict, backbone: nn.Module) -> StateDict:
-    """Convert DINOv2 weights as they are downloaded to the patch and grid of a backbone.
+    """Convert downloaded DINOv2 weights to the patch size and grid of a backbone.
 
     Args:
-        weights: Without prefix, under DINOv2's names.
-        backbone: What they shall fit; its weights need no memory.
+        weights: Weights under DINOv2's names, without a prefix.
+        backbone: The target; may be on the meta device.
 
     Returns:
-        Weights that fit already, or are no such file, as they are: strict loading tells what is
-        wrong with them. Converted ones are not converted again, which would blur them.
+        The converted weights. Weights that already fit, or are not original DINOv2 weights, are
+        returned unchanged, and strict loading reports any mismatch. Converted weights are not
+        converted again, which would blur them.
     """
     expected = backbone.state_dict()
     if ckpt.identify(weights).kind is not ckpt.Kind.ORIGINAL or not all(
@@ -42,14 +43,14 @@ def fit_backbone(weights: StateDict, backbone: nn.Module) -> StateDict:
 
 
 def build_empty(cfg: Config) -> nn.Module:
-    """Build a config's model without memory for its weights, to compare names and shapes."""
-    register_all_modules(init_default_scope=False)  # what an import makes needs memory
+    """Build a config's model on the meta device, to compare names and shapes without memory."""
+    register_all_modules(init_default_scope=False)  # imports create real tensors
     with torch.device("meta"):
         return build_model(cfg.model)
 
 
 def frozen_fingerprint(model: nn.Module) -> dict[str, Any] | None:
-    """Identify the frozen backbone of a segmentor; None if nothing of it is frozen."""
+    """Return the fingerprint of a segmentor's frozen backbone; None if nothing is frozen."""
     weights, frozen = model.state_dict(), frozen_names(model)
     backbone = ckpt.split({name: weights[name] for name in sorted(frozen)}).backbone
     return ckpt.fingerprint(backbone) if backbone else None
@@ -61,13 +62,13 @@ def check_trained_with(
     source: str | Path,
     allow_other_backbone: bool = False,
 ) -> None:
-    """Raise if a trained adapter meets another frozen backbone than it was trained with.
+    """Raise if the frozen backbone differs from the one an adapter was trained with.
 
     Args:
-        content: A checkpoint of training; one without a fingerprint passes with a note.
-        found: Fingerprint of the frozen backbone at hand; None if nothing is frozen.
-        source: The checkpoint, for messages.
-        allow_other_backbone: Log a warning instead.
+        content: A training checkpoint; without a fingerprint it passes with a note.
+        found: Fingerprint of the present frozen backbone; None if nothing is frozen.
+        source: The checkpoint, named in messages.
+        allow_other_backbone: Log a warning instead of raising.
 
     Raises:
         UserError: The backbones differ.
@@ -76,18 +77,18 @@ def check_trained_with(
     if found is None:
         return
     if trained is None:
-        print_log(f"{source}: does not say which frozen backbone it was trained with (published "
-                  "files do not); taken to be this one.", "current")
+        print_log(f"{source}: does not record its frozen backbone, like all published files; "
+                  "assuming this one.", "current")
         return
     difference = ckpt.fingerprint_difference(trained, found)
     if difference is None:
         return
     if not allow_other_backbone:
         raise UserError(
-            f"{source}: trained with another frozen backbone: {difference}. Give the one it was "
-            "trained with, or --allow-other-backbone to use this one all the same.")
-    print_log(f"{source}: trained with another frozen backbone: {difference}. Loaded all the same, "
-              "because --allow-other-backbone was given.", "current", logging.WARNING)
+            f"{source}: trained with another frozen backbone: {difference}. Pass that backbone, or "
+            "use --allow-other-backbone to accept this one.")
+    print_log(f"{source}: trained with another frozen backbone: {difference}. Loaded "
+              "anyway, because --allow-other-backbone is set.", "current", logging.WARNING)
 
 
 def load_for_testing(
@@ -97,16 +98,15 @@ def load_for_testing(
     backbone: str | Path | None = None,
     allow_other_backbone: bool = False,
 ) -> None:
-    """Load every weight of a model from a checkpoint and, if it holds not all, a backbone.
+    """Load all weights of a model from a checkpoint and, if it lacks the frozen ones, a backbone.
 
     Args:
         model: A segmentor.
-        content: What `load_file(source)` gave: a full segmentor or what training saved.
-        source: The checkpoint, for messages.
-        backbone: The pretrained file, converted or as downloaded. Default: the file that the
-            model's config names.
-        allow_other_backbone: Load onto another frozen backbone than the checkpoint was trained
-            with.
+        content: Result of `load_file(source)`: a full segmentor or a training checkpoint.
+        source: The checkpoint, named in messages.
+        backbone: The pretrained file, converted or as downloaded. Default: the file in the model's
+            config.
+        allow_other_backbone: Accept a frozen backbone that the checkpoint was not trained with.
 
     Raises:
         UserError: Weights are missing or do not fit.
@@ -118,12 +118,12 @@ def load_for_testing(
     if lacking and lacking <= frozen:
         backbone = backbone or (getattr(model.backbone, "init_cfg", None) or {}).get("checkpoint")
         if backbone is None:
-            raise UserError(f"{source}: holds what was trained, without the frozen backbone; give "
-                            "that with --backbone.")
+            raise UserError(f"{source}: contains only trained weights, without the frozen "
+                            "backbone. Pass the backbone with --backbone.")
         pretrained = ckpt.load_backbone(find_path(backbone))
         model.backbone.load_pretrained(fit_backbone(pretrained, model.backbone), str(backbone))
         check_trained_with(content, frozen_fingerprint(model), source, allow_other_backbone)
     elif backbone is not None and not lacking:
-        raise UserError(f"{source}: holds the backbone already; leave --backbone out.")
+        raise UserError(f"{source}: already contains the backbone. Remove --backbone.")
     ckpt.load_strictly(
         model, weights, source, may_miss={"frozen weights": frozen if backbone else ()})

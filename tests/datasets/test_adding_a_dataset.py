@@ -1,4 +1,4 @@
-"""A new dataset is one description, one config and one test: the documentation's example runs."""
+"""The documentation's example of a new dataset runs: one description, one config, one test."""
 
 import re
 import sys
@@ -18,7 +18,7 @@ LEAF = "configs/dinov2/rein_dinov2_mask2former_gta2villages_512x512.py"
 
 @pytest.fixture
 def files(monkeypatch):
-    """The example's files, path -> text, with its description known to the package."""
+    """Files of the example, path -> text; registers its description."""
     blocks = re.findall(r"```python\n# (\S+)\n(.*?)```", GUIDE.read_text(), re.DOTALL)
     files = dict(blocks)
     villages = run(files["rein/datasets/descriptions/villages.py"])["VILLAGES"]
@@ -33,12 +33,12 @@ def run(text):
     return names
 
 
-def test_the_examples_test_passes(files, tmp_path):
+def test_example_test_passes(files, tmp_path):
     test = run(files["tests/datasets/test_villages.py"])
     test["test_villages_are_checked_and_loaded_with_their_domain"](tmp_path)
 
 
-def test_the_examples_configs_load_and_follow_protocols(files, tmp_path):
+def test_example_configs_load_and_follow_protocols(files, tmp_path):
     for name in ("configs/_base_/datasets/villages.py", LEAF):
         target = tmp_path / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -52,10 +52,10 @@ def test_the_examples_configs_load_and_follow_protocols(files, tmp_path):
     assert cfg.test_evaluator.dataset_keys == ["village"]
 
 
-def test_the_example_is_named_in_reports_and_by_its_folder(files):
+def test_example_has_a_title_and_is_found_by_its_folder(files):
     assert domain_title("village") == "Villages" and domain_of_root("data/villages/") == "village"
 
 
-def test_the_package_stays_as_it_was():
+def test_package_is_left_unchanged():
     assert "villages" not in descriptions.DESCRIPTIONS
     assert "rein.datasets.descriptions.villages" not in sys.modules

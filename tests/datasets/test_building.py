@@ -1,4 +1,4 @@
-"""Datasets from published configs and JSON, and the files they load."""
+"""Datasets build from published configs and JSON, and list their files."""
 
 import json
 
@@ -15,11 +15,11 @@ def mmseg_scope():
     init_default_scope("mmseg")
 
 
-def test_published_datasets_build_from_json_with_the_domains_their_evaluator_asks_for(
+def test_published_datasets_build_from_json_with_their_evaluators_domains(
         tmp_path, reference):
     cfg = Config(json.loads((reference / "published_config.json").read_text()))
     parts = cfg.test_dataloader.dataset.datasets
-    parts[0].update(  # fill() needs to know mmseg's defaults
+    parts[0].update(  # spell out mmseg's defaults for fill()
         img_suffix="_leftImg8bit.png", seg_map_suffix="_gtFine_labelTrainIds.png")
     fill(cfg.test_dataloader.dataset, tmp_path)
     fill(cfg.train_dataloader.dataset, tmp_path)
@@ -27,7 +27,7 @@ def test_published_datasets_build_from_json_with_the_domains_their_evaluator_ask
     assert {one["data_samples"].domain for one in tests} == {*cfg.test_evaluator.dataset_keys}
     train = build_dataset(cfg.train_dataloader.dataset)[0]
     assert train["data_samples"].domain == "gta" and max(train["inputs"].shape) <= 512
-    assert isinstance(parts[0].pipeline[1].scale, list)  # the config stays as it was
+    assert isinstance(parts[0].pipeline[1].scale, list)  # the config is unchanged
 
 
 def test_files_are_listed_once_with_their_kind(tmp_path):

@@ -1,4 +1,4 @@
-"""The cache of decoded files: equal to the source, never out of date, whole or not there."""
+"""Cached files equal their sources, are never outdated, and are complete or absent."""
 
 import errno
 import os
@@ -21,7 +21,7 @@ from rein.errors import UserError
 
 @pytest.fixture
 def root(tmp_path):
-    """Two pictures with labels: a PNG and a JPEG."""
+    """Two images with labels: a PNG and a JPEG."""
     rng = np.random.default_rng(0)
     for folder in ("images", "labels"):
         (tmp_path / folder).mkdir()
@@ -39,23 +39,23 @@ def dataset(root):
         return build_dataset(dict(
             type="UrbanSceneDataset", domain="own", data_root=str(root), img_suffix=".img",
             data_prefix=dict(img_path="images", seg_map_path="labels"), seg_map_suffix=".png",
-            pipeline=pipeline, serialize_data=False))  # which takes a fifth of a second
+            pipeline=pipeline, serialize_data=False))  # serializing takes 0.2 s
 
 
-def test_cached_samples_are_the_decoded_ones_to_the_bit(root, tmp_path, monkeypatch):
+def test_cached_samples_equal_decoded_ones_bit_for_bit(root, tmp_path, monkeypatch):
     plain = dataset(root)
     expected = [plain[i] for i in range(2)]
     report = cache.cache_files(files_of(plain), tmp_path / "cache", workers=2)
     assert report == (4, 0, ())
     monkeypatch.setenv(cache.CACHE_VARIABLE, str(tmp_path / "cache"))
-    monkeypatch.setattr("mmcv.imfrombytes", None)  # nothing decodes any more
+    monkeypatch.setattr("mmcv.imfrombytes", None)  # decoding would fail
     cached = dataset(root)
     for i in range(2):
         sample = cached[i]
         assert sample.keys() == expected[i].keys() >= {"img", "gt_seg_map"}
         for key, value in sample.items():
             assert np.array_equal(value, expected[i][key]), key
-        sample["img"][:] = 0  # a later step may
+        sample["img"][:] = 0  # as a later step may do
     assert np.array_equal(cached[0]["img"], expected[0]["img"])
 
 
@@ -68,7 +68,7 @@ def test_the_command_caches_every_source_of_a_config(root, tmp_path, monkeypatch
     shutil.copytree(root / "labels", root / "more")
     (tmp_path / "union.py").write_text(
         f"train_dataloader = dict(dataset=dict(type='ConcatDataset', datasets={parts}))")
-    # not there yet, as after following the README in the other order
+    # the folder is missing, as when README steps are run in the other order
     monkeypatch.setenv(cache.CACHE_VARIABLE, str(tmp_path / "cache"))
     monkeypatch.setattr(sys, "argv", ["", str(tmp_path / "union.py"), str(tmp_path / "cache")])
     monkeypatch.setattr(sys, "path", list(sys.path))
@@ -90,7 +90,7 @@ def test_a_second_run_writes_only_what_is_missing_changed_or_damaged(root, tmp_p
 
 
 @pytest.mark.parametrize("change", ["newer", "longer", "cut", "other layout"])
-def test_what_was_cached_of_another_file_is_not_used(root, tmp_path, monkeypatch, change):
+def test_outdated_or_foreign_cache_files_are_not_used(root, tmp_path, monkeypatch, change):
     monkeypatch.setenv(cache.CACHE_VARIABLE, str(tmp_path))
     said = []
     monkeypatch.setattr(cache, "print_log", lambda text, *_: said.append(text))
@@ -118,7 +118,7 @@ def test_a_broken_file_is_named_and_the_others_are_cached(root, tmp_path, monkey
     path = root / "images/0.img"
     path.write_bytes(path.read_bytes()[:-30])
     report = cache.cache_files(files, tmp_path / "cache", workers=1)
-    assert report == (3, 0, ((str(path), "it ends early"),))
+    assert report == (3, 0, ((str(path), "the file is truncated"),))
     monkeypatch.setenv(cache.CACHE_VARIABLE, str(tmp_path / "cache"))
     cached = dataset(root)
     with pytest.raises(CorruptFile, match=r"images/0\.img: the image does not decode"):
@@ -128,7 +128,7 @@ def test_a_broken_file_is_named_and_the_others_are_cached(root, tmp_path, monkey
         cached[1]
 
 
-def test_a_full_disk_is_told_in_one_line_and_leaves_nothing_half(root, tmp_path, monkeypatch):
+def test_a_full_disk_is_reported_in_one_line_and_leaves_no_part(root, tmp_path, monkeypatch):
     def full(path, content):
         raise OSError(errno.ENOSPC, "No space left on device")
     files = files_of(dataset(root))
@@ -138,7 +138,7 @@ def test_a_full_disk_is_told_in_one_line_and_leaves_nothing_half(root, tmp_path,
     assert not list(tmp_path.rglob("*.raw"))
 
 
-def test_a_cache_that_is_not_there_or_no_folder_is_refused(root, tmp_path, monkeypatch):
+def test_a_missing_cache_or_one_that_is_not_a_folder_is_rejected(root, tmp_path, monkeypatch):
     files = files_of(dataset(root))
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot be written to"):
@@ -148,7 +148,7 @@ def test_a_cache_that_is_not_there_or_no_folder_is_refused(root, tmp_path, monke
         dataset(root)
 
 
-def test_a_loading_step_with_options_of_its_own_decodes_itself(root, tmp_path, monkeypatch):
+def test_a_loading_step_with_other_options_bypasses_the_cache(root, tmp_path, monkeypatch):
     data = dataset(root)
     cache.cache_files(files_of(data), tmp_path / "cache", workers=1)
     monkeypatch.setenv(cache.CACHE_VARIABLE, str(tmp_path / "cache"))
@@ -160,7 +160,7 @@ def test_a_loading_step_with_options_of_its_own_decodes_itself(root, tmp_path, m
     assert grey[0]["img"].shape == (30, 50)
 
 
-def test_files_of_one_name_are_kept_apart(root, tmp_path):
+def test_files_with_the_same_name_are_kept_apart(root, tmp_path):
     shutil.copytree(root / "images", tmp_path / "other/images")
     shutil.copytree(root / "labels", tmp_path / "other/labels")
     Image.new("RGB", (5, 5)).save(tmp_path / "other/images/0.img", "PNG")

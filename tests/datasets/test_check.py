@@ -1,4 +1,4 @@
-"""tools/check_datasets.py: what is wrong is found, named and answered by a command."""
+"""tools/check_datasets.py finds problems, names them and suggests a command."""
 
 import runpy
 import subprocess
@@ -33,15 +33,15 @@ def problems(root, **kwargs):
     return [p for report in check_datasets(root, **kwargs) for p in report.problems]
 
 
-def test_sound_dataset_has_no_problem_but_its_number_of_images(tmp_path):
+def test_intact_dataset_has_no_problem_except_its_image_count(tmp_path):
     make_gta(tmp_path)
     assert problems(tmp_path) == []
     assert problems(tmp_path, any_count=False) == ["3 images, but 24966 were published"]
 
 
-def test_missing_conversion_is_told_with_its_command(tmp_path):
+def test_missing_conversion_is_reported_with_its_command(tmp_path):
     write(tmp_path / "gta/images/00.png", np.zeros((4, 6, 3)))
-    assert "1 images have no label (00)" in problems(tmp_path)[0]  # GTA may lack ten, but not all
+    assert "1 images have no label (00)" in problems(tmp_path)[0]  # GTA may lack ten, not all
     for i in range(11):
         write(tmp_path / f"gta/images/{i:02}.png", np.zeros((4, 6, 3)))
         write(tmp_path / f"gta/labels/{i:02}.png", np.zeros((4, 6)))
@@ -50,19 +50,19 @@ def test_missing_conversion_is_told_with_its_command(tmp_path):
                      f"Run `python tools/convert_datasets/gta.py {tmp_path}/gta`.")
 
 
-def test_mapillary_that_is_not_halved_is_told_with_its_command(tmp_path):
+def test_unhalved_mapillary_is_reported_with_its_command(tmp_path):
     write(tmp_path / "mapillary/validation/images/a.jpg", np.zeros((4, 6, 3)))
     write(tmp_path / "mapillary/cityscapes_trainIdLabel/val/label/a.png", np.zeros((4, 6)))
     found, = problems(tmp_path)
-    assert "half/val_img is not made yet" in found and "mapillary_resize.py" in found
+    assert "half/val_img has not been created yet" in found and "mapillary_resize.py" in found
 
 
 @pytest.mark.parametrize("name, pixels, message", [
     ("images/1.png", None, "images/1.png does not decode"),
     ("labels/1_labelTrainIds.png", None, "1_labelTrainIds.png does not decode"),
-    ("labels/1_labelTrainIds.png", np.full((4, 6), 33), "holds 33, expected 0-18 and 255"),
-    ("labels/1_labelTrainIds.png", np.zeros((6, 4)), "is 4x6, its image 6x4"),
-    ("labels/1_labelTrainIds.png", np.zeros((4, 6, 3)), "is of mode RGB"),
+    ("labels/1_labelTrainIds.png", np.full((4, 6), 33), "contains 33, expected 0-18 and 255"),
+    ("labels/1_labelTrainIds.png", np.zeros((6, 4)), "is 4x6, but its image is 6x4"),
+    ("labels/1_labelTrainIds.png", np.zeros((4, 6, 3)), "has mode RGB"),
 ])
 def test_broken_file_is_named(tmp_path, name, pixels, message):
     make_gta(tmp_path)
@@ -82,25 +82,25 @@ def test_label_without_image_is_named(tmp_path):
     assert found.startswith("1 labels have no image (2)")
 
 
-def test_dataset_in_another_layout_is_told_where_its_images_belong(tmp_path):
+def test_dataset_in_another_layout_is_reported_with_the_expected_folder(tmp_path):
     (tmp_path / "cityscapes/train").mkdir(parents=True)
     found, = problems(tmp_path)
     assert "cityscapes/leftImg8bit/train: no images" in found
     assert "https://www.cityscapes-dataset.com" in found
 
 
-def test_fast_look_opens_a_few_pairs_and_still_counts_all(tmp_path):
+def test_fast_check_opens_a_few_pairs_but_counts_all(tmp_path):
     make_gta(tmp_path, count=SAMPLES + 5)
     report, = check_datasets(tmp_path, fast=True, any_count=True, workers=1)
     assert (report.opened, report.images, report.labels) == (SAMPLES, SAMPLES + 5, SAMPLES + 5)
 
 
-def test_many_problems_of_one_part_stay_readable(tmp_path):
+def test_many_problems_in_one_part_stay_readable(tmp_path):
     make_gta(tmp_path, count=9)
     for path in (tmp_path / "gta/images").iterdir():
         path.write_bytes(b"")
     text = text_table(check_datasets(tmp_path, any_count=True, workers=1))
-    assert "9 wrong" in text and "train_gta: 6 more of such problems" in text
+    assert "9 wrong" in text and "train_gta: 6 more problems" in text
 
 
 def test_folder_without_datasets_is_an_error(tmp_path):
@@ -108,7 +108,7 @@ def test_folder_without_datasets_is_an_error(tmp_path):
         check_datasets(tmp_path)
 
 
-def test_command_gives_a_table_and_an_exit_code(tmp_path, monkeypatch, capsys):
+def test_command_prints_a_table_and_returns_an_exit_code(tmp_path, monkeypatch, capsys):
     make_gta(tmp_path)
     monkeypatch.chdir(tmp_path)
 

@@ -1,4 +1,4 @@
-"""Cityscapes polygons drawn as label ids."""
+"""Cityscapes polygons are drawn as label ids."""
 
 import pytest
 
@@ -11,17 +11,17 @@ def annotation(*objects):
         for label, left, right, more in objects]}
 
 
-def test_later_objects_lie_in_front_and_groups_count_as_their_class():
+def test_later_objects_cover_earlier_ones_and_groups_count_as_their_class():
     ids = rasterize(annotation(("road", 0, 3, {}), ("cargroup", 2, 3, {}), ("bus", 3, 3, {})))
     assert ids.tolist() == [[7, 7, 26, 28]] * 2
 
 
-def test_deleted_objects_and_license_plates_are_left_out():
+def test_deleted_objects_and_license_plates_are_skipped():
     ids = rasterize(annotation(
         ("road", 0, 1, {}), ("bus", 0, 0, {"deleted": 1}), ("license plate", 1, 1, {})))
     assert ids.tolist() == [[7, 7, 0, 0]] * 2
 
 
-def test_unknown_labels_are_refused():
-    with pytest.raises(ValueError, match="'spaceship' is no Cityscapes label"):
+def test_unknown_labels_are_rejected():
+    with pytest.raises(ValueError, match="'spaceship' is not a Cityscapes label"):
         rasterize(annotation(("spaceship", 0, 1, {})))

@@ -1,4 +1,4 @@
-"""configs/_base_/datasets: files load, build, and equal the published ones."""
+"""Files in configs/_base_/datasets load, build and match the published ones."""
 
 import json
 
@@ -58,7 +58,7 @@ def test_unions_load_every_source(tmp_path, name, sources):
     assert [sample.domain for sample in samples] == [name for name in sources for _ in range(2)]
 
 
-def test_toy_pipeline_differs_from_the_others_in_its_sizes_alone():
+def test_toy_pipeline_differs_only_in_sizes():
     cfg = Config.fromfile(BASES / "train_pipelines.py")
     toy, real = cfg.train_pipeline_toy, cfg.train_pipeline_512x512
     assert toy[2].scales == [256, 307, 358, 409] and toy[2].max_size == 1024
@@ -72,19 +72,19 @@ def test_dataset_base_files_load_alone(path):
 
 
 def without_our_names(dataset):
-    """Turn a dataset config into what the published one says."""
+    """Rewrite a dataset config under the published names."""
     if "datasets" in dataset:
         return dict(dataset, datasets=[without_our_names(part) for part in dataset["datasets"]])
     ours = ("domain", "max_unlabelled")
     dataset = {key: value for key, value in dataset.items() if key not in ours}
     assert dataset["type"] == "UrbanSceneDataset"
-    if dataset["img_suffix"] == "_leftImg8bit.png":  # CityscapesDataset has these by default
+    if dataset["img_suffix"] == "_leftImg8bit.png":  # defaults of CityscapesDataset
         assert dataset.pop("img_suffix") and dataset.pop("seg_map_suffix")
     return dict(dataset, type="CityscapesDataset")
 
 
 @pytest.mark.parametrize("split", ["train", "val", "test"])
-def test_512_loaders_say_what_the_published_ones_say(published, split):
+def test_512_loaders_equal_the_published_ones(published, split):
     expected = published[f"{split}_dataloader"]
     cfg = Config.fromfile(BASES / "dg_gta_512x512.py")[f"{split}_dataloader"].to_dict()
     ours = json.loads(json.dumps(cfg))
@@ -99,7 +99,7 @@ def test_folders_and_suffixes_are_the_published_ones(published, name):
     expected, cfg = published[name], Config.fromfile(BASES / "dg_gta_512x512.py")[name].to_dict()
     ours = without_our_names(json.loads(json.dumps(cfg)))
     for part in (expected, ours):
-        if name.startswith("train"):  # pipelines of training are the loader's affair
+        if name.startswith("train"):  # the loader sets training pipelines
             part.pop("pipeline", None)
     assert ours == expected
 
@@ -117,7 +117,7 @@ def test_each_dataset_has_a_config_file_that_loads_its_parts_and_no_others(name)
         for part in DESCRIPTIONS[name].parts]
     loaded = []
     for variable, value in Config.fromfile(BASES / f"{name}.py").items():
-        several = isinstance(value, list)  # as test_acdc, whose parts differ in domain
+        several = isinstance(value, list)  # e.g. test_acdc, whose parts differ in domain
         for cfg in value if several else [value]:
             if isinstance(cfg, dict) and cfg.get("type") == "UrbanSceneDataset":
                 part = f"test_{cfg.domain}" if several else variable

@@ -1,4 +1,4 @@
-"""Cityscapes-C: the same pictures everywhere, kept on request."""
+"""Cityscapes-C: images are the same everywhere and cached on request."""
 
 import sys
 
@@ -32,11 +32,11 @@ def results(path="data/a.png"):
 
 
 @pytest.mark.parametrize("corruption", CORRUPTIONS)
-def test_corruption_depends_on_image_kind_and_severity_alone(library, corruption):
+def test_corruption_depends_only_on_image_kind_and_severity(library, corruption):
     np.random.seed(5)
     before = np.random.get_state()[1].copy()
     first = Corrupt(corruption, 2)(results())["img"]
-    assert (np.random.get_state()[1] == before).all()  # other draws stay as they were
+    assert (np.random.get_state()[1] == before).all()  # the global generator is untouched
     np.random.seed(6)
     assert (Corrupt(corruption, 2)(results("elsewhere/a.png"))["img"] == first).all()
     assert first.dtype == np.uint8 and first.shape == IMAGE.shape
@@ -45,13 +45,13 @@ def test_corruption_depends_on_image_kind_and_severity_alone(library, corruption
 
 
 @pytest.mark.parametrize("corruption", ["gaussian_noise", "impulse_noise", "glass_blur", "frost"])
-def test_each_image_is_corrupted_in_its_own_way(library, corruption):
+def test_each_image_is_corrupted_differently(library, corruption):
     first, second = (Corrupt(corruption, 3)(results(name))["img"] for name in ("a.png", "b.png"))
     assert (first != second).any()
 
 
-def test_colours_are_corrupted_in_their_order(library):
-    """Loaded images are BGR, the library wants RGB: saturation must not swap red and blue."""
+def test_colour_channels_are_corrupted_in_order(library):
+    """Loaded images are BGR, the library takes RGB: saturation must not swap red and blue."""
     red = np.zeros((64, 64, 3), np.uint8)
     red[..., 2] = 200
     result = Corrupt("brightness", 1)(dict(img=red, img_path="a.png"))["img"].mean((0, 1))
@@ -69,20 +69,20 @@ def test_cached_images_are_read_back_and_kept_apart_by_folder(tmp_path, monkeypa
     assert {Image.open(path).size for path in tmp_path.glob("fog/1/*.png")} == {(128, 64)}
 
 
-def test_cache_is_named_by_the_environment(tmp_path, monkeypatch):
+def test_environment_variable_sets_the_cache(tmp_path, monkeypatch):
     monkeypatch.setenv(corruptions.CACHE_VARIABLE, str(tmp_path))
     monkeypatch.setattr(corruptions, "corrupt", lambda image, *_: image)
     Corrupt("fog", 2)(results())
     assert len(list(tmp_path.glob("fog/2/*.png"))) == 1
 
 
-def test_missing_library_is_told_with_the_commands_that_install_it(monkeypatch):
+def test_missing_library_error_gives_the_install_commands(monkeypatch):
     monkeypatch.setitem(sys.modules, "imagecorruptions", None)
     with pytest.raises(UserError, match="--no-deps imagecorruptions-imaug"):
         Corrupt("fog", 1)(results())
 
 
-def test_unknown_corruptions_are_refused():
+def test_unknown_corruptions_are_rejected():
     for corruption, severity in (("rain", 1), ("fog", 0), ("fog", 6)):
         with pytest.raises(UserError, match=f"{corruption} of severity {severity}"):
             Corrupt(corruption, severity)

@@ -1,4 +1,4 @@
-"""Dataset configs before building: leaves inside wrappers, missing folders."""
+"""Dataset configs before building: configs inside wrappers, missing folders."""
 
 import pytest
 from scenes import cityscapes_cfg, write_pair

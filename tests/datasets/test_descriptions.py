@@ -1,4 +1,4 @@
-"""Descriptions: complete, unique, plain data; dataset configs made from them; light to import."""
+"""Descriptions are complete, unique, light plain data; dataset configs are built from them."""
 
 import json
 import subprocess
@@ -38,7 +38,7 @@ def test_a_description_is_complete(dataset):
 
 
 @pytest.mark.parametrize("dataset", ALL)
-def test_a_converters_facts_come_together_and_its_commands_exist(dataset):
+def test_converter_facts_are_complete_and_its_commands_exist(dataset):
     facts = dataset.label_map, dataset.raw_layout, dataset.download, dataset.convert
     assert all(facts) or not any(facts)
     commands = [command for command in dataset.convert.split(" && ") if command]
@@ -49,14 +49,14 @@ def test_a_converters_facts_come_together_and_its_commands_exist(dataset):
     assert "/x/" in dataset.raw_layout.format(root="/x") or not commands
 
 
-def test_a_domain_is_found_by_its_name_or_its_conditions():
+def test_a_dataset_is_found_by_its_domain_or_conditions():
     assert describe_domain("map").title == "Mapillary"
     assert describe_domain("acdc_snow").name == "acdc"
     assert describe_domain("citys_frost_5").name == "cityscapes"
     assert describe_domain("own") is None
 
 
-def test_a_dataset_config_is_plain_data_of_its_own():
+def test_a_dataset_config_is_an_independent_copy_of_plain_data():
     cfg = dataset_config("val_mapillary", protocol="rein")
     assert cfg == dict(
         type="UrbanSceneDataset", domain="map", data_root="data/mapillary/",
@@ -74,15 +74,15 @@ def test_a_part_without_labels_loads_none():
         "LoadImageFromFile", "Resize", "PackSegInputs"]
 
 
-def test_an_unknown_part_or_protocol_is_told_with_the_known_ones():
-    with pytest.raises(UserError, match="no dataset has a part 'val_gta'. There are train_gta, "):
+def test_an_unknown_part_or_protocol_error_gives_the_alternatives():
+    with pytest.raises(UserError, match="no dataset has a part 'val_gta'. Known parts: train_"):
         dataset_config("val_gta")
-    with pytest.raises(UserError, match="protocol 'rein' does not name ACDC.*eval_pipeline"):
+    with pytest.raises(UserError, match="protocol 'rein' does not cover ACDC.*eval_pipeline"):
         dataset_config("val_acdc_fog", protocol="rein")
 
 
 def test_descriptions_and_checks_need_no_torch_and_no_mm_library():
-    """In a process of its own, with the package's door held open by an empty module."""
+    """Run in a separate process, with an empty module in place of `rein/__init__.py`."""
     code = (
         "import sys, types\n"
         f"for name, path in (('rein', {str(ROOT / 'rein')!r}),):\n"

@@ -1,4 +1,4 @@
-"""Domains on samples: each dataset's own, stamped once, also on augmented samples."""
+"""Samples carry the domain of their dataset, stamped once, also after augmentation."""
 
 import pytest
 from mmengine.registry import init_default_scope
@@ -27,7 +27,7 @@ def test_domain_survives_test_time_augmentation(tmp_path):
     assert [one.domain for one in sample["data_samples"]] == ["citys", "citys"]
 
 
-def test_published_datasets_are_stamped_once_however_deep_they_lie(tmp_path):
+def test_published_datasets_are_stamped_once_at_any_depth(tmp_path):
     for folder in ("acdc/cityscapes", "bdd100k", "own"):
         write_pair(tmp_path / folder, "a")
     nested = DATASETS.build(dict(type="RepeatDataset", times=1, dataset=dict(

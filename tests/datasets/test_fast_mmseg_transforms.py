@@ -1,4 +1,4 @@
-"""The faster steps of training draw what mmseg's draw and give the same bits."""
+"""Faster training transforms draw the same random numbers as mmseg and give the same bits."""
 
 import cv2
 import numpy as np
@@ -16,12 +16,12 @@ from rein.engine.seeding import seed_everything
 
 META = ["img_path", "ori_shape", "img_shape", "scale", "scale_idx", "scale_factor", "keep_ratio",
         "flip", "flip_direction", "swap_seg_labels"]
-SIZES = [(40, 60), (64, 64), (97, 131), (131, 77), (240, 64), (150, 300)]  # the first is no crop
+SIZES = [(40, 60), (64, 64), (97, 131), (131, 77), (240, 64), (150, 300)]  # no crop in the first
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    """Pictures of several sizes, one grey, whose labels have classes too large for a crop."""
+    """Images of several sizes, one grey, with classes that exceed the maximum share of a crop."""
     root = tmp_path_factory.mktemp("scenes")
     rng = np.random.default_rng(0)
     pairs = []
@@ -34,7 +34,7 @@ def root(tmp_path_factory):
 
 
 def datasets(root, flip):
-    """The same samples from stock mmseg and from this project."""
+    """The same samples loaded by stock mmseg and by this project."""
     pipeline = [
         dict(type="LoadImageFromFile"), dict(type="LoadAnnotations"),
         dict(type="RandomChoiceResize", scales=[48, 64, 96, 128], max_size=256,
@@ -50,7 +50,7 @@ def datasets(root, flip):
 
 
 def same_samples(stock, ours, seeds=range(6)):
-    """Compare all there is in the samples, and the state that the generators are left in."""
+    """Compare the whole samples and the final state of the random generators."""
     for seed in seeds:
         for index in range(len(stock)):
             found = []
@@ -70,7 +70,7 @@ def same_samples(stock, ours, seeds=range(6)):
     dict(type="RandomFlip", prob=0.5),
     dict(type="RandomFlip", prob=[0.3, 0.3, 0.3], direction=["horizontal", "vertical", "diagonal"],
          swap_seg_labels=[(3, 7)])])
-def test_samples_are_mmsegs_to_the_bit_for_the_same_seed(root, flip):
+def test_samples_equal_mmsegs_bit_for_bit_with_the_same_seed(root, flip):
     stock, ours = datasets(root, flip)
     steps = [type(getattr(step, "resize", step)).__name__ for step in ours.pipeline.transforms]
     assert steps[2:6] == [
@@ -78,12 +78,12 @@ def test_samples_are_mmsegs_to_the_bit_for_the_same_seed(root, flip):
     same_samples(stock, ours)
 
 
-def test_only_a_part_is_resized_and_its_bits_are_those_of_the_whole():
+def test_resizing_only_the_crop_equals_resizing_the_whole_image():
     rng = np.random.default_rng(0)
     for _ in range(400):
         size, new_size, crop = rng.integers(1, 120, 2), rng.integers(1, 160, 2), rng.integers(1, 99)
         if rng.random() < 0.2:
-            size = 2 * new_size  # OpenCV takes another way
+            size = 2 * new_size  # OpenCV uses another code path
         image = rng.integers(0, 256, (*size, 3), np.uint8)
         height, width = new_size.tolist()
         top, left = (int(rng.integers(0, max(length - crop, 0) + 1)) for length in new_size)
@@ -92,7 +92,7 @@ def test_only_a_part_is_resized_and_its_bits_are_those_of_the_whole():
         assert np.array_equal(found, whole[top:top + crop, left:left + crop]), (size, new_size)
 
 
-def test_every_level_of_every_channel_is_distorted_as_mmseg_does():
+def test_every_level_of_every_channel_is_distorted_as_in_mmseg():
     levels = np.arange(256, dtype=np.uint8)
     image = np.stack([np.tile(levels, (64, 1)), np.repeat(levels[::4, None], 256, 1),
                       np.random.default_rng(0).integers(0, 256, (64, 256), np.uint8)], -1)
@@ -107,7 +107,7 @@ def test_every_level_of_every_channel_is_distorted_as_mmseg_does():
 
 
 @pytest.mark.parametrize("largest, varied", [(74, True), (75, False), (76, False)])
-def test_a_class_may_not_fill_its_share_of_a_crop(largest, varied):
+def test_a_class_must_stay_below_the_maximum_share_of_a_crop(largest, varied):
     label = np.full((20, 10), 255, np.uint8)
     label[:10] = np.r_[np.full(largest, 2), np.full(100 - largest, 5)].reshape(10, 10)
     (crop,) = faster([RandomCrop((20, 10), cat_max_ratio=0.75)])
@@ -116,9 +116,9 @@ def test_a_class_may_not_fill_its_share_of_a_crop(largest, varied):
     assert not crop._is_varied(np.full((8, 8), 255, np.uint8))
 
 
-def test_a_transform_of_another_kind_is_left_alone():
+def test_other_transforms_and_subclasses_are_left_alone():
     class Own(RandomCrop):
-        """A user's, which may draw otherwise."""
+        """A user's subclass, which may draw other numbers."""
 
     own = Own((8, 8))
     assert faster([own]) == [own]

@@ -1,4 +1,4 @@
-"""Image files: lists, and truncated files."""
+"""Image lists and truncated image files."""
 
 import io
 
@@ -21,7 +21,7 @@ def test_a_truncated_file_is_found_and_trailing_bytes_are_allowed(tmp_path, kind
     assert not is_cut_short(tmp_path / "nowhere")
 
 
-def test_a_list_in_the_data_root_goes_before_the_one_that_comes_with_rein(tmp_path):
+def test_a_list_in_the_data_root_takes_precedence_over_the_shipped_one(tmp_path):
     name = "cityscapes_1of16.txt"
     assert list_file(tmp_path, name) == LISTS / name
     (tmp_path / name).touch()

@@ -1,4 +1,4 @@
-"""Cityscapes labels and maps onto their trainIds."""
+"""Cityscapes labels, and lookup tables to trainIds."""
 
 import numpy as np
 
@@ -11,14 +11,14 @@ from rein.datasets.label_maps import (
 )
 
 
-def test_classes_stand_at_their_train_ids():
+def test_classes_are_indexed_by_train_id():
     assert len(CLASSES) == len(PALETTE) == 19
     assert (CLASSES[0], CLASSES[13], CLASSES[18]) == ("road", "car", "bicycle")
     for label in CITYSCAPES_LABELS:
         assert label.train_id == 255 or CLASSES[label.train_id] == label.name
 
 
-def test_a_lookup_table_ignores_the_ids_left_out():
+def test_a_lookup_table_ignores_missing_ids():
     table = lookup_table({7: 0, 33: 18})
     assert table.dtype == np.uint8 and table[[7, 33, 0, 255]].tolist() == [0, 18, 255, 255]
     assert sorted(CITYSCAPES_ID_TO_TRAIN_ID.values()) == list(range(19))

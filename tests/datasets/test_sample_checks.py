@@ -1,4 +1,4 @@
-"""Samples that cannot be used: errors name the file and the fix in one line."""
+"""Errors of unusable samples name the file and the fix in one line."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def test_file_that_does_not_decode_is_named(tmp_path, content, ours, folder):
         data[0]
 
 
-def test_label_inside_test_time_augmentation_is_checked_as_well(tmp_path):
+def test_label_inside_test_time_augmentation_is_also_checked(tmp_path):
     write_pair(tmp_path, "broken")
     path = tmp_path / "labels/broken.png"
     path.write_bytes(path.read_bytes()[:-30])
@@ -48,7 +48,7 @@ def test_image_too_thin_to_be_resized_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("ours", [True, False])
-def test_label_values_that_are_no_train_ids_are_named(tmp_path, ours):
+def test_label_values_that_are_not_train_ids_are_named(tmp_path, ours):
     write_pair(tmp_path / "cityscapes", "a")
     label = np.zeros((16, 32))
     label[0, :3] = 33, 26, 255
@@ -60,18 +60,18 @@ def test_label_values_that_are_no_train_ids_are_named(tmp_path, ours):
         data[0]
 
 
-def test_colour_labels_are_refused(tmp_path):
+def test_colour_labels_are_rejected(tmp_path):
     write_pair(tmp_path, "a")
     write(tmp_path / "labels/a.png", np.zeros((16, 32, 3)))
     with pytest.raises(SampleError, match="3 colour channels"):
         scenes(tmp_path)[0]
 
 
-def test_errors_in_loader_workers_stay_one_line(tmp_path):
+def test_errors_in_loader_workers_stay_on_one_line(tmp_path):
     write_pair(tmp_path, "a", label=77)
     loader = DataLoader(scenes(tmp_path), num_workers=1, collate_fn=pseudo_collate)
     batches = iter(loader)
     with pytest.raises(UserError) as error:
         next(batches)
-    batches._shutdown_workers()  # left to the garbage collector it takes 5 s
+    batches._shutdown_workers()  # leaving it to the garbage collector takes 5 s
     assert str(error.value).startswith(str(tmp_path)) and "\n" not in str(error.value)

@@ -1,4 +1,4 @@
-"""UrbanSceneDataset: pairing, lists, own classes; missing files are named with the fix."""
+"""UrbanSceneDataset: pairing, lists, own classes; errors name missing files and the fix."""
 
 from pathlib import Path
 
@@ -24,20 +24,20 @@ def mmseg_scope():
 def test_images_and_labels_are_paired_by_name_not_by_position(tmp_path):
     for name, label in (("x/b", 2), ("a", 1), ("x/c", 3)):
         write_pair(tmp_path, name, label)
-    write(tmp_path / "labels/a0.png", np.zeros((16, 32)))  # a label more, sorted in between
+    write(tmp_path / "labels/a0.png", np.zeros((16, 32)))  # an extra label, sorted in between
     samples = [sample["data_samples"] for sample in scenes(tmp_path)]
     found = {Path(s.img_path).stem: int(s.gt_sem_seg.data.max()) for s in samples}
     assert found == {"a": 1, "b": 2, "c": 3}
 
 
-def test_missing_folder_is_named_with_the_way_to_get_it(tmp_path):
+def test_missing_folder_error_says_how_to_get_it(tmp_path):
     with pytest.raises(UserError) as error:
         scenes(tmp_path / "cityscapes")
     assert str(tmp_path / "cityscapes/images") in str(error.value)
     assert f"python tools/convert_datasets/cityscapes.py {tmp_path}/cityscapes" in str(error.value)
 
 
-def test_image_without_label_is_named_with_the_converter(tmp_path):
+def test_image_without_label_is_named_with_its_converter(tmp_path):
     for name in "abc":
         write_pair(tmp_path, name)
     (tmp_path / "labels/b.png").unlink()
@@ -45,7 +45,7 @@ def test_image_without_label_is_named_with_the_converter(tmp_path):
         scenes(tmp_path, domain="gta")
 
 
-def test_a_few_images_without_label_are_left_out_where_the_config_allows_it(tmp_path):
+def test_a_few_images_without_label_are_skipped_if_the_config_allows_it(tmp_path):
     write_pair(tmp_path, "a")
     write(tmp_path / "images/b.png", np.zeros((8, 8, 3)))
     assert [Path(sample["img_path"]).stem for sample in map(
@@ -53,11 +53,11 @@ def test_a_few_images_without_label_are_left_out_where_the_config_allows_it(tmp_
     with pytest.raises(UserError, match="b.png.*1 of 2 images"):
         scenes(tmp_path)
     (tmp_path / "labels/a.png").unlink()
-    with pytest.raises(UserError, match="2 of 2 images"):  # a few, but all there are
+    with pytest.raises(UserError, match="2 of 2 images"):  # few, but all of them
         scenes(tmp_path, max_unlabelled=10)
 
 
-def test_labels_are_not_asked_for_without_a_label_folder(tmp_path):
+def test_labels_are_optional_without_a_label_folder(tmp_path):
     write(tmp_path / "images/a.png", np.zeros((16, 32, 3)))
     pipeline = [dict(type="LoadImageFromFile"), dict(type="PackSegInputs")]
     data = scenes(tmp_path, data_prefix=dict(img_path="images"), pipeline=pipeline)
@@ -70,7 +70,7 @@ def test_folder_without_images_is_an_error(tmp_path):
         scenes(tmp_path, img_suffix=".jpg")
 
 
-def test_label_values_stand_for_the_classes_they_are_given_to(tmp_path):
+def test_label_values_map_to_their_classes(tmp_path):
     write_pair(tmp_path, "a", label=255)
     mask = dict(metainfo=dict(classes=("wall", "crack")), label_values=[0, 255])
     assert scenes(tmp_path, **mask)[0]["data_samples"].gt_sem_seg.data.unique().tolist() == [1]

@@ -1,4 +1,4 @@
-"""What tests of the engine share: tiny data, a finished training run, weight files."""
+"""Fixtures shared by the engine tests: tiny data, a finished training run, weight files."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from rein.models.freezing import trained_state_dict
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory):
-    """Six images of coloured blocks with labels, and frozen weights for the tiny model."""
+    """Six labelled images of coloured blocks, and frozen weights for the tiny model."""
     root = tmp_path_factory.mktemp("data")
     rng = np.random.default_rng(0)
     pairs = []
@@ -32,7 +32,7 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def finished(data, tmp_path_factory):
-    """Work dir of a run of four iterations, saved after two and four."""
+    """Work dir of a four-iteration run with checkpoints after two and four."""
     work_dir = tmp_path_factory.mktemp("finished")
     last = train(training_config(data, workers=1), "run", str(work_dir))
     assert last.endswith("iter_4.pth")
@@ -41,9 +41,9 @@ def finished(data, tmp_path_factory):
 
 @pytest.fixture
 def files(tmp_path, tiny_model):
-    """A DINOv2 file as downloaded (patch 14) and what training of the tiny model saves.
+    """A downloaded DINOv2 file (patch 14) and a training checkpoint of the tiny model.
 
-    The file's position grid is 4x4 like the model's: the patch size alone tells them apart.
+    The file and the model both have a 4x4 position grid; only their patch sizes differ.
     """
     cfg = tiny_model_config().backbone
     cfg.update(type="DinoVisionTransformer", img_size=56, patch_size=14)

@@ -1,4 +1,4 @@
-"""A config in a checkpoint is data: read, never run, and only of types that are registered."""
+"""A config in a checkpoint is read as data, never executed, and may name only registered types."""
 
 import pytest
 from mmengine.config import Config
@@ -9,7 +9,7 @@ from rein.errors import UserError
 
 
 @pytest.mark.parametrize("text, reason", [
-    ("import os", "no assignment"),
+    ("import os", "not an assignment"),
     ("a = __import__('os').system('true')", "calls a function"),
     ("a = dict(type='subprocess.Popen', args=['true'])", "subprocess.Popen"),
     ("a = [x for x in ()]", "not plain data"),
@@ -19,7 +19,7 @@ def test_a_carried_config_is_never_run(text, reason):
         config_from_text(text, "file.pth")
 
 
-def test_the_config_of_a_file_comes_without_its_weights(tmp_path):
+def test_a_config_is_read_without_the_weights(tmp_path):
     cfg = Config(dict(model=dict(type="EncoderDecoder"), seeds=(1, 2)))
     path = ckpt.save_file(dict(meta=dict(cfg=cfg.pretty_text)), tmp_path / "merged.pth")
     assert read_carried_config(str(path))._cfg_dict == cfg._cfg_dict

@@ -1,4 +1,4 @@
-"""Compiling asks for the compiler it needs before anything is compiled."""
+"""A missing compiler is reported before anything is compiled."""
 
 import pytest
 from torch._inductor import cpp_builder
@@ -15,4 +15,4 @@ def test_a_missing_compiler_is_named(tiny_model, monkeypatch):
     monkeypatch.setattr(cpp_builder, "get_cpp_compiler", missing)
     with pytest.raises(UserError, match="compile=True needs a C.. compiler"):
         compile_model(tiny_model)
-    compile_model(tiny_model, backend="eager")  # which needs none
+    compile_model(tiny_model, backend="eager")  # needs no compiler

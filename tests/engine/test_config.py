@@ -1,4 +1,4 @@
-"""A config is read from a file or a checkpoint, with values overridden from the command line."""
+"""Configs are read from files or checkpoints, with overrides from the command line."""
 
 import pytest
 from mmengine.config import Config
@@ -22,12 +22,12 @@ def test_overrides_are_literals_or_strings():
     ("batch_size", "--cfg-options batch_size: expected KEY=VALUE"),
     ("model.type.name=1", "--cfg-options: "),
 ])
-def test_overrides_that_do_not_fit_are_refused(override, message):
+def test_overrides_that_do_not_fit_are_rejected(override, message):
     with pytest.raises(UserError, match=message):
         load_config(MAIN, [override])
 
 
-def test_a_missing_config_is_answered_by_similar_ones(tmp_path):
+def test_a_missing_config_error_suggests_similar_ones(tmp_path):
     with pytest.raises(UserError, match="no such config. Similar: configs/.*rein_dinov2"):
         load_config("rein_dinov2_mask.py")
     (tmp_path / "broken.py").write_text("model = dict(")
@@ -35,7 +35,7 @@ def test_a_missing_config_is_answered_by_similar_ones(tmp_path):
         load_config(tmp_path / "broken.py")
 
 
-def test_a_checkpoints_config_is_overridden_likewise(tmp_path):
+def test_overrides_also_apply_to_a_checkpoints_config(tmp_path):
     text = Config(dict(test_cfg=dict(type="TestLoop"), size=1)).pretty_text
     path = ckpt.save_file(dict(meta=dict(cfg=text)), tmp_path / "merged.pth")
     assert read_config(path, ["size=2"]).size == 2

@@ -1,4 +1,4 @@
-"""A config is formatted once, and again after a change."""
+"""A config is formatted once, and again only after a change."""
 
 import copy
 

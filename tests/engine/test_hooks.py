@@ -1,4 +1,4 @@
-"""What a run logs and saves: the trained weights, their config and the backbone's fingerprint."""
+"""A run saves trained weights, config and backbone fingerprint, and logs parameter counts."""
 
 import pytest
 from mmengine.config import Config
@@ -9,7 +9,7 @@ from rein.engine.training import train
 from rein.errors import UserError
 
 
-def test_a_checkpoint_holds_what_was_trained_and_the_config(finished):
+def test_a_checkpoint_holds_the_trained_weights_and_the_config(finished):
     content = ckpt.load_file(finished / "iter_4.pth")
     assert all(name.startswith(("backbone.reins.", "decode_head.")) for name in
                content["state_dict"])
@@ -17,7 +17,7 @@ def test_a_checkpoint_holds_what_was_trained_and_the_config(finished):
     assert not list(finished.glob(".*"))
 
 
-def test_a_checkpoint_knows_its_backbone(data, finished, tmp_path):
+def test_a_checkpoint_records_its_backbone(data, finished, tmp_path):
     frozen = ckpt.load_file(data / "backbone.pth")
     meta = ckpt.load_file(finished / "iter_4.pth")["meta"]
     assert meta[ckpt.FINGERPRINT] == ckpt.fingerprint(frozen)
@@ -32,7 +32,7 @@ def test_a_checkpoint_knows_its_backbone(data, finished, tmp_path):
     work_dir = tmp_path / "allowed"
     train(Config(again), "run", str(work_dir), resume=resumed, allow_other_backbone=True)
     (log,) = work_dir.glob("*/*.log")
-    assert "WARNING" in log.read_text() and "--allow-other-backbone was given" in log.read_text()
+    assert "WARNING" in log.read_text() and "--allow-other-backbone is set" in log.read_text()
 
 
 def test_the_trainable_share_is_printed_at_the_start(finished):

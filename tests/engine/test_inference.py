@@ -1,4 +1,4 @@
-"""A user's own image is segmented as testing would, whatever its size and format."""
+"""A user's own image of any size and format is segmented as in testing."""
 
 import json
 
@@ -20,7 +20,7 @@ from rein.models.freezing import trained_state_dict
 
 
 def tiny_config_file(**test_dataset) -> Config:
-    """A config of the tiny model whose test images are fitted into 128x64."""
+    """A config of the tiny model that resizes test images to fit 128x64."""
     pipeline = [
         dict(type="LoadImageFromFile"),
         dict(type="Resize", scale=(128, 64), keep_ratio=True),
@@ -35,7 +35,7 @@ def tiny_config_file(**test_dataset) -> Config:
 @pytest.fixture
 def merged(tmp_path, tiny_model):
     """A merged checkpoint of the tiny model that carries its config."""
-    torch.nn.init.normal_(tiny_model.decode_head.cls_embed.weight)  # predicts several classes
+    torch.nn.init.normal_(tiny_model.decode_head.cls_embed.weight)  # to predict several classes
     content = dict(
         meta=dict(cfg=tiny_config_file().pretty_text), state_dict=tiny_model.state_dict())
     return ckpt.save_file(content, tmp_path / "segmentor.pth")
@@ -67,7 +67,7 @@ def test_a_merged_file_is_all_that_is_needed(model, tiny_model):
 
 
 def test_adapter_and_backbone_give_the_merged_models_prediction(tmp_path, model, tiny_model):
-    # JSON has no tuples, which the resize wants
+    # JSON has no tuples, but Resize needs them
     (tmp_path / "config.json").write_text(json.dumps(tiny_config_file().to_dict()))
     ckpt.save_file(dict(state_dict=trained_state_dict(tiny_model)), tmp_path / "adapter.pth")
     ckpt.save_file(ckpt.split(tiny_model.state_dict()).backbone, tmp_path / "backbone.pth")
@@ -76,7 +76,7 @@ def test_adapter_and_backbone_give_the_merged_models_prediction(tmp_path, model,
     assert np.array_equal(segment(parts, street()), segment(model, street()))
 
 
-def test_the_classes_that_were_trained_are_the_models(merged):
+def test_the_model_has_the_classes_of_its_training(merged):
     content = ckpt.load_file(merged)
     content["meta"]["dataset_meta"] = dict(classes=("land", "water"), palette=[[1, 2, 3]] * 2)
     ckpt.save_file(content, merged)
@@ -84,14 +84,14 @@ def test_the_classes_that_were_trained_are_the_models(merged):
 
 
 @pytest.mark.parametrize("size", [(64, 128), (31, 57), (90, 40), (300, 200), (1, 1), (5, 90)])
-def test_prediction_has_the_images_own_size(model, size):
+def test_prediction_has_the_size_of_the_image(model, size):
     seg_map = segment(model, street(*size))
     assert seg_map.shape == size
     assert seg_map.dtype == np.uint8
     assert seg_map.max() < len(CLASSES)
 
 
-def test_prediction_is_the_one_that_testing_gives(tmp_path, model):
+def test_prediction_equals_that_of_testing(tmp_path, model):
     image = street()
     path = write(tmp_path / "street.jpg", image[..., ::-1])
     write(tmp_path / "street.png", image[..., 0] // 14)
@@ -103,7 +103,7 @@ def test_prediction_is_the_one_that_testing_gives(tmp_path, model):
     with torch.no_grad():
         tested = model.test_step({key: [value] for key, value in sample.items()})[0]
     expected = tested.pred_sem_seg.data[0].numpy()
-    assert len(np.unique(expected)) > 1  # else any answer would do
+    assert len(np.unique(expected)) > 1  # else any prediction would pass
     assert np.array_equal(segment(model, path), expected)
     assert np.array_equal(segment(model, read_image(path)), expected)
 
@@ -135,7 +135,7 @@ def test_grey_and_transparent_files_are_read_as_rgb(tmp_path):
     assert np.array_equal(read_image(clear), image)
 
 
-def test_a_photo_is_turned_as_its_camera_says(tmp_path):
+def test_a_photo_is_rotated_by_its_exif_orientation(tmp_path):
     turned = Image.Exif()
     turned[0x0112] = 6  # orientation: the camera was upright
     Image.fromarray(street(70, 100)).save(tmp_path / "photo.jpg", exif=turned)
@@ -148,7 +148,7 @@ def test_a_photo_is_turned_as_its_camera_says(tmp_path):
     ("text.jpg", b"no image at all", "text.jpg: the image does not decode"),
     ("cut.png", "half", "cut.png: the image does not decode"),
 ])
-def test_a_file_that_is_no_image_is_named_in_one_line(tmp_path, model, name, content, message):
+def test_a_file_that_is_not_an_image_is_named_in_one_line(tmp_path, model, name, content, message):
     path = tmp_path / name
     if content == "half":
         whole = cv2.imencode(".png", street())[1].tobytes()
@@ -164,7 +164,7 @@ def test_a_file_that_is_no_image_is_named_in_one_line(tmp_path, model, name, con
     np.zeros((8, 8), np.uint8), np.zeros((8, 8, 4), np.uint8), np.zeros((8, 8, 3)),
     np.zeros((0, 8, 3), np.uint8),
 ])
-def test_arrays_of_another_kind_are_refused(model, array):
+def test_arrays_of_another_shape_or_type_are_rejected(model, array):
     with pytest.raises(UserError, match="expected RGB, uint8"):
         segment(model, array)
 

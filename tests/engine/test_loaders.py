@@ -1,4 +1,4 @@
-"""Loading processes are counted from the machine; published numbers are kept."""
+"""The number of loader workers follows the machine; explicit numbers are kept."""
 
 import pytest
 import torch
@@ -29,13 +29,13 @@ def test_auto_leaves_each_training_process_a_core(monkeypatch, cores, processes,
     assert made.pin_memory == torch.cuda.is_available()
 
 
-def test_numbers_are_taken_as_they_are():
+def test_explicit_numbers_are_kept():
     assert loader(num_workers=4, prefetch_factor=5).prefetch_factor == 5
     none = loader(num_workers=0, persistent_workers=True, prefetch_factor=5)
     assert none.num_workers == 0 and not none.persistent_workers
 
 
 @pytest.mark.parametrize("workers", ["many", -1, 1.5, None])
-def test_anything_else_is_refused(workers):
+def test_any_other_value_is_rejected(workers):
     with pytest.raises(UserError, match="num_workers=.*expected a number"):
         loader(num_workers=workers)

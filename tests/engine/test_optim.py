@@ -1,4 +1,4 @@
-"""The optimizer gets each trainable parameter once, and no frozen one."""
+"""The optimizer gets each trainable parameter once and no frozen parameters."""
 
 from rein.engine.optim import PEFTOptimWrapperConstructor
 

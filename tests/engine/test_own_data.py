@@ -1,4 +1,4 @@
-"""A user's own classes: the worked examples train, test and refuse what does not fit."""
+"""Own classes: the worked examples train and test; class counts that differ are rejected."""
 
 import itertools
 
@@ -18,7 +18,7 @@ from rein.evaluation.results import load_run
 RUNS = itertools.count()
 FOLDER = ROOT / "configs/own_data"
 EXAMPLES = {"field": [0, 1, 2, 255], "cracks": [0, 255]}
-"""Worked example -> values in its label files."""
+"""Worked example -> label values in its files."""
 
 
 def make_data(root, values):
@@ -32,7 +32,7 @@ def make_data(root, values):
 
 
 def small(name, tmp_path):
-    """A worked example on tiny data with the tiny model; its classes as they are."""
+    """A worked example with tiny data and the tiny model, and its own classes."""
     cfg = Config.fromfile(FOLDER / f"rein_dinov2_mask2former_{name}_512x512.py")
     head = cfg.model.decode_head
     make_data(tmp_path / "data", EXAMPLES[name])
@@ -63,13 +63,13 @@ def test_worked_example_trains_and_tests_on_its_own_classes(name, tmp_path):
     num_classes = len(cfg.classes)
     checkpoint = train(cfg, name, str(tmp_path / "work"))
     weights = ckpt.load_file(checkpoint)["state_dict"]
-    assert weights["decode_head.cls_embed.weight"].shape[0] == num_classes + 1  # and no object
+    assert weights["decode_head.cls_embed.weight"].shape[0] == num_classes + 1  # + "no object"
     tested = evaluate_checkpoint(
         cfg, checkpoint, EvaluationOptions(work_dir=str(tmp_path / "test")))
     assert 0 <= tested[0].metrics[f"{name}_mIoU"] <= 100
 
 
-def test_a_test_in_int8_says_so_and_names_the_weights_as_they_were(tmp_path):
+def test_an_int8_test_says_so_and_records_the_unquantized_weights(tmp_path):
     cfg = small("cracks", tmp_path)
     weights = build(cfg.model).state_dict()
     merged = ckpt.save_file(dict(state_dict=weights), tmp_path / "merged.pth")
@@ -92,7 +92,7 @@ def test_head_follows_the_class_list(tmp_path):
         assert loader.dataset.metainfo.classes == ["a", "b", "c", "d", "e"]
 
 
-def test_a_head_of_another_number_of_classes_is_refused_before_anything_is_built(tmp_path):
+def test_a_head_with_another_number_of_classes_is_rejected_before_building(tmp_path):
     cfg = small("field", tmp_path)
     cfg.train_dataloader.dataset.metainfo.classes = ["soil", "crop"]
     with pytest.raises(UserError, match="has 2 classes, but model.decode_head.num_classes is 3"):

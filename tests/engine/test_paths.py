@@ -1,4 +1,4 @@
-"""Paths are found here first, then in the repository."""
+"""Paths are resolved in the working directory first, then in the repository."""
 
 from conftest import ROOT
 from mmengine.config import Config

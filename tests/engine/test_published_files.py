@@ -1,4 +1,4 @@
-"""Files as the published project saves them load, and give what it computed with them."""
+"""Files in the published format load and reproduce the published outputs."""
 
 import json
 
@@ -41,7 +41,7 @@ def files(tmp_path, numbers, reference_config, reference):
     return tmp_path
 
 
-def test_a_published_segmentor_runs_with_the_config_it_carries(files, numbers):
+def test_a_published_segmentor_runs_with_its_embedded_config(files, numbers):
     path = files / "dinov2_segmentor.pth"
     check_features(init_segmentor(path, path, device="cpu"), numbers)
 

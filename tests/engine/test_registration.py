@@ -1,4 +1,4 @@
-"""One call makes every name of ours resolvable, whatever was imported before."""
+"""One call registers all our types, whatever was imported before."""
 
 import ast
 import subprocess
@@ -33,7 +33,7 @@ def test_a_user_builds_a_model_after_one_call(tmp_path, first):
 
 
 def registered_modules():
-    """List the modules of ours that register something, as they are written."""
+    """Search our source files for modules that register something."""
     for path in (ROOT / "rein").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ClassDef | ast.FunctionDef) and any(
@@ -49,6 +49,6 @@ def test_every_module_that_registers_something_is_registered():
     assert len(known) > 8 and known <= {*done.stdout.split()}, done.stderr[-3000:]
 
 
-def test_building_needs_no_scope_of_the_callers():
+def test_building_needs_no_default_scope():
     rein.register_all_modules(init_default_scope=False)
     assert type(build_model(tiny_model_config())).__module__.startswith("rein.models")

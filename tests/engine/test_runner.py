@@ -1,4 +1,4 @@
-"""The runner loads strictly and safely, and hands a config's weights to the sampler."""
+"""The runner loads strictly and safely, and passes sampling weights to the sampler."""
 
 import itertools
 
@@ -12,10 +12,10 @@ from rein.errors import UserError
 
 
 @pytest.mark.parametrize("change, message", [
-    (lambda c: c.pop("optimizer"), "cannot be resumed from, because it holds no optimizer"),
+    (lambda c: c.pop("optimizer"), "cannot resume from it, because it has no optimizer"),
     (lambda c: c["state_dict"].pop("decode_head.cls_embed.bias"), "1 missing: decode_head.cls_"),
 ])
-def test_wrong_checkpoints_are_refused(data, finished, tmp_path, change, message):
+def test_wrong_checkpoints_are_rejected(data, finished, tmp_path, change, message):
     content = ckpt.load_file(finished / "iter_2.pth")
     change(content)
     path = ckpt.save_file(content, tmp_path / "wrong.pth")
@@ -24,7 +24,7 @@ def test_wrong_checkpoints_are_refused(data, finished, tmp_path, change, message
 
 
 def test_code_in_a_checkpoints_meta_is_not_run(data, finished, tmp_path):
-    """Resuming in mmengine would run `meta.config` as Python."""
+    """Resuming in plain mmengine would execute `meta.config` as Python."""
     content = ckpt.load_file(finished / "iter_4.pth")
     content["meta"]["config"] = f"open({str(tmp_path / 'executed')!r}, 'w')"
     path = ckpt.save_file(content, tmp_path / "bad.pth")

@@ -1,4 +1,4 @@
-"""Samples are a function of seed and position, however often a run is resumed."""
+"""Samples depend only on seed and position, even in resumed runs."""
 
 import functools
 
@@ -10,7 +10,7 @@ from rein.engine.seeding import SeededSampler
 from rein.errors import UserError
 
 
-def test_positions_go_on_after_a_skip_and_interleave_over_processes():
+def test_positions_continue_after_a_skip_and_interleave_across_processes():
     items = iter(SeededSampler(range(5), shuffle=True, seed=3))
     whole = [next(items) for _ in range(12)]
     skipped = SeededSampler(range(5), shuffle=True, seed=3)
@@ -24,7 +24,7 @@ def union(*sizes):
     return ConcatDataset([range(size) for size in sizes])
 
 
-def test_weights_say_how_often_each_part_of_a_union_is_drawn():
+def test_weights_set_how_often_each_part_of_a_union_is_drawn():
     sampler = iter(SeededSampler(union(100, 10, 30), weights=[1, 1, 2], seed=3))
     drawn = np.array([next(sampler)[0] for _ in range(8000)])
     parts = np.searchsorted([100, 110], drawn, side="right")
@@ -32,12 +32,12 @@ def test_weights_say_how_often_each_part_of_a_union_is_drawn():
     for part, images in ((0, range(100)), (1, range(100, 110)), (2, range(110, 140))):
         whole = drawn[parts == part]
         once = whole[:len(images)]
-        assert sorted(once) == list(images)  # a part is gone through before it starts anew
-        assert (once != whole[len(images):2 * len(images)]).any()  # in another order
+        assert sorted(once) == list(images)  # each part is finished before it restarts
+        assert (once != whole[len(images):2 * len(images)]).any()  # reshuffled
 
 
-def test_a_weighted_stream_goes_on_after_a_skip_as_if_uninterrupted(monkeypatch):
-    """And several processes share one stream."""
+def test_a_weighted_stream_continues_after_a_skip_as_if_uninterrupted(monkeypatch):
+    """Several processes also share one stream."""
     make = functools.partial(SeededSampler, union(7, 5), weights=[1, 3], seed=3)
     items = iter(make())
     whole = [next(items) for _ in range(3000)]
@@ -51,6 +51,6 @@ def test_a_weighted_stream_goes_on_after_a_skip_as_if_uninterrupted(monkeypatch)
 
 
 @pytest.mark.parametrize("weights", [[1], [1, -1], [0, 0]])
-def test_weights_that_do_not_fit_are_refused(weights):
+def test_weights_that_do_not_fit_are_rejected(weights):
     with pytest.raises(UserError, match="one for each of the 2 datasets"):
         SeededSampler(union(7, 5), weights=weights, seed=3)

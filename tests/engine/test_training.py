@@ -1,4 +1,4 @@
-"""Training from a config resumes to what would have been, and names what is missing."""
+"""Training from a config resumes exactly, and names missing files."""
 
 import shutil
 
@@ -13,7 +13,7 @@ from rein.errors import UserError
 
 
 def test_a_resumed_run_has_the_losses_of_an_uninterrupted_one(data, finished, tmp_path):
-    """Even with another number of loading processes."""
+    """The number of workers may differ."""
     shutil.copy(finished / "iter_2.pth", tmp_path / "iter_2.pth")
     (tmp_path / "last_checkpoint").write_text(str(tmp_path / "iter_2.pth"))
     train(training_config(data, workers=0), "run", str(tmp_path), resume="auto")
@@ -24,8 +24,8 @@ def test_a_resumed_run_has_the_losses_of_an_uninterrupted_one(data, finished, tm
         assert torch.equal(weights[name], value)
 
 
-def test_the_backbone_is_left_as_it_was(data, finished):
-    """The frozen weights are neither trained nor decayed: merged, they are the file's."""
+def test_the_backbone_is_left_unchanged(data, finished):
+    """Frozen weights are neither trained nor decayed: merging gives the pretrained values."""
     model = build(tiny_model_config())
     frozen = ckpt.load_file(data / "backbone.pth")
     model.backbone.load_pretrained(frozen, "backbone.pth")

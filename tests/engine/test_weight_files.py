@@ -1,4 +1,4 @@
-"""From files to files: what the weight tools do."""
+"""The functions behind the weight tools: convert, merge and split files."""
 
 import pytest
 import torch
@@ -61,11 +61,11 @@ def test_every_tool_reads_and_writes_safetensors(files):
     assert torch.equal(loaded(files / "adapter.safetensors", converted), expected)
     split_file(merged, files / "b.safetensors", files / "p.safetensors")
     assert torch.equal(loaded(files / "p.safetensors", files / "b.safetensors"), expected)
-    merge_files(  # the same again is success
+    merge_files(  # writing the same output again succeeds
         converted, files / "adapter.safetensors", merged, Config())
 
 
-def test_parts_without_a_config_take_the_default(files):
+def test_parts_without_a_config_use_the_default(files):
     content = ckpt.load_file(files / "adapter.pth")
     ckpt.save_file(content["state_dict"], files / "flat.pth")
     default = Config(dict(model=tiny_model_config()))
@@ -73,7 +73,7 @@ def test_parts_without_a_config_take_the_default(files):
     assert "ReinMask2FormerHead" in ckpt.load_file(merged)["meta"]["cfg"]
 
 
-def test_the_same_output_again_is_success_and_another_is_refused(files):
+def test_rewriting_the_same_output_succeeds_and_replacing_another_is_rejected(files):
     path = files / "converted.pth"
     before = path.stat().st_mtime_ns
     convert_file(files / "original.pth", path, (64, 64))
@@ -84,7 +84,7 @@ def test_the_same_output_again_is_success_and_another_is_refused(files):
     assert ckpt.load_file(path)["pos_embed"].shape == (1, 37, 32)
 
 
-def test_default_output_is_where_the_configs_look(files):
+def test_default_output_is_where_the_configs_expect_it(files):
     assert convert_file(files / "original.pth").name == "dinov2_converted.pth"
     large = convert_file(files / "original.pth", img_size=(1024, 1024))
     assert large.name == "dinov2_converted_1024x1024.pth"
@@ -98,7 +98,7 @@ def test_default_output_is_where_the_configs_look(files):
     ("missing.pth", "adapter.pth", "missing.pth: no such file"),
     ("large.pth", "adapter.pth", "grid has 64 places.*--img-size"),
 ])
-def test_merging_the_wrong_files_is_refused(files, backbone, checkpoint, message):
+def test_merging_the_wrong_files_is_rejected(files, backbone, checkpoint, message):
     merge_files(files / "original.pth", files / "adapter.pth", files / "merged.pth", Config())
     convert_file(files / "original.pth", files / "large.pth", (128, 128))
     with pytest.raises(UserError, match=message):
@@ -107,14 +107,14 @@ def test_merging_the_wrong_files_is_refused(files, backbone, checkpoint, message
     assert not (files / "out.pth").exists()
 
 
-def test_conversion_refuses_another_file_and_another_network(files):
+def test_conversion_rejects_other_files_and_other_networks(files):
     with pytest.raises(UserError, match="adapter.pth: not a DINOv2 backbone"):
         convert_file(files / "adapter.pth")
     with pytest.raises(UserError, match="width 32, expected ViT-L of width 1024"):
         convert_file(files / "original.pth", width=1024)
 
 
-def test_an_unreadable_target_leaves_nothing_behind(files):
+def test_an_unwritable_target_leaves_nothing_behind(files):
     (files / "folder").write_text("a file where a folder should be")
     with pytest.raises(UserError, match="cannot be written"):
         write_output({"a": torch.ones(1)}, files / "folder" / "out.pth")

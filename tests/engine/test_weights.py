@@ -1,4 +1,4 @@
-"""From files into models: what fits is loaded, and the rest is refused by name."""
+"""Weights that fit are loaded into models; others are rejected by name."""
 
 import pytest
 import torch
@@ -23,7 +23,7 @@ def test_a_non_square_model_gets_a_non_square_grid(files):
     assert torch.equal(model.state_dict()["backbone.pos_embed"], expected["pos_embed"])
 
 
-def test_an_adapter_is_kept_from_other_backbones(files, caplog):
+def test_an_adapter_is_not_loaded_onto_other_backbones(files, caplog):
     content = ckpt.load_file(files / "adapter.pth")
     right = ckpt.load_file(files / "converted.pth")
     content["meta"][ckpt.FINGERPRINT] = ckpt.fingerprint(right)
@@ -53,14 +53,14 @@ def test_a_converted_backbone_of_another_size_is_not_resampled_again(files):
     ("original.pth", None, "backbone alone, not a trained segmentor"),
     ("adapter.pth", "adapter.pth", "trained adapter and head, not a backbone"),
     ("adapter.pth", "merged.pth", "full segmentor, not a backbone; split it with tools/split"),
-    ("merged.pth", "converted.pth", "holds the backbone already; leave --backbone out"),
+    ("merged.pth", "converted.pth", "already contains the backbone. Remove --backbone"),
 ])
-def test_testing_the_wrong_files_is_refused(files, checkpoint, backbone, message):
+def test_testing_the_wrong_files_is_rejected(files, checkpoint, backbone, message):
     merge_files(files / "original.pth", files / "adapter.pth", files / "merged.pth", Config())
     with pytest.raises(UserError, match=message):
         loaded(files / checkpoint, backbone and files / backbone)
 
 
-def test_an_adapter_without_a_backbone_is_refused(files):
+def test_an_adapter_without_a_backbone_is_rejected(files):
     with pytest.raises(UserError, match="without the frozen backbone.*--backbone"):
         loaded(files / "adapter.pth")

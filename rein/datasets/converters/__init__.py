@@ -1,1 +1,1 @@
-"""Converters from raw dataset formats to label images of Cityscapes trainIds."""
+"""Converters from raw dataset formats to label images with Cityscapes trainIds."""

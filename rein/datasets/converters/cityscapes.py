@@ -1,4 +1,4 @@
-"""Cityscapes polygon annotations -> label images of trainIds.
+"""Convert Cityscapes polygon annotations to trainId label images.
 
 Source: https://www.cityscapes-dataset.com (annotation format). See
 `rein.datasets.descriptions.cityscapes`.
@@ -36,13 +36,13 @@ def convert_cityscapes(
         root: Folder with `gtFine/{train,val,test}/<city>/*_gtFine_polygons.json`.
         coarse: Convert `gtCoarse` as well.
         workers: Processes; None means one per available core.
-        overwrite: Convert finished files again.
+        overwrite: Reconvert finished files.
 
     Returns:
         Counts and failures.
 
     Raises:
-        UserError: There are no annotations.
+        UserError: No annotations were found.
     """
     jobs = []
     for kind in ("gtFine", "gtCoarse") if coarse else ("gtFine",):
@@ -59,7 +59,7 @@ def convert_cityscapes(
 
 
 def _annotations(root: Path, kind: str) -> list[Path]:
-    """List the polygon files of all splits, by split, city and name."""
+    """List the polygon files of all splits, sorted by split, city and name."""
     return [path for split in SPLITS[kind]
             for path in sorted((root / kind / split).glob(f"*/*_{kind}_polygons.json"))]
 
@@ -70,5 +70,5 @@ def _encode(sources: tuple[Path, ...], table: np.ndarray) -> tuple[np.ndarray, .
     try:
         ids = rasterize(annotation)
     except (KeyError, TypeError) as error:
-        raise ValueError(f"no Cityscapes polygon annotation ({error!r})") from error
+        raise ValueError(f"not a Cityscapes polygon annotation ({error!r})") from error
     return (map_labels(ids, table),)

@@ -1,7 +1,7 @@
-"""How many pixels of each class the converted labels hold, in all and image by image.
+"""Count the pixels of each class in converted labels, in total and per image.
 
-For class weights, for drawing images with rare classes more often, and to see at a glance that a
-conversion went right: no class of a dataset should be missing.
+Use the counts for class weights, for sampling rare classes more often, and as a quick check of a
+conversion: no class of a dataset should be missing.
 """
 
 import json
@@ -16,14 +16,14 @@ from rein.errors import UserError
 STATISTICS_FILE = "class_pixels.json"
 
 ClassPixels = dict[int, int]
-"""trainId -> number of pixels, for what occurs."""
+"""trainId -> number of pixels, for the values that occur."""
 
 
 def count_pixels(labels: np.ndarray) -> ClassPixels:
     """Count the pixels of each value.
 
-    Labels are made of runs, so that counting by their lengths takes a half to a fifth of the time
-    of a histogram over the pixels (0.6 to 1.7 ms against 3.5 ms for 1914 x 1052).
+    Labels consist of long runs. Adding up run lengths is two to five times as fast as a histogram
+    over the pixels (0.6 to 1.7 ms instead of 3.5 ms for 1914 x 1052).
 
     Args:
         labels: uint8 array (H, W).
@@ -39,18 +39,19 @@ def count_pixels(labels: np.ndarray) -> ClassPixels:
 def write_statistics(folder: Path, files: dict[str, ClassPixels]) -> Path:
     """Write FOLDER/class_pixels.json.
 
-    Its `classes` maps each class to its pixels, `ignored` counts the others, `images` the files;
-    `files` maps each label, relative to the folder, to {trainId: pixels}.
+    `classes` maps each class to its number of pixels, `ignored` is the number of ignored pixels,
+    `images` the number of files; `files` maps each label file, relative to the folder, to
+    {trainId: pixels}.
 
     Args:
-        folder: Folder of labels.
-        files: Label file, relative to the folder -> its pixels.
+        folder: Label folder.
+        files: Label file, relative to the folder -> pixels of each class.
 
     Returns:
-        The file.
+        The path of the written file.
 
     Raises:
-        UserError: It cannot be written.
+        UserError: The file cannot be written.
     """
     total = np.zeros(256, np.int64)
     for pixels in files.values():
@@ -70,7 +71,7 @@ def write_statistics(folder: Path, files: dict[str, ClassPixels]) -> Path:
 
 
 def describe_statistics(path: Path) -> str:
-    """Tell the share of each class in one line, the most frequent first."""
+    """Summarize the share of each class in one line, most frequent first."""
     content = json.loads(path.read_bytes())
     total = sum(content["classes"].values()) + content["ignored"]
     shares = sorted(content["classes"].items(), key=lambda item: -item[1])

@@ -1,4 +1,4 @@
-"""GTA V labels -> Cityscapes trainIds; see `rein.datasets.descriptions.gta`."""
+"""Convert GTA V labels to Cityscapes trainIds; see `rein.datasets.descriptions.gta`."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ def convert_gta(root: Path, *, workers: int | None = None, overwrite: bool = Fal
     Args:
         root: Folder with `images/*.png` and `labels/*.png`.
         workers: Processes; None means one per available core.
-        overwrite: Convert finished files again.
+        overwrite: Reconvert finished files.
     """
     return convert_pairs(GTA, root, published_labels(GTA, root), read_label_ids,
                          workers=workers, overwrite=overwrite)

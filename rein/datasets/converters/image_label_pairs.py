@@ -1,4 +1,4 @@
-"""Label images that become one label of trainIds each, checked against their image."""
+"""Convert each label image to one trainId label, checking its size against its image."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -17,24 +17,24 @@ def convert_pairs(
     dataset: DatasetDescription, root: Path, label_of: Mapping[str, Path],
     read: Callable[[Path], np.ndarray], *, workers: int | None = None, overwrite: bool = False,
 ) -> Report:
-    """Write labels of trainIds to the folder of the dataset's first part.
+    """Write trainId labels to the label folder of the dataset's first part.
 
-    A label whose size is not that of its image fails and is not written; labels without an image
+    A label whose size differs from its image fails and is not written; labels without an image
     are converted.
 
     Args:
-        dataset: Its `label_map` says what each id becomes; others become 255.
-        root: Folder of the dataset.
+        dataset: Provides the `label_map`; ids outside it become 255.
+        root: Dataset folder.
         label_of: Image name without suffix -> published label file.
-        read: Reads a label's ids, uint8 (H, W); picklable.
+        read: Reads the ids of a label, uint8 (H, W); must be picklable.
         workers: Processes; None means one per available core.
-        overwrite: Convert finished files again.
+        overwrite: Reconvert finished files.
 
     Returns:
         Counts and failures.
 
     Raises:
-        UserError: There are no labels.
+        UserError: No labels were found.
     """
     if not label_of:
         raise no_labels(dataset, root)
@@ -50,7 +50,7 @@ def convert_pairs(
 
 
 def published_labels(dataset: DatasetDescription, root: Path) -> dict[str, Path]:
-    """Find published label PNGs that lie beside the converted ones, under their images' names.
+    """Find published label PNGs, named like their images, in the folder of the converted ones.
 
     Returns:
         Name without suffix -> file, sorted by name.
@@ -66,7 +66,7 @@ def no_labels(dataset: DatasetDescription, root: Path, found: str = "") -> UserE
     Args:
         dataset: The dataset.
         root: The folder.
-        found: The problem; default: no labels found.
+        found: The problem; default: "no ... labels found".
     """
     return UserError(
         f"{root}: {found or f'no {dataset.title} labels found'}. Expected "
@@ -77,7 +77,7 @@ def no_labels(dataset: DatasetDescription, root: Path, found: str = "") -> UserE
 def _encode(
     sources: tuple[Path, ...], read: Callable[[Path], np.ndarray], table: np.ndarray,
 ) -> tuple[np.ndarray, ...]:
-    """Convert a label, after comparing its size with its image's, if there is one."""
+    """Convert a label after comparing its size with its image, if there is one."""
     ids = read(sources[0])
     for image in sources[1:]:
         require_size_of(image, ids)

@@ -1,7 +1,7 @@
-"""Convert many files on all cores; skip finished ones, name broken ones.
+"""Convert many files on all cores; skip finished files and name broken ones.
 
-Workers use Pillow, zlib and NumPy only: a forked process hangs in OpenCV when its parent has
-already used OpenCV's threads.
+Workers use only Pillow, zlib and NumPy: a forked process hangs in OpenCV if its parent has already
+used OpenCV's threads.
 """
 
 import re
@@ -33,9 +33,9 @@ NAMES_IN_SUMMARY = 5
 
 
 class Job(NamedTuple):
-    """Files to read, of which the first names the job, and the files to write.
+    """Files to read, the first of which names the job, and files to write.
 
-    `labels_in` is the folder in whose class statistics the last target, a label, counts.
+    `labels_in` is the folder whose class statistics include the last target, a label.
     """
 
     sources: tuple[Path, ...]
@@ -44,14 +44,14 @@ class Job(NamedTuple):
 
 
 Encode = Callable[[tuple[Path, ...]], tuple["bytes | np.ndarray", ...]]
-"""Turns a job's sources into the contents of its targets; an array is written as a label image."""
+"""Maps a job's sources to the contents of its targets; arrays are written as label images."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """How many jobs were converted and skipped, and which failed: (first source, reason).
+    """Numbers of converted and skipped jobs, and failures as (first source, reason).
 
-    `statistics` are the files with the classes' pixels, one for each folder of labels.
+    `statistics` are the files with the pixels of each class, one per label folder.
     """
 
     converted: int
@@ -61,7 +61,7 @@ class Report:
 
 
 class _Outcome(NamedTuple):
-    """The result of one job; `reason` says why it failed."""
+    """Result of one job; `reason` says why it failed."""
 
     source: Path
     status: str
@@ -76,13 +76,13 @@ def run_jobs(
 
     Args:
         jobs: The jobs; no two share a target.
-        encode: Makes the contents of a job's targets. Picklable; an exception counts as
-            a failure of that job alone.
+        encode: Makes the contents of a job's targets. Must be picklable; an exception fails only
+            that job.
         workers: Processes; None means one per available core.
-        overwrite: Convert finished files again.
+        overwrite: Reconvert finished files.
 
     Returns:
-        The counts and failures; each failure has also been printed to stderr.
+        The counts and failures; each failure is also printed to stderr.
 
     Raises:
         UserError: `workers` is below 1, or a worker died.
@@ -106,16 +106,16 @@ def run_jobs(
 
 
 def summarize(report: Report, where: str) -> int:
-    """Print the kinds of failures, the classes' shares, the counts, and where the results lie.
+    """Print the kinds of failures, the class shares, the counts and the path of the results.
 
     Args:
-        report: What `run_jobs` returned.
+        report: Result of `run_jobs`.
         where: The written files, as a path or pattern.
 
     Returns:
         Exit code: 0, or 1 if a job failed.
     """
-    # failures that differ in numbers, sizes or paths alone are of one kind
+    # failures that differ only in numbers, sizes or paths count as one kind
     kinds = Counter(re.sub(r"\S*[/\d]\S*", "*", reason) for _, reason in report.failed)
     for kind, count in kinds.most_common(NAMES_IN_SUMMARY):
         print(f"{count} x {kind}", file=sys.stderr)
@@ -133,7 +133,7 @@ def summarize(report: Report, where: str) -> int:
 
 
 def _run_job(encode: Encode, overwrite: bool, job: Job) -> _Outcome:
-    """Convert one job unless it is done."""
+    """Run one job unless its targets are up to date."""
     source = job.sources[0]
     try:
         if not overwrite and _is_done(job):
@@ -143,7 +143,7 @@ def _run_job(encode: Encode, overwrite: bool, job: Job) -> _Outcome:
             if isinstance(content, np.ndarray):
                 content = encode_label_image(content)
             write_atomically(target, content)
-    except Exception as error:  # one broken file of thousands must not end the run
+    except Exception as error:  # one broken file in thousands must not end the run
         return _Outcome(source, "failed", _reason(error))
     pixels = None if job.labels_in is None else count_pixels(contents[-1])
     return _Outcome(source, "converted", pixels=pixels)
@@ -158,7 +158,7 @@ def _pixels_of_target(job: Job) -> ClassPixels | None:
 
 
 def _reason(error: Exception) -> str:
-    """An error in words; one that no broken file should cause keeps its type's name."""
+    """Describe an error; add the type if a broken file would not explain it."""
     if isinstance(error, UnidentifiedImageError):
         return "not an image"
     if isinstance(error, (OSError, ValueError, SyntaxError)):  # SyntaxError: Pillow, broken PNG
@@ -167,7 +167,7 @@ def _reason(error: Exception) -> str:
 
 
 def _is_done(job: Job) -> bool:
-    """Whether all targets are intact and no older than any source."""
+    """Tell whether all targets are intact and at least as new as every source."""
     if not all(target.exists() for target in job.targets):
         return False
     newest_source = max(source.stat().st_mtime_ns for source in job.sources)
@@ -176,13 +176,13 @@ def _is_done(job: Job) -> bool:
 
 
 def _is_intact(path: Path) -> bool:
-    """Whether an image is whole."""
+    """Tell whether an image file is complete."""
     try:
         with Image.open(path) as image:
             if image.format != "PNG":
                 image.load()
                 return True
-            image.verify()  # every chunk's checksum but the last one's, without decoding
+            image.verify()  # checks all checksums except the last chunk's, without decoding
         return path.read_bytes().endswith(PNG_END)
     except (OSError, ValueError, SyntaxError):
         return False

@@ -1,4 +1,4 @@
-"""Mapillary Vistas v1.2: labels -> Cityscapes classes, and halves of images and labels.
+"""Mapillary Vistas v1.2: convert labels to Cityscapes classes; halve images and labels.
 
 See `rein.datasets.descriptions.mapillary`.
 """
@@ -34,22 +34,22 @@ def convert_mapillary(
 ) -> Report:
     """Write Mapillary labels as Cityscapes classes to `OUT/{train,val}/label/*.png`.
 
-    Two layouts are understood: `config.json` with `{training,validation}/labels` (v1.2) and
+    Two layouts are supported: `config.json` with `{training,validation}/labels` (v1.2) and
     `config_v1.2.json` with `{training,validation}/v1.2/labels` (v2.0). One split is enough.
 
     Args:
         root: Folder that the dataset was extracted to.
         out: Folder for the labels. Its `encoding.txt` names their encoding.
-        train_ids: Write trainIds, 255 for classes that Cityscapes does not evaluate; otherwise
-            Cityscapes label ids, 0 (unlabeled) for the same pixels.
+        train_ids: Write trainIds, with 255 for classes that Cityscapes does not evaluate;
+            otherwise write Cityscapes label ids, with 0 (unlabeled) for the same pixels.
         workers: Processes; None means one per available core.
-        overwrite: Convert finished files again.
+        overwrite: Reconvert finished files.
 
     Returns:
         Counts and failures.
 
     Raises:
-        UserError: There are no labels, the config is not v1.2's, or `out` holds the other
+        UserError: No labels were found, the config is not from v1.2, or `out` contains the other
             encoding.
     """
     config = _find_config(root)
@@ -59,7 +59,7 @@ def convert_mapillary(
     for split, short in SPLITS.items():
         folder = out / short / "label"
         counted_in = folder if train_ids else None
-        # a label made before the config or the encoding changed is out of date
+        # a label older than the config or the encoding note is out of date
         jobs += [Job((label, config, note), (folder / label.name,), counted_in)
                  for label in _labels(root / split)]
     if not jobs:
@@ -78,12 +78,12 @@ def halve_mapillary(
     workers: int | None = None,
     overwrite: bool = False,
 ) -> Report:
-    """Write images and labels at half their size, under the same names.
+    """Write images and labels at half size under the same names.
 
-    An odd last row or column is left out. Each new pixel stands for a block of 2 x 2: images
-    hold its mean, which is both area and bilinear resizing by two; labels its first pixel, the
-    nearest neighbour. JPEG is written at quality 95 without chroma subsampling (49 dB on a
-    street scene, against 45 dB with it).
+    An odd last row or column is dropped. Each new pixel represents a 2 x 2 block: images store its
+    mean, which equals both area and bilinear resizing by two; labels store its first pixel, the
+    nearest neighbour. JPEGs are written at quality 95 without chroma subsampling (49 dB on a
+    street scene, 45 dB with it).
 
     Args:
         images: Folder of images (`.jpg`, `.jpeg`, `.png`).
@@ -91,13 +91,13 @@ def halve_mapillary(
         images_out: Folder for the halved images.
         labels_out: Folder for the halved labels.
         workers: Processes; None means one per available core.
-        overwrite: Convert finished files again.
+        overwrite: Reconvert finished files.
 
     Returns:
-        Counts and failures of image-label pairs; a pair of which one half is missing fails.
+        Counts and failures of image-label pairs; a pair with a missing file fails.
 
     Raises:
-        UserError: A folder holds no files, or would be written into itself.
+        UserError: A folder contains no files, or is both input and output.
     """
     for source, target in ((images, images_out), (labels, labels_out)):
         if source.resolve() == target.resolve():
@@ -110,7 +110,7 @@ def halve_mapillary(
     )
     jobs = []
     for stem in sorted(image_of.keys() | label_of.keys()):
-        # a missing partner fails when it is opened, and so is named
+        # a missing partner fails when opened, and the error names it
         image = image_of.get(stem, images / f"{stem}.jpg")
         label = label_of.get(stem, labels / f"{stem}.png")
         jobs.append(Job((image, label), (images_out / image.name, labels_out / label.name)))
@@ -132,12 +132,12 @@ def _labels(split: Path) -> list[Path]:
 
 
 def _mapillary_table(config: Path, train_ids: bool) -> np.ndarray:
-    """Return the lookup table (256,) for the ids of a config, positions in its list."""
+    """Return the lookup table (256,) for a config, whose list positions are the label ids."""
     try:
         names = [label["readable"] for label in json.loads(config.read_bytes())["labels"]]
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"{config}: no list of Mapillary labels ({error!r}). Extract the dataset again."
+            f"{config}: not a list of Mapillary labels ({error!r}). Extract the dataset again."
         ) from error
     known = dict(LABELS)
     foreign = sorted(set(names) - known.keys())
@@ -152,7 +152,7 @@ def _mapillary_table(config: Path, train_ids: bool) -> np.ndarray:
 
 
 def _label_id_of_train_id() -> np.ndarray:
-    """Return the table (256,) from trainIds to Cityscapes label ids; 0 (unlabeled) if none."""
+    """Return the table (256,) from trainIds to Cityscapes label ids, 0 (unlabeled) if none."""
     table = np.zeros(256, np.uint8)
     for label_id, train_id in CITYSCAPES_ID_TO_TRAIN_ID.items():
         table[train_id] = label_id
@@ -160,14 +160,14 @@ def _label_id_of_train_id() -> np.ndarray:
 
 
 def _claim(note: Path, encoding: str, overwrite: bool) -> None:
-    """Note the encoding of the output folder, which its labels do not reveal."""
+    """Record the encoding of the output folder, which cannot be inferred from its labels."""
     held = note.read_text().strip() if note.exists() else None
     if held == encoding:
         return
     if held is not None and not overwrite:
         raise UserError(
-            f"{note.parent}: holds {held}, not {encoding}. Name another output folder, or convert "
-            "again with --overwrite."
+            f"{note.parent}: contains {held}, not {encoding}. Name another output folder, or "
+            "convert again with --overwrite."
         )
     try:
         write_atomically(note, f"{encoding}\n".encode())
@@ -176,7 +176,7 @@ def _claim(note: Path, encoding: str, overwrite: bool) -> None:
 
 
 def _files_by_stem(folder: Path, suffixes: tuple[str, ...], expected: str) -> dict[str, Path]:
-    """Return the files of a folder that end in one of the suffixes, in any case, by stem."""
+    """Map stem -> file for the files of a folder with one of the suffixes, ignoring case."""
     paths = folder.iterdir() if folder.is_dir() else ()
     files = {path.stem: path for path in paths if path.suffix.lower() in suffixes}
     if not files:

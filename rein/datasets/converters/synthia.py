@@ -1,4 +1,4 @@
-"""SYNTHIA-RAND-CITYSCAPES labels -> trainIds; see `rein.datasets.descriptions.synthia`."""
+"""Convert SYNTHIA-RAND-CITYSCAPES labels to trainIds; see `rein.datasets.descriptions`."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ def convert_synthia(root: Path, *, workers: int | None = None, overwrite: bool =
     Args:
         root: Folder with `RGB/*.png` and `GT/LABELS/*.png`, i.e. the extracted RAND_CITYSCAPES.
         workers: Processes; None means one per available core.
-        overwrite: Convert finished files again.
+        overwrite: Reconvert finished files.
     """
     return convert_pairs(SYNTHIA, root, published_labels(SYNTHIA, root),
                          read_first_channel_of_16_bit, workers=workers, overwrite=overwrite)

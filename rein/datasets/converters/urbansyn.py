@@ -1,4 +1,4 @@
-"""UrbanSyn labels -> trainIds, named as the images; see `rein.datasets.descriptions.urbansyn`."""
+"""Convert UrbanSyn labels to trainIds under the images' names; see `rein.datasets.descriptions`."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def convert_urbansyn(root: Path, *, workers: int | None = None, overwrite: bool 
     Args:
         root: Folder with `rgb/rgb_*.png` and `ss/ss_*.png`.
         workers: Processes; None means one per available core.
-        overwrite: Convert finished files again.
+        overwrite: Reconvert finished files.
     """
     label_of = {path.stem.replace("ss_", "rgb_", 1): path
                 for path in sorted((root / "ss").glob("ss_*.png"))}
@@ -25,7 +25,7 @@ def convert_urbansyn(root: Path, *, workers: int | None = None, overwrite: bool 
 
 
 def _read(path: Path) -> np.ndarray:
-    """Read a label's ids and refuse foreign values."""
+    """Read the ids of a label; reject unknown values."""
     ids = read_label_ids(path)
     known = bytes([*range(len(CLASSES)), UNLABELLED, IGNORE_INDEX])
     foreign = sorted(set(ids.tobytes().translate(None, known)))

@@ -1,7 +1,7 @@
-"""The datasets: one description each, and the dataset configs made from it.
+"""Dataset descriptions, one per dataset, and the dataset configs built from them.
 
-A new dataset is one file beside this one, with its description listed here. Importing this package
-imports neither mmengine nor torch.
+To add a dataset, write one file in this folder and list its description here. This package imports
+neither mmengine nor torch.
 """
 
 from rein.datasets.descriptions.acdc import ACDC
@@ -24,11 +24,11 @@ DESCRIPTIONS: dict[str, DatasetDescription] = {
     description.name: description
     for description in (GTA, SYNTHIA, URBANSYN, CITYSCAPES, BDD100K, MAPILLARY, ACDC)
 }
-"""Name of a dataset -> its description."""
+"""Dataset name -> description."""
 
 
 def describe_domain(domain: str) -> DatasetDescription | None:
-    """Return the dataset that a domain belongs to, None for a domain of no known dataset."""
+    """Return the description of a domain's dataset, or None if the domain is unknown."""
     for description in DESCRIPTIONS.values():
         if domain == description.domain or domain in description.conditions:
             return description
@@ -36,24 +36,24 @@ def describe_domain(domain: str) -> DatasetDescription | None:
 
 
 def dataset_config(part: str, protocol: str | None = None) -> dict:
-    """Return the config of a dataset's part; each config file in configs/_base_/datasets uses it.
+    """Return the config of a dataset part, as used by the files in configs/_base_/datasets.
 
     Args:
-        part: Name of a part, for example "val_bdd".
-        protocol: Add the pipeline by which this protocol tests; None for no pipeline.
+        part: Name of the part, for example "val_bdd".
+        protocol: Add this protocol's test pipeline; None for no pipeline.
 
     Raises:
-        UserError: No dataset has such a part, or the protocol does not name the dataset.
+        UserError: No dataset has this part, or the protocol does not cover the dataset.
     """
     for dataset in DESCRIPTIONS.values():
         if part in [known.name for known in dataset.parts]:
             break
     else:
         known = [one.name for dataset in DESCRIPTIONS.values() for one in dataset.parts]
-        raise UserError(f"no dataset has a part {part!r}. There are {', '.join(known)}.")
+        raise UserError(f"no dataset has a part {part!r}. Known parts: {', '.join(known)}.")
     if protocol is not None and protocol not in dataset.protocols:
-        raise UserError(f"{part}: protocol {protocol!r} does not name {dataset.title}. Give the "
-                        "config a pipeline: `pipeline=eval_pipeline(WIDTH, HEIGHT)`.")
+        raise UserError(f"{part}: protocol {protocol!r} does not cover {dataset.title}. Set "
+                        "`pipeline=eval_pipeline(WIDTH, HEIGHT)` in the config.")
     found = dataset.part(part)
     labels = dict(seg_map_path=found.labels) if found.labels else {}
     cfg = dict(
@@ -75,17 +75,17 @@ def dataset_config(part: str, protocol: str | None = None) -> dict:
 
 
 def eval_pipeline(width: int, height: int, labels: bool = True) -> list[dict]:
-    """Return a test pipeline that resizes images to fit into a size; labels keep their own.
+    """Return a test pipeline that resizes images to fit a size; labels keep their own size.
 
     Args:
-        width: In pixels.
-        height: In pixels.
-        labels: Load labels, too.
+        width: Maximum width in pixels.
+        height: Maximum height in pixels.
+        labels: Also load labels.
     """
     return [
         dict(type="LoadImageFromFile"),
         dict(type="Resize", scale=(width, height), keep_ratio=True),
-        *([dict(type="LoadAnnotations")] if labels else []),  # after Resize: keeps its own size
+        *([dict(type="LoadAnnotations")] if labels else []),  # not resized
         dict(type="PackSegInputs"),
     ]
 

@@ -1,7 +1,7 @@
 """ACDC (Sakaridis et al., ICCV 2021): night, fog, rain and snow, 1920x1080; labels hold trainIds.
 
-Each condition is a domain. The test images have no labels: the benchmark's server takes
-predictions of them.
+Each condition is a domain. The test images have no labels; their predictions are scored by the
+benchmark server.
 """
 
 from rein.datasets.descriptions.description import DatasetDescription, EvalSetting, Part

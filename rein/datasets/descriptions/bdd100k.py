@@ -1,4 +1,4 @@
-"""BDD100K (Yu et al., CVPR 2020): its 10K images, 1280x720; the masks hold trainIds."""
+"""BDD100K (Yu et al., CVPR 2020): the 10K image set, 1280x720; the masks hold trainIds."""
 
 from rein.datasets.descriptions.description import DatasetDescription, EvalSetting, Part
 

@@ -1,7 +1,7 @@
-"""Cityscapes (Cordts et al., CVPR 2016): 50 cities, 2048x1024, labelled by polygons.
+"""Cityscapes (Cordts et al., CVPR 2016): 50 cities, 2048x1024, polygon annotations.
 
-Cityscapes-C (Kamann and Rother, CVPR 2020) is its validation set in 16 corruptions of 5
-severities, each a domain of its own.
+Cityscapes-C (Kamann and Rother, CVPR 2020) is its validation set under 16 corruptions at 5
+severities; each combination is a domain.
 """
 
 from rein.datasets.descriptions.description import DatasetDescription, EvalSetting, Part
@@ -28,8 +28,8 @@ CITYSCAPES = DatasetDescription(
     label_suffix="_gtFine_labelTrainIds.png",
     parts=(
         Part("train_cityscapes", "leftImg8bit/train", "gtFine/train", count=2975),
-        # the split that UniMatch publishes (https://github.com/LiheYoung/UniMatch); the list comes
-        # with Rein (rein/datasets/lists), but a file of its name in data/cityscapes goes first
+        # split published by UniMatch (https://github.com/LiheYoung/UniMatch); the list ships with
+        # Rein (rein/datasets/lists), but a file of the same name in data/cityscapes wins
         Part("train_cityscapes_1of16", "leftImg8bit/train", "gtFine/train", count=186,
              list_file="cityscapes_1of16.txt"),
         Part("val_cityscapes", "leftImg8bit/val", "gtFine/val", count=500),

@@ -1,4 +1,4 @@
-"""The facts of one dataset, as converters, the checker, protocols and configs read them."""
+"""The facts about a dataset that converters, the checker, protocols and configs share."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,16 +6,17 @@ from typing import NamedTuple
 
 
 class Part(NamedTuple):
-    """One part of a dataset: a folder of images, and usually one of labels.
+    """One part of a dataset: an image folder and usually a label folder.
 
     Attributes:
-        name: Unique among all datasets; the part's variable in the config, as "val_bdd".
-        images: Folder of the images, below the dataset's.
-        labels: Folder of the labels, which hold trainIds; "" without labels.
-        count: Number of images as published.
-        domain: Domain of its samples; "" for the dataset's.
-        list_file: File that lists the images, without suffixes; "" for all in the folder.
-        made_from: Folder whose images a converter turns into these; "" for images as published.
+        name: Unique across all datasets, e.g. "val_bdd"; also the part's variable in the config.
+        images: Image folder, relative to the dataset folder.
+        labels: Folder of the trainId labels; "" if there are none.
+        count: Published number of images.
+        domain: Domain of the samples; "" for the dataset's domain.
+        list_file: File that lists the images without suffixes; "" for all images in the folder.
+        made_from: Folder of the images that a converter reads to write these; "" for published
+            images.
     """
 
     name: str
@@ -31,8 +32,8 @@ class EvalSetting(NamedTuple):
     """How a protocol tests a dataset.
 
     Attributes:
-        size: (width, height) in pixels that images are resized to fit into.
-        part: The part to test on; "" for the config's.
+        size: (width, height) in pixels; images are resized to fit it.
+        part: The part to test on; "" to keep the config's.
     """
 
     size: tuple[int, int]
@@ -41,27 +42,27 @@ class EvalSetting(NamedTuple):
 
 @dataclass(frozen=True)
 class DatasetDescription:
-    """The facts of one dataset.
+    """The facts about one dataset.
 
     Attributes:
-        name: Its folder in data/ and its file in configs/_base_/datasets/.
-        domain: Name of its domain in configs and metrics.
-        title: Its name in reports.
-        url: Where to get it.
-        image_suffix: End of an image's file name.
-        label_suffix: End of a label's file name, in place of `image_suffix`.
-        parts: What configs load, the part for training first.
-        protocols: Protocol -> how it tests this dataset. Other protocols leave it to the config.
-        conditions: Domains of single parts or of corrupted images -> titles.
-        submission: Domain -> folder of the test images whose predictions the benchmark's server
-            takes.
-        max_unlabelled: Number of images that may lack a label.
+        name: The dataset's folder in data/ and its file in configs/_base_/datasets/.
+        domain: Domain name in configs and metrics.
+        title: Name in reports.
+        url: Where to get the dataset.
+        image_suffix: Ending of an image file name.
+        label_suffix: Ending of a label file name, in place of `image_suffix`.
+        parts: The parts that configs load, the training part first.
+        protocols: Protocol -> its setting for this dataset. Under other protocols the config's
+            own setting applies.
+        conditions: Domain of a single part or of corrupted images -> title.
+        submission: Domain -> folder of the test images for the benchmark server.
+        max_unlabelled: Maximum number of images without a label.
         label_map: Label id in the published files -> trainId, for converters. None if the files
-            hold trainIds.
-        raw_layout: The published files that the converter reads; `{root}` stands for the
-            dataset's folder.
-        download: The packages with these files.
-        convert: Command that makes labels of trainIds, with `{root}`; "" if none is needed.
+            already hold trainIds.
+        raw_layout: Published files that the converter reads; `{root}` stands for the dataset
+            folder.
+        download: Packages that contain these files.
+        convert: Command that writes trainId labels, with `{root}`; "" if none is needed.
     """
 
     name: str
@@ -82,9 +83,9 @@ class DatasetDescription:
 
     @property
     def protocol_domains(self) -> list[str]:
-        """The domains that its protocols apply to: its own, then those of its parts."""
+        """Domains that the protocols apply to: the dataset's, then those of its parts."""
         return list(dict.fromkeys([self.domain, *(p.domain for p in self.parts if p.domain)]))
 
     def part(self, name: str) -> Part:
-        """Return a part by its name."""
+        """Return the part with this name."""
         return next(part for part in self.parts if part.name == name)

@@ -1,7 +1,7 @@
-"""GTA V (Playing for Data, Richter et al., ECCV 2016): 24966 frames of a game, 1914x1052.
+"""GTA V (Playing for Data, Richter et al., ECCV 2016): 24966 game frames, 1914x1052.
 
-Label PNGs have a palette and hold Cityscapes ids. Ten labels or fewer differ in size from their
-images; the converter leaves them out.
+Label PNGs have a palette and hold Cityscapes ids. Up to ten labels differ in size from their
+images; the converter skips them.
 """
 
 from rein.datasets.descriptions.description import DatasetDescription, Part

@@ -1,7 +1,7 @@
 """Mapillary Vistas v1.2 (Neuhold et al., ICCV 2017): images of many sizes from all continents.
 
-Label PNGs have a palette; ids are positions in the list of labels of the dataset's config. The
-`rein` protocol tests on images and labels halved on disk.
+Label PNGs have a palette; an id is a position in the label list of the dataset's config. The
+`rein` protocol tests on images and labels that were halved on disk.
 """
 
 from rein.datasets.descriptions.description import DatasetDescription, EvalSetting, Part
@@ -23,7 +23,7 @@ LABELS = (
     ("On Rails", 16), ("Other Vehicle", 255), ("Trailer", 255), ("Truck", 14),
     ("Wheeled Slow", 255), ("Car Mount", 255), ("Ego Vehicle", 255), ("Unlabeled", 255),
 )
-"""(readable name, trainId) of each label; position = label id in the PNG."""
+"""(readable name, trainId) of each label, indexed by the label id in the PNG."""
 
 MAPILLARY = DatasetDescription(
     name="mapillary",

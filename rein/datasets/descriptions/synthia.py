@@ -1,7 +1,7 @@
 """SYNTHIA-RAND-CITYSCAPES (Ros et al., CVPR 2016): 9400 rendered frames, 1280x760.
 
-Label PNGs have three 16-bit channels and hold ids in the first. 16 of the 19 classes occur: there
-is no terrain, truck or train.
+Label PNGs have three 16-bit channels; the first holds the ids. 16 of the 19 classes occur; terrain,
+truck and train are absent.
 """
 
 from rein.datasets.descriptions.description import DatasetDescription, Part

@@ -1,6 +1,7 @@
 """UrbanSyn (Gomez et al., All for One, and One for All, 2023): 7539 rendered frames, 2048x1024.
 
-Label PNGs `ss/ss_*.png` hold trainIds, and 19 where unlabelled; images are `rgb/rgb_*.png`.
+Label PNGs `ss/ss_*.png` hold trainIds, with 19 for unlabelled pixels; images are
+`rgb/rgb_*.png`.
 """
 
 from rein.datasets.descriptions.description import DatasetDescription, Part

@@ -1,1 +1,1 @@
-"""Testing: options, protocols, a plan of the tests, their reports, and submissions."""
+"""Testing: options, protocols, test plans, reports and submissions."""

@@ -1,4 +1,4 @@
-"""A test that goes on where a file is broken: what fails is named, and the others count."""
+"""Continue a test past broken files: name them and evaluate the others."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from rein.evaluation.domain_iou import DGIoUMetric
 
 
 class FailedSample(NamedTuple):
-    """Stands where a sample would, if its image or label cannot be read."""
+    """Replaces a sample whose image or label cannot be read."""
 
     domain: str
     path: str
@@ -24,7 +24,7 @@ class FailedSample(NamedTuple):
 
 
 class SurvivingDataset(DatasetAround):
-    """A dataset that gives a `FailedSample` where a file is corrupt, instead of raising.
+    """A dataset that returns a `FailedSample` for a corrupt file instead of raising.
 
     Args:
         cfg: Config of the dataset.
@@ -39,16 +39,16 @@ class SurvivingDataset(DatasetAround):
         except CorruptFile as error:
             return FailedSample(error.domain, error.path, str(error))
         packed = sample["data_samples"]
-        meta = (packed[0] if isinstance(packed, list) else packed).metainfo  # a list: with TTA
+        meta = (packed[0] if isinstance(packed, list) else packed).metainfo  # TTA packs a list
         for key in ("img_path", "seg_map_path"):
             if meta.get(key) and is_cut_short(meta[key]):
-                error = f"{meta[key]}: the file is cut short. Copy or download it again."
+                error = f"{meta[key]}: the file is truncated. Copy or download it again."
                 return FailedSample(meta["domain"], meta["img_path"], error)
         return sample
 
 
 def collate_surviving(samples: Sequence) -> dict:
-    """Collate a batch; samples that failed go to `failed`, and no `inputs` means all did."""
+    """Collate a batch; failed samples go to `failed`. If all failed, `inputs` is missing."""
     failed = [sample for sample in samples if isinstance(sample, FailedSample)]
     whole = [sample for sample in samples if not isinstance(sample, FailedSample)]
     return {**(pseudo_collate(whole) if whole else {}), "failed": failed}
@@ -56,9 +56,9 @@ def collate_surviving(samples: Sequence) -> dict:
 
 @LOOPS.register_module()
 class SurvivingTestLoop(TestLoop):
-    """mmengine's test loop, which hands what failed to the metric and goes on.
+    """mmengine's test loop, passing failed samples to the metric and going on.
 
-    With another metric than `DGIoUMetric` the first failure ends the test.
+    With metrics other than `DGIoUMetric`, the first failure ends the test.
     """
 
     def __init__(self, runner, dataloader, evaluator, fp16: bool = False):
@@ -68,7 +68,7 @@ class SurvivingTestLoop(TestLoop):
 
     @torch.no_grad()
     def run_iter(self, idx: int, data_batch: dict) -> None:
-        """Test one batch, less what failed."""
+        """Test one batch without its failed samples."""
         for failed in data_batch.pop("failed", ()):
             metrics = self.evaluator.metrics
             if not all(isinstance(metric, DGIoUMetric) for metric in metrics):

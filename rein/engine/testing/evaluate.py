@@ -1,4 +1,4 @@
-"""Test a checkpoint and write the reports, as tools/test.py does."""
+"""Test a checkpoint and write the reports; the function behind tools/test.py."""
 
 import dataclasses
 from pathlib import Path
@@ -18,12 +18,12 @@ from rein.models.int8 import quantize_frozen
 
 
 class Tested(NamedTuple):
-    """A test of one protocol.
+    """Result of testing under one protocol.
 
     Attributes:
         metrics: IoU per domain and their mean, in percent.
-        folder: Where its reports are.
-        failed: Images that could not be read, and why; only the main process knows.
+        folder: Folder of the reports.
+        failed: Images that could not be read, with reasons; empty except in the main process.
     """
 
     metrics: dict[str, float]
@@ -36,20 +36,20 @@ def evaluate_checkpoint(
 ) -> list[Tested]:
     """Test a checkpoint on the config's test datasets.
 
-    Each test leaves results.json, results.npz, results.md and results.html, in a folder named
-    after `protocols`, `mode`, `tta` and `int8` where they are given.
+    Each test writes results.json, results.npz, results.md and results.html to a folder named after
+    the protocol and those of `mode`, `tta` and `int8` that are set.
 
     Args:
-        cfg: The whole config; it is not changed.
-        checkpoint: A full segmentor or what training saved.
-        options: How to test; default: as the config has it.
+        cfg: The whole config; not modified.
+        checkpoint: A full segmentor or a training checkpoint.
+        options: How to test; default: as the config sets it.
 
     Returns:
-        One for each protocol.
+        One result per protocol.
 
     Raises:
-        UserError: Data or weights are missing or do not fit, or results of another test are
-            in the way.
+        UserError: Data or weights are missing or do not fit, or the folder contains results of
+            another test.
     """
     options = options or EvaluationOptions()
     tests = plan_tests(cfg, checkpoint, options)
@@ -69,7 +69,7 @@ def _run_all(
     tests: list[PlannedTest], records: list[RunRecord], tester: Tester, reports: Path,
     checkpoint: str, options: EvaluationOptions,
 ) -> list[Tested]:
-    """Run the tests one after the other, each with its reports, and write the overview."""
+    """Run the tests one by one, write the reports of each, then the overview."""
     curves = training_curves(tester.content, checkpoint)
     tested, results = [], []
     for test, record in zip(tests, records, strict=True):
@@ -93,8 +93,8 @@ def _run(
     """Run one test.
 
     Returns:
-        What was measured, and our metric with its results; None if the config has another, or
-        this is not the main process.
+        The measured values, and the `DGIoUMetric` with its results; None if the config uses another
+        metric or this is not the main process.
     """
     runner, hooks = tester.runner, list(tester.runner.hooks)
     if options.show_dir:

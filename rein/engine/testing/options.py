@@ -1,4 +1,4 @@
-"""The options of testing, which tools/test.py takes from its command line."""
+"""Options of testing, set by the command line of tools/test.py."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,19 +6,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class EvaluationOptions:
-    """How a checkpoint is tested, and where the reports go.
+    """How to test a checkpoint, and where to write the reports.
 
     Args:
-        backbone: Pretrained weights, for a checkpoint without; default: what the config names.
-        allow_other_backbone: Test with another frozen backbone than the checkpoint's.
-        protocols: Of `rein.engine.testing.protocols`; none: as the config has it.
-        mode: "slide" or "whole"; default: the config's, and slide for a protocol.
+        backbone: Pretrained weights, if the checkpoint has none; default: the config's file.
+        allow_other_backbone: Accept a frozen backbone that the checkpoint was not trained with.
+        protocols: Names from `rein.engine.testing.protocols`; empty: test as the config sets it.
+        mode: "slide" or "whole"; default: slide for a protocol, else the config's mode.
         tta: Average over scales and flips.
-        int8: Let the frozen backbone compute in int8; on a CPU only.
-        work_dir: Folder for the log and the reports; default: work_dirs/ and the checkpoint's name.
-        out: Folder for the reports instead, and the predictions as trainId PNGs.
-        show_dir: Folder for pictures: image, truth and prediction side by side.
-        force: Replace results of another test, or a zip.
+        int8: Run the frozen backbone in int8; CPU only.
+        work_dir: Folder for the log and the reports; default: work_dirs/CHECKPOINT_NAME.
+        out: Folder for the reports instead of `work_dir`, and for predictions as trainId PNGs.
+        show_dir: Folder for pictures: image, ground truth and prediction side by side.
+        force: Replace results of another test, or an existing zip.
         launcher: none, pytorch, slurm or mpi.
     """
 

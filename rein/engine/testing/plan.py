@@ -1,6 +1,6 @@
-"""The plan of a test: from a config and options to one config for each protocol.
+"""Plan tests: turn a config and options into one config per protocol.
 
-Nothing is built or read here.
+This module builds and reads nothing.
 """
 
 import copy
@@ -26,12 +26,12 @@ _TRAINING_KEYS = ("train_dataloader", "train_cfg", "optim_wrapper", "param_sched
 
 
 class PlannedTest(NamedTuple):
-    """The test of one protocol.
+    """A planned test under one protocol.
 
     Attributes:
-        name: Its folder below the reports'; "" for none of its own.
+        name: Subfolder of the reports; "" for the report folder itself.
         cfg: The whole config, ready for a runner.
-        conditions: Fields of its `RunRecord`: protocol, sizes, inference.
+        conditions: Fields of the test's `RunRecord`: protocol, sizes, inference.
     """
 
     name: str
@@ -40,11 +40,11 @@ class PlannedTest(NamedTuple):
 
 
 def plan_tests(cfg: Config, checkpoint: str, options: EvaluationOptions) -> list[PlannedTest]:
-    """Plan one test for each protocol; without protocols one, as the config has it.
+    """Plan one test per protocol; without protocols, one test as the config sets it.
 
     Args:
-        cfg: The whole config; it is not changed.
-        checkpoint: Its name is the default work dir's.
+        cfg: The whole config; not modified.
+        checkpoint: The checkpoint; the default work dir is named after it.
         options: How to test.
 
     Raises:
@@ -61,8 +61,7 @@ def plan_submission(
     """Plan the prediction of a server's images; see `plan_tests`.
 
     Returns:
-        The config, ready for a runner. Its `test_evaluator.output_dir` is below the folder of the
-        reports.
+        The config, ready for a runner. Its `test_evaluator.output_dir` is inside the report folder.
 
     Raises:
         UserError: The config does not test on the server's domains, or a protocol does not fit.
@@ -78,7 +77,7 @@ def plan_submission(
 
 
 def _without_training(cfg: Config, checkpoint: str, options: EvaluationOptions) -> Config:
-    """Copy a config, say where its test runs, and leave out what it has no use for."""
+    """Copy a config, set work dir and launcher, and remove the settings of training."""
     cfg = copy.deepcopy(cfg)
     cfg.work_dir = options.work_dir or str(Path("work_dirs") / Path(checkpoint).stem)
     cfg.launcher, cfg.load_from, cfg.resume = options.launcher, None, False
@@ -88,14 +87,14 @@ def _without_training(cfg: Config, checkpoint: str, options: EvaluationOptions) 
 
 
 def _by_protocol(cfg: Config, options: EvaluationOptions) -> dict[str, Config]:
-    """Make a config for each protocol, in the order given; "" is the config's own."""
+    """Make one config per protocol, in the given order; without protocols, map "" to `cfg`."""
     if options.mode or options.protocols:
         set_mode(cfg, options.mode or "slide")
     return {name: apply_protocol(cfg, name) for name in options.protocols} or {"": cfg}
 
 
 def _plan(cfg: Config, protocol: str, options: EvaluationOptions) -> PlannedTest:
-    """Let a protocol's config keep examples and predictions and, with `tta`, average."""
+    """Plan one test: set examples and predictions to keep and, with `tta`, averaging."""
     evaluator = dg_evaluator(cfg)
     name = options.name_of(protocol)
     conditions = dict(protocol=(evaluator or {}).get("protocol", ""), sizes=sizes(cfg),

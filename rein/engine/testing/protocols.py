@@ -1,7 +1,7 @@
-"""How a test prepares its images: protocols, slide or whole, scales and flips, servers' test sets.
+"""Set up how configs test images: protocols, slide or whole, scales and flips, submissions.
 
-Pure functions on configs. Sources: the `rein` protocol is that of arXiv:2312.04265, the `full`
-one that of tqdm (arXiv:2407.09033), SoMA (arXiv:2412.04077) and MFuser (arXiv:2504.03193).
+Pure functions on configs. Sources: the `rein` protocol is from arXiv:2312.04265; the `full` one
+from tqdm (arXiv:2407.09033), SoMA (arXiv:2412.04077) and MFuser (arXiv:2504.03193).
 """
 
 import copy
@@ -15,17 +15,17 @@ from rein.datasets.domains import domain_of_root
 from rein.errors import UserError
 
 TTA_RATIOS = (0.75, 1.0, 1.25)
-"""Scales of test-time augmentation, relative to the size the config tests at."""
+"""Scales of test-time augmentation, relative to the test size of the config."""
 
 
 def described_protocols() -> dict[str, dict[str, dict[str, Any]]]:
     """Collect the protocols from the descriptions of all datasets.
 
     Returns:
-        Protocol -> domain -> `scale`, the (width, height) to fit images into, and `data_prefix`
-        where the protocol has folders of its own. A domain that a protocol does not name is tested
-        as the config has it. A config's own `protocols`, of the same form, take precedence. Labels
-        keep their own size.
+        Protocol -> domain -> `scale`, the (width, height) that images are resized to fit, and
+        `data_prefix` if the protocol uses other folders. Domains outside a protocol are tested as
+        the config sets them. A config's own `protocols`, in the same format, take precedence.
+        Labels keep their size.
     """
     table = {}
     for dataset in DESCRIPTIONS.values():
@@ -38,28 +38,28 @@ def described_protocols() -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def datasets_under_test(cfg: Config) -> list:
-    """Return the configs of the test datasets, without wrappers; changing them changes `cfg`."""
+    """Return the test dataset configs inside wrappers; modifying them modifies `cfg`."""
     return leaf_datasets(cfg.test_dataloader.dataset)
 
 
 def domain_of(dataset) -> str:
-    """Return the domain that a dataset's config declares, else the one its data_root names."""
+    """Return the domain in a dataset's config, else the one inferred from its data_root."""
     return dataset.get("domain") or domain_of_root(dataset.get("data_root"))
 
 
 def apply_protocol(cfg: Config, name: str) -> Config:
-    """Return a config that tests by a protocol: sizes, folders, sliding crops.
+    """Return a config that tests under a protocol: sizes and folders.
 
     Args:
-        cfg: Any config with test datasets; it is not changed.
+        cfg: Any config with test datasets; not modified.
         name: A key of `described_protocols` or of the config's own `protocols`.
 
     Raises:
-        UserError: There is no such protocol, or it names none of the test datasets.
+        UserError: The protocol does not exist or covers none of the test datasets.
     """
     own, described = cfg.get("protocols") or {}, described_protocols()
     if name not in {*described, *own}:
-        raise UserError(f"no such protocol: {name}. There are {', '.join({**described, **own})}.")
+        raise UserError(f"no such protocol: {name}. Choose from {', '.join({**described, **own})}.")
     table = {**described.get(name, {}), **own.get(name, {})}
     cfg = copy.deepcopy(cfg)
     domains = []
@@ -73,7 +73,7 @@ def apply_protocol(cfg: Config, name: str) -> Config:
             dataset.data_prefix = dict(rule["data_prefix"])
     if not {*domains} & {*table}:
         raise UserError(f"protocol {name} is for {', '.join(table)}, but the config's test "
-                        f"datasets are {', '.join(domains)}. Leave --protocol out.")
+                        f"datasets are {', '.join(domains)}. Remove --protocol.")
     evaluator = dg_evaluator(cfg)
     if evaluator is not None:
         evaluator["protocol"] = name
@@ -81,20 +81,20 @@ def apply_protocol(cfg: Config, name: str) -> Config:
 
 
 def _resized_to(pipeline: list[dict], scale: tuple[int, int]) -> list[dict]:
-    """Replace the resizing, before the labels are loaded, which thus keep their size."""
+    """Replace the resize step; labels are loaded after it, so they keep their size."""
     kinds = [step["type"] for step in pipeline if step["type"] != "Resize"]
     if not kinds or not kinds[0].rpartition(".")[2].startswith("LoadImage"):
-        raise UserError("--protocol needs test pipelines that begin by loading an image; this "
+        raise UserError("--protocol needs test pipelines that start by loading an image, but this "
                         f"one is {[step['type'] for step in pipeline]}.")
     before, after = _around_resizing(pipeline)
     return [*before, dict(type="Resize", scale=scale, keep_ratio=True), *after]
 
 
 def _around_resizing(pipeline: list[dict]) -> tuple[list[dict], list[dict]]:
-    """Split a pipeline at its resizing, which is left out; labels are loaded after it.
+    """Split a pipeline at its resize step and drop that step; labels are loaded after it.
 
     Returns:
-        The steps on the image at its own size, such as loading and corrupting; the other steps.
+        The steps before resizing, such as loading and corrupting the image, and the other steps.
     """
     kinds = [step["type"] for step in pipeline]
     end = kinds.index("Resize") if "Resize" in kinds else 1
@@ -106,7 +106,7 @@ def _around_resizing(pipeline: list[dict]) -> tuple[list[dict], list[dict]]:
 
 
 def set_mode(cfg: Config, mode: str) -> None:
-    """Set sliding or whole-image inference; a model without crop gets its training's, in place.
+    """Set sliding or whole-image inference in place; the crop defaults to the training size.
 
     Args:
         cfg: The config.
@@ -117,14 +117,14 @@ def set_mode(cfg: Config, mode: str) -> None:
     if mode == "slide" and not test_cfg.get("crop_size"):
         size = cfg.model.get("data_preprocessor", {}).get("size")
         if not size:
-            raise UserError("--mode slide: the config's model has neither test_cfg.crop_size nor "
-                            "data_preprocessor.size. Set the first with --cfg-options.")
+            raise UserError("--mode slide: the config sets neither model.test_cfg.crop_size nor "
+                            "model.data_preprocessor.size. Set the first with --cfg-options.")
         test_cfg["crop_size"] = tuple(size)
         test_cfg["stride"] = tuple(round(2 * side / 3) for side in size)
 
 
 def dg_evaluator(cfg: Config) -> dict | None:
-    """Return the config of the evaluator that counts by domain, alone or in a list; or None."""
+    """Return the config of the `DGIoUMetric`, whether alone or in a list, or None."""
     evaluators = cfg.test_evaluator
     for evaluator in evaluators if isinstance(evaluators, list | tuple) else [evaluators]:
         if evaluator["type"] == "DGIoUMetric":
@@ -133,7 +133,7 @@ def dg_evaluator(cfg: Config) -> dict | None:
 
 
 def sizes(cfg: Config) -> dict[str, str]:
-    """Tell for each test domain the size that images are scaled to fit into, "WIDTHxHEIGHT"."""
+    """Map each test domain to the size that images are resized to fit, "WIDTHxHEIGHT"."""
     found = {}
     for dataset in datasets_under_test(cfg):
         resize = next((step for step in dataset.pipeline if step["type"] == "Resize"), {})
@@ -146,11 +146,11 @@ def sizes(cfg: Config) -> dict[str, str]:
 
 
 def inference_text(cfg: Config, tta: bool = False, int8: bool = False) -> str:
-    """Say how the model goes over an image, e.g. "slide, crop 512x512, stride 341x341"."""
+    """Describe the inference, e.g. "slide, crop 512x512, stride 341x341"."""
     test_cfg = cfg.model.get("test_cfg", {})
     text = test_cfg.get("mode", "whole")
     if text == "slide":
-        # crops are (height, width), but people write width first
+        # crops are (height, width), but readers expect the width first
         crop, stride = (
             "x".join(map(str, reversed(test_cfg[key]))) for key in ("crop_size", "stride"))
         text = f"slide, crop {crop}, stride {stride}"
@@ -161,22 +161,22 @@ def inference_text(cfg: Config, tta: bool = False, int8: bool = False) -> str:
 
 
 def for_submission(cfg: Config, server: str) -> Config:
-    """Return a config that predicts a server's test images, without labels.
+    """Return a config that predicts a server's unlabelled test images.
 
     Args:
-        cfg: A config whose test datasets include the server's domains; it is not changed.
+        cfg: A config whose test datasets include the server's domains; not modified.
         server: Name of a dataset whose description has a `submission`, e.g. "acdc".
 
     Raises:
-        UserError: None of the config's test datasets is the server's.
+        UserError: No test dataset of the config belongs to the server.
     """
     cfg = copy.deepcopy(cfg)
     folders = DESCRIPTIONS[server].submission
     kept = [dataset for dataset in datasets_under_test(cfg) if domain_of(dataset) in folders]
     if not kept:
         found = ", ".join(map(domain_of, datasets_under_test(cfg)))
-        raise UserError(f"--submission {server} needs a config that tests on {', '.join(folders)}; "
-                        f"this one tests on {found}.")
+        raise UserError(f"--submission {server} needs a config that tests on {', '.join(folders)}, "
+                        f"but this one tests on {found}.")
     for dataset in kept:
         dataset.data_prefix = dict(img_path=folders[domain_of(dataset)])
         dataset.pipeline = [
@@ -187,7 +187,7 @@ def for_submission(cfg: Config, server: str) -> Config:
 
 
 def use_tta(cfg: Config) -> None:
-    """Change a config to test-time augmentation: the mean over scales and horizontal flips."""
+    """Add test-time augmentation to a config: the mean over scales and horizontal flips."""
     cfg.tta_model = dict(cfg.get("tta_model") or dict(type="SegTTAModel"))
     cfg.model = dict(cfg.tta_model, module=cfg.model)
     for dataset in datasets_under_test(cfg):
@@ -195,7 +195,7 @@ def use_tta(cfg: Config) -> None:
 
 
 def _tta_pipeline(pipeline: list[dict]) -> list[dict]:
-    """Turn load, resize, annotate, pack into load and the others once per scale and flip."""
+    """Keep the steps before resizing; run the others once per scale and flip."""
     kinds = [step["type"] for step in pipeline]
     if kinds[0] != "LoadImageFromFile" or "Resize" not in kinds:
         raise UserError(f"--tta needs a test pipeline that loads and resizes; this one is {kinds}.")

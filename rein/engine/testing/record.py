@@ -1,4 +1,4 @@
-"""What a test was run with: weights, config, versions, and the curves of the training before."""
+"""Record the conditions of a test: weights, config, versions and training curves."""
 
 import importlib
 import importlib.metadata
@@ -27,18 +27,18 @@ _LIBRARIES = {
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of this project, Python and the libraries that results depend on."""
+    """Return the versions of this project, Python and the libraries that affect results."""
     found = {"rein": __version__, "python": platform.python_version()}
     for name, package in _LIBRARIES.items():
         try:
             found[name] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:  # built under the original's name
+        except importlib.metadata.PackageNotFoundError:  # installed under the original package name
             found[name] = getattr(importlib.import_module(name), "__version__", "unknown")
     return found
 
 
 def config_name(cfg: Config, meta: Mapping[str, Any]) -> str:
-    """Name a config: its file, else the run that made the checkpoint which carries it."""
+    """Name a config after its file, else after the run that saved the checkpoint."""
     if cfg.filename:
         return Path(cfg.filename).stem
     name = re.sub(r"_?\d{8}_\d{6}$", "", str(meta.get("experiment_name") or ""))
@@ -48,13 +48,13 @@ def config_name(cfg: Config, meta: Mapping[str, Any]) -> str:
 def describe_weights(
     model: nn.Module, content: Mapping[str, Any], checkpoint: str, cfg: Config,
 ) -> RunRecord:
-    """Start the record of a test: all that holds for each protocol.
+    """Start the record of a test with the fields that all protocols share.
 
     Args:
-        model: The model that is tested, with its weights.
-        content: What the checkpoint file holds.
-        checkpoint: Its path, as the user named it.
-        cfg: The config that is tested.
+        model: The tested model, with its weights loaded.
+        content: Content of the checkpoint file.
+        checkpoint: Path of the checkpoint, as given by the user.
+        cfg: The tested config.
     """
     meta = meta_of(content)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else (
@@ -66,10 +66,9 @@ def describe_weights(
 
 
 def training_curves(content: Mapping[str, Any], checkpoint: str) -> Curves:
-    """Read the curves of the training that a checkpoint came from; empty if it is not here.
+    """Read the training curves of the run that saved a checkpoint; empty if not found.
 
-    They are looked for beside the checkpoint, then in the work dir of the config it carries, in
-    the folder of the run that saved it.
+    The folder of that run is searched beside the checkpoint, then in the work dir of its config.
     """
     meta = meta_of(content)
     cfg = carried_config(content, checkpoint)
@@ -80,7 +79,7 @@ def training_curves(content: Mapping[str, Any], checkpoint: str) -> Curves:
     for folder in folders:
         if stamp is None or not (folder / stamp.group()).is_dir():
             continue
-        # a resumed run has a folder for each start; none later than this one belongs to it
+        # a resumed run has one folder per start; later folders do not belong to it
         files = sorted(path for path in folder.glob("*_*/vis_data/scalars.json")
                        if path.parts[-3] <= stamp.group())
         return read_curves(files)

@@ -1,4 +1,4 @@
-"""Predictions for the test sets whose labels only a server has, as tools/test.py makes them."""
+"""Predict test sets for benchmark servers; the function behind tools/test.py --submission."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from rein.models.int8 import quantize_frozen
 
 
 class Submitted(NamedTuple):
-    """A zip for a server, and what is wrong with it."""
+    """A zip for a server, and its problems."""
 
     path: Path
     problems: list[str]
@@ -27,14 +27,14 @@ def make_predictions(
     """Predict a server's test images, pack the predictions and check the zip.
 
     Args:
-        cfg: The whole config; its test datasets include the server's domains. It is not changed.
-        checkpoint: A full segmentor or what training saved.
+        cfg: The whole config; its test datasets include the server's domains. Not modified.
+        checkpoint: A full segmentor or a training checkpoint.
         server: "acdc" or "cityscapes".
-        options: How to test, by one protocol at most. SERVER.zip and the predictions as trainIds
-            go to `out`, else to the work dir; `show_dir` is not used.
+        options: How to test, with at most one protocol. SERVER.zip and the trainId predictions are
+            written to `out`, else to the work dir; `show_dir` is ignored.
 
     Returns:
-        The zip in the main process, None in others.
+        The zip in the main process; None in other processes.
 
     Raises:
         UserError: Data or weights are missing or do not fit, or the zip exists.
@@ -43,7 +43,7 @@ def make_predictions(
     cfg = plan_submission(cfg, checkpoint, server, options)
     path = Path(options.out or cfg.work_dir) / f"{server}.zip"
     if path.exists() and not options.force:
-        raise UserError(f"{path}: exists. Give another --work-dir or --out, or --force.")
+        raise UserError(f"{path}: exists. Set another --work-dir or --out, or use --force.")
     tester = load_tester(cfg, checkpoint, options)
     if options.int8:
         quantize_frozen(tester.model)

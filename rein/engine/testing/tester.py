@@ -1,4 +1,4 @@
-"""The runner of a test, with a checkpoint's weights in its model."""
+"""Build the runner of a test and load a checkpoint into its model."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -18,9 +18,9 @@ class Tester(NamedTuple):
     """A runner that is ready to test.
 
     Attributes:
-        runner: The runner of one config; `prepare_test` gives it another's datasets.
-        model: Its segmentor, without wrappers of several processes or of averaging.
-        content: The checkpoint file's content.
+        runner: The runner of one config; `prepare_test` switches it to another config's datasets.
+        model: The segmentor, without wrappers for distributed runs or test-time augmentation.
+        content: Content of the checkpoint file.
     """
 
     runner: ReinRunner
@@ -29,7 +29,7 @@ class Tester(NamedTuple):
 
 
 def load_tester(cfg: Config, checkpoint: str, options: EvaluationOptions) -> Tester:
-    """Build the runner of a planned config and load its model's weights.
+    """Build the runner of a planned config and load the weights of its model.
 
     Raises:
         UserError: Data or weights are missing or do not fit.

@@ -1,4 +1,4 @@
-"""Cityscapes polygons become trainIds."""
+"""Conversion of Cityscapes polygons to trainIds."""
 
 import json
 from pathlib import Path
@@ -37,7 +37,7 @@ def test_cityscapes_polygons_are_drawn_as_train_ids(tmp_path):
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b'{"objects": []}', b"\xff\xfe",
                                      b'{"imgHeight": 1, "imgWidth": 1, "objects": [{}]}'])
-def test_cityscapes_broken_annotation_is_named(tmp_path, content):
+def test_broken_cityscapes_annotation_is_named(tmp_path, content):
     folder = tmp_path / "gtFine/train/town"
     make_cityscapes(folder, "b_gtFine_polygons.json", [square("road", 0, 7)])
     (folder / "a_gtFine_polygons.json").write_bytes(content)

@@ -1,4 +1,4 @@
-"""Pixels of each class: counted by runs, written beside the labels."""
+"""Class pixels are counted by runs and written beside the labels."""
 
 import json
 
@@ -20,7 +20,7 @@ def test_counting_by_runs_equals_counting_by_pixels(shape):
         assert count_pixels(labels) == dict(zip(values.tolist(), counts.tolist(), strict=True))
 
 
-def test_class_pixels_are_counted_in_what_was_converted_and_what_was_there(tmp_path):
+def test_class_pixels_include_converted_and_skipped_labels(tmp_path):
     make_mapillary(tmp_path, MAPILLARY_NAMES, nested=False)
     out = tmp_path / "out"
     report = convert_mapillary(tmp_path, out, workers=1)

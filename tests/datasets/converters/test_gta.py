@@ -1,4 +1,4 @@
-"""GTA V labels become trainIds."""
+"""Conversion of GTA V labels to trainIds."""
 
 from label_files import make_gta, read
 from PIL import Image
@@ -17,7 +17,7 @@ def test_gta_palette_ids_become_train_ids(tmp_path):
     assert label.read_bytes() == before
 
 
-def test_gta_label_of_another_size_than_its_image_is_named(tmp_path):
+def test_gta_label_that_differs_in_size_from_its_image_is_named(tmp_path):
     labels = make_gta(tmp_path, count=3)
     (tmp_path / "images").mkdir()
     Image.new("RGB", (32, 8)).save(tmp_path / "images/00000.png")

@@ -1,4 +1,4 @@
-"""Errors that all converters share: a missing dataset is told with path, layout and source."""
+"""Errors shared by all converters: path, layout and source of a missing dataset are named."""
 
 import pytest
 
@@ -18,7 +18,7 @@ from rein.errors import UserError
     (lambda root: convert_mapillary(root, root / "out"), "mapillary.com"),
     (lambda root: halve_mapillary(root, root / "l", root / "i", root / "o"), "no .jpg"),
 ])
-def test_missing_dataset_tells_path_layout_and_source(tmp_path, convert, url):
+def test_missing_dataset_error_names_path_layout_and_source(tmp_path, convert, url):
     with pytest.raises(UserError) as error:
         convert(tmp_path / "nowhere")
     message = str(error.value)

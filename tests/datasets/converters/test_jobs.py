@@ -1,4 +1,4 @@
-"""The run that all converters share: it names, skips, redoes and ends."""
+"""The run shared by all converters: naming, skipping, redoing and stopping."""
 
 import os
 from pathlib import Path
@@ -14,7 +14,7 @@ from rein.datasets.converters.mapillary import halve_mapillary
 from rein.errors import UserError
 
 
-def test_second_run_skips_what_is_done(tmp_path):
+def test_second_run_skips_finished_files(tmp_path):
     make_gta(tmp_path)
     convert_gta(tmp_path, workers=1)
     target = tmp_path / "labels/00001_labelTrainIds.png"
@@ -96,7 +96,7 @@ def test_broken_files_are_named_and_the_rest_is_converted(tmp_path, capfd, worke
     assert "16 labels; road 0.39 %" in printed.out and "ignored: 93 %" in printed.out
     assert f"\n16 converted, 0 skipped, 4 failed ({labels[3]}" in printed.out
     names = {path.name for path in (tmp_path / "labels").iterdir()}
-    assert len(names) == 20 + 16 + 1  # the statistics
+    assert len(names) == 20 + 16 + 1  # labels, converted labels, statistics
     assert not any(name.endswith(".tmp") for name in names)
 
 
@@ -124,13 +124,13 @@ def test_interrupt_ends_the_run(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_death_of_a_worker_is_told(tmp_path):
+def test_death_of_a_worker_is_reported(tmp_path):
     jobs = [Job((tmp_path,), (tmp_path / f"{i}.png",)) for i in range(4)]
     with pytest.raises(UserError, match="worker process died"):
         run_jobs(jobs, _die, workers=2)
 
 
-def test_no_workers_is_refused(tmp_path):
+def test_zero_workers_are_rejected(tmp_path):
     make_gta(tmp_path)
     with pytest.raises(UserError, match="0 workers"):
         convert_gta(tmp_path, workers=0)

@@ -1,4 +1,4 @@
-"""Label PNGs: read everywhere alike, mapped as by indexing; lossy and stretched ones refused."""
+"""Label PNGs: portable, mapped like indexing; lossy and stretched images are rejected."""
 
 import zlib
 
@@ -26,7 +26,7 @@ def test_mapping_equals_indexing():
     assert (map_labels(ids[:, ::2], table) == table[ids[:, ::2]]).all()
 
 
-def test_images_that_hold_no_ids_are_refused(tmp_path):
+def test_images_without_ids_are_rejected(tmp_path):
     Image.new("RGB", (4, 4)).save(tmp_path / "rgb.png")
     Image.new("L", (4, 4)).save(tmp_path / "lossy.png", "JPEG")
     Image.new("1", (4, 4)).save(tmp_path / "bits.png")
@@ -35,7 +35,7 @@ def test_images_that_hold_no_ids_are_refused(tmp_path):
             read_label_ids(tmp_path / f"{name}.png")
 
 
-def test_four_bit_gray_is_refused_rather_than_stretched(tmp_path):
+def test_four_bit_gray_is_rejected_rather_than_stretched(tmp_path):
     path = tmp_path / "gray4.png"
     ok, content = cv2.imencode(".png", np.zeros((2, 2), np.uint8))
     data = bytearray(content.tobytes())

@@ -1,4 +1,4 @@
-"""Mapillary labels become Cityscapes classes; images and labels are halved."""
+"""Conversion of Mapillary labels to Cityscapes classes; halving of images and labels."""
 
 import os
 
@@ -21,7 +21,7 @@ from rein.errors import UserError
 
 
 @pytest.mark.parametrize("nested", [False, True])
-def test_both_mapillary_layouts_give_the_same(tmp_path, nested):
+def test_both_mapillary_layouts_give_the_same_labels(tmp_path, nested):
     make_mapillary(tmp_path, MAPILLARY_NAMES, nested=nested)
     out = tmp_path / "out"
     assert convert_mapillary(tmp_path, out, workers=1) == Report(2, 0, ())
@@ -41,12 +41,12 @@ def test_mapillary_cityscapes_ids_mean_the_same_as_train_ids(tmp_path):
     make_mapillary(tmp_path, MAPILLARY_NAMES, nested=False)
     convert_mapillary(tmp_path, tmp_path / "ids", train_ids=False, workers=1)
     ids = read(tmp_path / "ids/train/label/a.png")
-    assert ids.max() <= 33  # 255 is no Cityscapes label id
+    assert ids.max() <= 33  # 255 is not a Cityscapes label id
     train_ids = lookup_table(CITYSCAPES_ID_TO_TRAIN_ID)[ids]
     assert (train_ids == MAPILLARY_TRAIN_IDS.reshape(6, 11)).all()
 
 
-def test_mapillary_of_another_version_is_refused(tmp_path):
+def test_other_mapillary_versions_are_rejected(tmp_path):
     make_mapillary(tmp_path, ["Ambiguous Barrier", *MAPILLARY_NAMES], nested=False)
     with pytest.raises(UserError, match="config.json.*Ambiguous Barrier.*v1.2"):
         convert_mapillary(tmp_path, tmp_path / "out")
@@ -57,7 +57,7 @@ def test_mapillary_encodings_are_never_mixed_in_one_folder(tmp_path):
     make_mapillary(tmp_path, MAPILLARY_NAMES, nested=False)
     out = tmp_path / "out"
     convert_mapillary(tmp_path, out, train_ids=False, workers=1)
-    with pytest.raises(UserError, match="holds ids, not trainIds"):
+    with pytest.raises(UserError, match="contains ids, not trainIds"):
         convert_mapillary(tmp_path, out, train_ids=True, workers=1)
     assert convert_mapillary(tmp_path, out, overwrite=True, workers=1).converted == 2
     assert (read(out / "train/label/a.png") == MAPILLARY_TRAIN_IDS.reshape(6, 11)).all()

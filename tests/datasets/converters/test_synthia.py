@@ -1,4 +1,4 @@
-"""SYNTHIA labels, 16-bit, become trainIds."""
+"""Conversion of 16-bit SYNTHIA labels to trainIds."""
 
 import json
 from pathlib import Path
@@ -32,16 +32,16 @@ def test_synthia_ids_are_the_red_channel_of_16_bit_labels(tmp_path):
     assert result == [SYNTHIA.label_map.get(i, 255) for i in range(256)]
 
 
-def test_synthia_map_is_the_datasets(reference):
+def test_synthia_label_map_is_the_published_one(reference):
     facts = json.loads((reference / "label_maps.json").read_text())["synthia_id_to_trainid"]
     assert {str(i): t for i, t in SYNTHIA.label_map.items()} == {
         key: value for key, value in facts.items() if key != "_about"}
 
 
-def test_synthia_label_of_8_bits_or_another_size_is_named(tmp_path):
+def test_synthia_label_with_8_bits_or_another_size_is_named(tmp_path):
     label = make_synthia(tmp_path, np.zeros((8, 32)), image_size=(32, 9))
     (_, reason), = convert_synthia(tmp_path, workers=1).failed
     assert "32x8" in reason and "32x9" in reason
     Image.new("RGB", (32, 9)).save(label)
     (_, reason), = convert_synthia(tmp_path, workers=1).failed
-    assert "expected a PNG of 16-bit RGB" in reason
+    assert "expected a 16-bit RGB PNG" in reason

@@ -1,4 +1,4 @@
-"""UrbanSyn labels become trainIds under their images' names."""
+"""Conversion of UrbanSyn labels to trainIds under their images' names."""
 
 import numpy as np
 from label_files import read, save_palette

@@ -1,4 +1,4 @@
-"""A test goes on where a file is corrupt, and names it."""
+"""A test continues past corrupt files and names them."""
 
 import cv2
 import numpy as np
@@ -22,7 +22,7 @@ class _Files:
         return dict(inputs=index, data_samples=SegDataSample())
 
 
-def test_a_batch_parts_with_what_failed(monkeypatch):
+def test_failed_samples_are_separated_from_the_batch(monkeypatch):
     monkeypatch.setattr("rein.engine.testing.corrupt_files.build_dataset", lambda cfg: _Files())
     dataset = SurvivingDataset({})
     assert len(dataset) == 2 and dataset.metainfo is _Files.metainfo
@@ -34,7 +34,7 @@ def test_a_batch_parts_with_what_failed(monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["png", "jpg"])
-def test_files_cut_short_fail_even_where_decoders_take_them(tmp_path, kind):
+def test_truncated_files_fail_even_if_decoders_accept_them(tmp_path, kind):
     for part in ("image", "label"):
         (tmp_path / part).mkdir()
     rng = np.random.default_rng(0)
@@ -59,6 +59,6 @@ def test_files_cut_short_fail_even_where_decoders_take_them(tmp_path, kind):
         assert path in dataset[i].error
 
 
-def test_errors_of_workers_stay_one_line():
+def test_errors_of_workers_stay_on_one_line():
     text = 'Caught CorruptFile in worker.\nTraceback: ...\nrein.CorruptFile: x.png: no such file.'
     assert str(CorruptFile(text)) == "x.png: no such file."

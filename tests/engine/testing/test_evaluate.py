@@ -1,4 +1,4 @@
-"""Tests run one after the other with one model, and none replaces another's results."""
+"""Several tests share one model, and none replaces another's results."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +16,7 @@ MAIN = "configs/dinov2/rein_dinov2_mask2former_512x512_bs1x4.py"
 
 
 class Runner(SimpleNamespace):
-    """Keeps what it is asked to do."""
+    """Records its calls."""
 
     def prepare_test(self, cfg):
         self.asked.append(cfg.test_evaluator["protocol"])
@@ -31,7 +31,7 @@ class Runner(SimpleNamespace):
 
 @pytest.fixture
 def runner(monkeypatch):
-    """A runner whose metric keeps nothing, as in all but the main process."""
+    """A runner whose metric has no results, as in all processes but the main one."""
     runner = Runner(hooks=[], asked=[], pictures=[], test_evaluator=SimpleNamespace(metrics=[]))
     monkeypatch.setattr(evaluate, "load_tester", lambda *_: Tester(runner, None, {}))
     monkeypatch.setattr(
@@ -39,7 +39,7 @@ def runner(monkeypatch):
     return runner
 
 
-def test_every_protocol_is_tested_with_pictures_of_its_own(runner, tmp_path):
+def test_every_protocol_is_tested_with_its_own_pictures(runner, tmp_path):
     options = EvaluationOptions(
         protocols=["rein", "full"], work_dir=str(tmp_path), show_dir="show")
     tested = evaluate.evaluate_checkpoint(load_config(MAIN), "a.pth", options)
@@ -49,7 +49,7 @@ def test_every_protocol_is_tested_with_pictures_of_its_own(runner, tmp_path):
     assert [one.metrics for one in tested] == [{"mIoU": 50.0}] * 2
 
 
-def test_results_in_the_way_stop_all_tests_before_the_first(runner, tmp_path):
+def test_existing_results_stop_all_tests_before_the_first(runner, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full/results.json").write_text("{}")
     options = EvaluationOptions(protocols=["rein", "full"], work_dir=str(tmp_path))

@@ -1,4 +1,4 @@
-"""A test is named by what was asked for."""
+"""A test is named after its options."""
 
 import dataclasses
 
@@ -14,6 +14,6 @@ def test_the_default_has_no_name_and_each_option_adds_to_it():
     assert EvaluationOptions(tta=True).name_of("") == "tta"
 
 
-def test_options_stay_as_given():
+def test_options_are_immutable():
     with pytest.raises(dataclasses.FrozenInstanceError):
         EvaluationOptions().tta = True

@@ -1,4 +1,4 @@
-"""A plan has one config for each protocol and leaves the user's alone."""
+"""A plan has one config per protocol and leaves the user's config unchanged."""
 
 import copy
 
@@ -28,14 +28,14 @@ def test_each_protocol_gets_its_folder_its_sizes_and_its_predictions():
     assert cfg._cfg_dict == before
 
 
-def test_without_options_the_config_is_tested_as_it_is():
+def test_without_options_the_config_is_tested_unchanged():
     (test,) = plan_tests(load_config(MAIN), "a/b.pth", EvaluationOptions())
     assert test.name == "" and test.conditions["protocol"] == "rein"
     assert test.cfg.work_dir == "work_dirs/b" and "output_dir" not in test.cfg.test_evaluator
     assert "train_dataloader" not in test.cfg and not test.cfg.resume
 
 
-def test_a_protocol_names_its_folder_with_any_metric():
+def test_a_protocol_names_its_folder_whatever_the_metric():
     cfg = load_config(MAIN)
     cfg.test_evaluator = dict(type="IoUMetric")
     (test,) = plan_tests(cfg, "b.pth", EvaluationOptions(protocols=["full"]))

@@ -1,4 +1,4 @@
-"""Protocols as pure functions on configs: sizes, folders, crops; labels keep their own size."""
+"""Protocols are pure functions on configs: sizes, folders, crops; labels keep their size."""
 
 import copy
 import json
@@ -55,7 +55,7 @@ def test_each_protocol_is_reached_from_any_config(config, name, start, reference
         assert kinds.index("Resize") < kinds.index("LoadAnnotations")  # labels keep their size
 
 
-def test_our_config_is_the_rein_protocol_already():
+def test_our_config_already_follows_the_rein_protocol():
     cfg = load_config(MAIN)
     assert apply_protocol(cfg, "rein").test_dataloader == cfg.test_dataloader
 
@@ -76,7 +76,7 @@ def test_labels_loaded_before_resizing_are_loaded_after_it():
     assert kinds == ["LoadImageFromFile", "Resize", "LoadAnnotations", "PackSegInputs"]
 
 
-def test_a_step_equal_to_one_before_resizing_stays():
+def test_a_step_that_equals_one_before_resizing_is_kept():
     cfg = load_config(MAIN)
     load, resize, labels, pack = datasets_under_test(cfg)[0].pipeline
     twice = dict(type="Corrupt", corruption="fog", severity=1)
@@ -91,7 +91,7 @@ def test_a_step_equal_to_one_before_resizing_stays():
     assert steps == ["Resize", "RandomFlip", "Corrupt", "LoadAnnotations", "PackSegInputs"]
 
 
-def test_domains_that_a_protocol_does_not_name_stay_and_a_config_may_name_them():
+def test_domains_outside_a_protocol_are_unchanged_and_a_config_may_add_them():
     cfg = load_config(MAIN)
     datasets_under_test(cfg)[1].domain = "yard"
     assert sizes(apply_protocol(cfg, "full")) == {
@@ -101,8 +101,8 @@ def test_domains_that_a_protocol_does_not_name_stay_and_a_config_may_name_them()
     assert sizes(apply_protocol(load_config(ACDC), "full"))["acdc_fog"] == "1920x1080"
 
 
-def test_what_no_protocol_fits_is_told():
-    with pytest.raises(UserError, match="no such protocol: half. There are rein, full"):
+def test_protocols_that_do_not_fit_are_reported():
+    with pytest.raises(UserError, match="no such protocol: half. Choose from rein, full"):
         apply_protocol(load_config(MAIN), "half")
     with pytest.raises(UserError, match="rein is for citys, bdd, map, but .* acdc_night"):
         apply_protocol(load_config(ACDC), "rein")
@@ -130,7 +130,7 @@ def test_tta_scales_the_protocols_size():
 
 
 def test_corruptions_stay_before_every_resizing():
-    """They are defined on the image as it is: Cityscapes-C is corrupted at full size."""
+    """Corruptions are defined at the original size, as in Cityscapes-C."""
     cfg = load_config(ROOT / "configs/dinov2_citys/rein_dinov2_mask2former_citysc_512x512_bs1x4.py")
     cfg.protocols = dict(own={domain_of(datasets_under_test(cfg)[0]): dict(scale=(512, 256))})
     cfg = apply_protocol(cfg, "own")
@@ -148,7 +148,7 @@ def test_corruptions_stay_before_every_resizing():
     ("cityscapes", MAIN, ["leftImg8bit/test"]),
     ("acdc", ACDC, [f"rgb_anon/{name}/test" for name in ("night", "fog", "rain", "snow")]),
 ])
-def test_submissions_predict_the_servers_images_without_labels(server, config, folders):
+def test_submissions_predict_the_servers_unlabelled_images(server, config, folders):
     cfg = for_submission(load_config(config), server)
     assert [part.data_prefix for part in datasets_under_test(cfg)] == [
         dict(img_path=folder) for folder in folders]

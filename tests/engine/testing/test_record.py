@@ -1,4 +1,4 @@
-"""What a test was run with: its config, versions and the training before."""
+"""The record of a test: config name, versions and training curves."""
 
 from mmengine.config import Config
 
@@ -15,7 +15,7 @@ def test_a_carried_config_is_named_after_its_run():
     assert config_name(Config(dict(a=1)), {}) == "carried by the checkpoint"
 
 
-def test_curves_are_found_in_the_work_dir_of_the_run_and_of_no_other(tmp_path, monkeypatch):
+def test_curves_are_read_only_from_the_run_that_saved_the_checkpoint(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for run, stamp, loss in (("mine", "20260101_000000", 3), ("mine", "20260102_000000", 2),
                              ("mine", "20260103_000000", 1), ("other", "20260102_000001", 9)):

@@ -1,4 +1,4 @@
-"""Results of another test are never replaced unasked."""
+"""Results of another test are replaced only on request."""
 
 import dataclasses
 

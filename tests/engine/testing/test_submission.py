@@ -1,4 +1,4 @@
-"""From a test set without labels to a zip that the server would take."""
+"""An unlabelled test set becomes a zip that the server would accept."""
 
 import io
 import zipfile
@@ -23,7 +23,7 @@ SIZE = (96, 54)
 
 @pytest.fixture
 def acdc(tmp_path, monkeypatch):
-    """ACDC's test images, one of each condition, and its server's rules for so few."""
+    """One ACDC test image per condition, and server rules adapted to that number."""
     rng = np.random.default_rng(0)
     for i, condition in enumerate(("night", "fog", "rain", "snow")):
         path = tmp_path / f"acdc/rgb_anon/{condition}/test/GOPR{i}"
@@ -46,7 +46,7 @@ def config(root) -> Config:
     return cfg
 
 
-def test_test_images_become_a_zip_that_fits_the_server(acdc):
+def test_test_images_become_a_valid_zip_for_the_server(acdc):
     ckpt.save_file(dict(state_dict=build(tiny_model_config()).state_dict()), acdc / "m.pth")
     options = EvaluationOptions(work_dir=str(acdc / "w"), protocols=["full"])
     done = make_predictions(config(acdc), str(acdc / "m.pth"), "acdc", options)
