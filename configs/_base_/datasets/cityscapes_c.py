@@ -1,6 +1,6 @@
 """Cityscapes-C: the validation images in 16 corruptions of 5 severities, made while loading.
 
-They need libraries of their own, see README.md. A folder named by the environment variable
+They need libraries of their own, see docs/datasets.md. A folder named by the environment variable
 REIN_CORRUPTION_CACHE keeps the corrupted images.
 """
 
