@@ -1,4 +1,4 @@
-"""The README's commands as a user runs them: from another folder, without installation."""
+"""The README's commands run as for a user: from another folder, without installation."""
 
 import json
 import os
@@ -73,7 +73,7 @@ def test_documented_options_exist(page, helps):
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """A folder as the README has it, with tiny data, weights and config under the real names."""
+    """Return a folder laid out as in the README: tiny data, weights and config, real names."""
     root = tmp_path_factory.mktemp("project")
     rng = np.random.default_rng(0)
     frames = {
@@ -100,7 +100,7 @@ def project(tmp_path_factory):
 
 
 def write_config(root):
-    """A user's own config in place of the main one: a tiny model and small data."""
+    """Write a user's config in place of the main one: a tiny model and small data."""
     cfg = Config.fromfile(ROOT / MAIN_CONFIG)
     cfg.model = tiny_model_config()
     cfg.model.backbone.init_cfg = dict(
@@ -126,9 +126,9 @@ def run_printed(tool, cwd):
 
 @pytest.fixture(scope="module")
 def trained(project):
-    """The project after conversion, training and merging with the README's commands."""
+    """Return the project after converting, training and merging with the README's commands."""
     run_printed("tools/convert_datasets/gta.py", project)
-    # the README's command refuses what is no ViT-L
+    # the README's command takes ViT-L alone
     assert PRINTED["tools/convert_models/convert_dinov2_large_512x512.py"] == [PRETRAINED]
     run_command(ROOT / "tools/convert_models/convert_dinov2.py", PRETRAINED, CONVERTED,
                 "--img-size", "64", cwd=project)
@@ -146,7 +146,7 @@ def means(done):
 
 @pytest.fixture(scope="module")
 def tested(trained):
-    """The test of the merged file; its results are in trained / "out"."""
+    """Test the merged file; its results are in trained / "out"."""
     return run_command(ROOT / "tools/test.py", *PRINTED["tools/test.py"], "--out", "out",
                        "--show-dir", "shown", cwd=trained)
 

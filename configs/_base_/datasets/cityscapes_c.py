@@ -1,7 +1,7 @@
 """Cityscapes-C: the validation images in 16 corruptions of 5 severities, made while loading.
 
-They need libraries of their own, see docs/datasets.md. A folder named by the environment variable
-REIN_CORRUPTION_CACHE keeps the corrupted images.
+The corruptions need extra libraries, see docs/datasets.md. To cache the corrupted images, set the
+environment variable REIN_CORRUPTION_CACHE to a folder.
 """
 
 _base_ = []  # has to precede the import: mmengine then reads this file as a plain config
