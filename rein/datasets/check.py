@@ -55,7 +55,7 @@ def check_datasets(
     if not datasets:
         raise UserError(
             f"{root}: no dataset found. Expected folders named {', '.join(DESCRIPTIONS)}; "
-            "README.md says where to get each.")
+            "docs/datasets.md lists their sources.")
     reports = []
     for dataset in datasets:
         home = root / dataset.name

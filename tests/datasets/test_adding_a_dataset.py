@@ -1,10 +1,10 @@
 """The documentation's example of a new dataset runs: one description, one config, one test."""
 
-import re
 import sys
 
 import pytest
 from conftest import ROOT
+from doc_blocks import example_files
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
@@ -12,15 +12,14 @@ from rein.datasets import descriptions
 from rein.datasets.domains import domain_of_root, domain_title
 from rein.engine.testing.protocols import apply_protocol, sizes
 
-GUIDE = ROOT / "docs/extending_dataset.md.draft"
+GUIDE = ROOT / "docs/extending_dataset.md"
 LEAF = "configs/dinov2/rein_dinov2_mask2former_gta2villages_512x512.py"
 
 
 @pytest.fixture
 def files(monkeypatch):
-    """Files of the example, path -> text; registers its description."""
-    blocks = re.findall(r"```python\n# (\S+)\n(.*?)```", GUIDE.read_text(), re.DOTALL)
-    files = dict(blocks)
+    """The example's files, path -> text, with its description known to the package."""
+    files = example_files(GUIDE)
     villages = run(files["rein/datasets/descriptions/villages.py"])["VILLAGES"]
     monkeypatch.setitem(descriptions.DESCRIPTIONS, villages.name, villages)
     init_default_scope("mmseg")

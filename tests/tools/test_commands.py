@@ -1,4 +1,4 @@
-"""The published commands run as for a user: from another folder, without installation."""
+"""The README's commands run as for a user: from another folder, without installation."""
 
 import json
 import os
@@ -7,12 +7,14 @@ import shutil
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from commands import error_line, run_command, run_tool
 from conftest import ROOT, build, crop_small, tiny_model_config
+from doc_blocks import PAGES, commands
 from mmengine.config import Config
 from PIL import Image
 
@@ -23,6 +25,11 @@ TOOLS = sorted(
     path.relative_to(ROOT).as_posix() for path in (ROOT / "tools").rglob("*.py"))
 MAIN_CONFIG = "configs/dinov2/rein_dinov2_mask2former_512x512_bs1x4.py"
 MERGED = "checkpoints/dinov2_segmentor.pth"
+PRETRAINED, CONVERTED = "checkpoints/dinov2_vitl14_pretrain.pth", "checkpoints/dinov2_converted.pth"
+WORK_DIR = f"work_dirs/{Path(MAIN_CONFIG).stem}"
+TRAINED = f"{WORK_DIR}/iter_2.pth"
+PRINTED = {words[1]: words[2:] for words in commands(ROOT / "README.md") if words[0] == "python"}
+"""Tool -> its arguments in the README."""
 
 
 ALL_HELP = """
@@ -53,9 +60,20 @@ def test_help_answers_without_loading_the_stack(tool, helps):
     assert not loaded
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_documented_options_exist(page, helps):
+    for words in commands(page):
+        words = [word for word in words if not re.match("[A-Z_]+=", word)]
+        if words[0] != "python":
+            continue
+        usage = helps[str(ROOT / words[1])][0]
+        for option in (word for word in words if word.startswith("--")):
+            assert re.search(rf"{option}(?![\w-])", usage), " ".join(words)
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """Return a folder laid out as in the README, with tiny data, weights and its own config."""
+    """Return a folder laid out as in the README: tiny data, weights and config, real names."""
     root = tmp_path_factory.mktemp("project")
     rng = np.random.default_rng(0)
     frames = {
@@ -76,17 +94,17 @@ def project(tmp_path_factory):
     cfg.update(type="DinoVisionTransformer", img_size=70, patch_size=14)
     cfg.pop("reins_config")
     weights = {**build(cfg).state_dict(), "mask_token": torch.zeros(1, 32)}
-    ckpt.save_file(weights, root / "checkpoints/tiny_pretrain.pth")
+    ckpt.save_file(weights, root / PRETRAINED)
     write_config(root)
     return root
 
 
 def write_config(root):
-    """Write a user's config: the main one with a tiny model and small data."""
+    """Write a user's config in place of the main one: a tiny model and small data."""
     cfg = Config.fromfile(ROOT / MAIN_CONFIG)
     cfg.model = tiny_model_config()
     cfg.model.backbone.init_cfg = dict(
-        type="Pretrained", checkpoint="checkpoints/tiny_converted.pth")
+        type="Pretrained", checkpoint=CONVERTED)
     cfg.train_dataloader.update(batch_size=2, num_workers=0, pin_memory=False)
     crop_small(cfg.train_dataloader)
     bdd = cfg.val_dataloader.dataset.datasets[1]
@@ -97,22 +115,28 @@ def write_config(root):
     cfg.val_evaluator.dataset_keys = cfg.test_evaluator.dataset_keys = ["bdd"]
     cfg.train_cfg.max_iters = 2
     cfg.default_hooks.checkpoint.interval = 1
-    cfg.dump(root / "tiny.py")
+    (root / MAIN_CONFIG).parent.mkdir(parents=True)
+    cfg.dump(root / MAIN_CONFIG)
+
+
+def run_printed(tool, cwd):
+    """Run a tool with the README's arguments."""
+    return run_command(ROOT / tool, *PRINTED[tool], cwd=cwd)
 
 
 @pytest.fixture(scope="module")
 def trained(project):
-    """Return the project after converting, training and merging with the real commands."""
-    run_command(ROOT / "tools/convert_datasets/gta.py", "data/gta", cwd=project)
-    run_command(ROOT / "tools/convert_models/convert_dinov2.py", "checkpoints/tiny_pretrain.pth",
-                "checkpoints/tiny_converted.pth", "--img-size", "64", cwd=project)
-    done = run_command(ROOT / "tools/train.py", "tiny.py", cwd=project)
-    assert done.stdout.splitlines()[-1].endswith("work_dirs/tiny/iter_2.pth")
+    """Return the project after converting, training and merging with the README's commands."""
+    run_printed("tools/convert_datasets/gta.py", project)
+    # the README's command takes ViT-L alone
+    assert PRINTED["tools/convert_models/convert_dinov2_large_512x512.py"] == [PRETRAINED]
+    run_command(ROOT / "tools/convert_models/convert_dinov2.py", PRETRAINED, CONVERTED,
+                "--img-size", "64", cwd=project)
+    done = run_printed("tools/train.py", project)
+    assert done.stdout.splitlines()[-1].endswith(TRAINED)
     assert "trainable: " in done.stdout + done.stderr
-    run_command(
-        ROOT / "tools/generate_full_weights.py", "--dinov2_segmentor_path",
-        "checkpoints/dinov2_segmentor.pth", "--backbone", "checkpoints/tiny_pretrain.pth",
-        "--rein_head", "work_dirs/tiny/iter_2.pth", cwd=project)
+    shutil.copy(project / TRAINED, project / "checkpoints/dinov2_rein_and_head.pth")
+    run_printed("tools/generate_full_weights.py", project)
     return project
 
 
@@ -123,16 +147,16 @@ def means(done):
 @pytest.fixture(scope="module")
 def tested(trained):
     """Test the merged file; its results are in trained / "out"."""
-    return run_command(ROOT / "tools/test.py", MERGED, MERGED, "--out", "out", "--show-dir",
-                       "shown", cwd=trained)
+    return run_command(ROOT / "tools/test.py", *PRINTED["tools/test.py"], "--out", "out",
+                       "--show-dir", "shown", cwd=trained)
 
 
 def test_merged_file_and_adapter_with_either_backbone_give_equal_results(trained, tested):
     test, first = ROOT / "tools/test.py", tested
-    adapter = ["tiny.py", "work_dirs/tiny/iter_2.pth", "--out"]
+    adapter = [MAIN_CONFIG, TRAINED, "--out"]
     second = run_tool(test, *adapter, "out2", cwd=trained)
     third = run_tool(
-        test, *adapter, "out3", "--backbone", "checkpoints/tiny_pretrain.pth", cwd=trained)
+        test, *adapter, "out3", "--backbone", PRETRAINED, cwd=trained)
     assert means(first) == means(second) == means(third)
     assert len({load_run(trained / out).record.digest for out in ("out", "out2", "out3")}) == 1
     for name in ("0", "1", "2"):
@@ -143,9 +167,8 @@ def test_merged_file_and_adapter_with_either_backbone_give_equal_results(trained
     assert "| road" in (trained / "out/results.md").read_text()
 
 
-def test_inspection_distinguishes_files_and_splitting_reverses_merging(trained):
-    files = ["checkpoints/tiny_pretrain.pth", "checkpoints/tiny_converted.pth",
-             "work_dirs/tiny/iter_2.pth", "checkpoints/dinov2_segmentor.pth"]
+def test_inspecting_tells_the_files_apart_and_splitting_undoes_merging(trained):
+    files = [PRETRAINED, CONVERTED, TRAINED, MERGED]
     inspect = ROOT / "tools/inspect_checkpoint.py"
     done = run_tool(inspect, *files, "--json", cwd=trained)
     rows = [json.loads(line) for line in done.stdout.splitlines()]
@@ -163,17 +186,16 @@ def test_inspection_distinguishes_files_and_splitting_reverses_merging(trained):
 
 
 def test_test_time_augmentation_and_options_work(trained):
-    merged = "checkpoints/dinov2_segmentor.pth"
-    done = run_tool(ROOT / "tools/test.py", merged, merged, "--tta", "--cfg-options",
+    done = run_tool(ROOT / "tools/test.py", MERGED, MERGED, "--tta", "--cfg-options",
                     "model.test_cfg.mode=whole", cwd=trained)
     assert means(done)
 
 
 def test_resume_continues_a_run(trained, tmp_path):
-    shutil.copytree(trained / "work_dirs/tiny", trained / "work_dirs/longer")
+    shutil.copytree(trained / WORK_DIR, trained / "work_dirs/longer")
     (trained / "work_dirs/longer/last_checkpoint").write_text("work_dirs/longer/iter_2.pth")
     done = run_tool(
-        ROOT / "tools/train.py", "tiny.py", "--work-dir", "work_dirs/longer", "--resume",
+        ROOT / "tools/train.py", MAIN_CONFIG, "--work-dir", "work_dirs/longer", "--resume",
         "--cfg-options", "train_cfg.max_iters=3", cwd=trained)
     assert "iter_3.pth" in done.stdout.splitlines()[-1]
 
@@ -184,7 +206,7 @@ def test_dist_train_takes_config_and_number_of_processes(trained):
         port = str(free.getsockname()[1])
     env = {**os.environ, "PYTHON": sys.executable, "PORT": port, "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(
-        ["bash", ROOT / "tools/dist_train.sh", "tiny.py", "2", "--work-dir", "work_dirs/two"],
+        ["bash", ROOT / "tools/dist_train.sh", MAIN_CONFIG, "2", "--work-dir", "work_dirs/two"],
         cwd=trained, env=env, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     assert (trained / "work_dirs/two/iter_2.pth").is_file()
@@ -195,11 +217,11 @@ def test_mistakes_get_one_line_and_leave_nothing(trained):
     before = sorted((trained / "checkpoints").iterdir())
     for arguments, message in (
         (["train.py", "configs/rein_dinov2.py"], "no such config.*Similar: configs/"),
-        (["train.py", "tiny.py", "--work-dir", "w", "--cfg-options",
-          "model.backbone.init_cfg.checkpoint=checkpoints/tiny_pretrain.pth"],
+        (["train.py", MAIN_CONFIG, "--work-dir", "w", "--cfg-options",
+          f"model.backbone.init_cfg.checkpoint={PRETRAINED}"],
          "patch size 14.*convert_dinov2.py"),
-        (["test.py", "tiny.py", "checkpoints/tiny_pretrain.pth"], "backbone alone"),
-        (["convert_models/convert_dinov2_large_512x512.py", "checkpoints/tiny_pretrain.pth"],
+        (["test.py", MAIN_CONFIG, PRETRAINED], "backbone alone"),
+        (["convert_models/convert_dinov2_large_512x512.py", PRETRAINED],
          "width 32, expected ViT-L"),
     ):
         tool, *rest = arguments
@@ -236,5 +258,5 @@ def test_both_protocols_come_from_one_run(trained):
     records = [load_run(trained / "both" / name).record for name in ("rein", "full")]
     assert [record.sizes["bdd"] for record in records] == ["120x80", "90x80"]
     assert records[0].digest == records[1].digest
-    assert records[0].config == "tiny" and records[0].seed == 42
-    assert (trained / "both/protocols.md").read_text().count("| tiny |") == 2
+    assert records[0].config == Path(MAIN_CONFIG).stem and records[0].seed == 42
+    assert (trained / "both/protocols.md").read_text().count(f"| {Path(MAIN_CONFIG).stem} |") == 2

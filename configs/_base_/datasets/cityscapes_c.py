@@ -1,6 +1,6 @@
 """Cityscapes-C: the validation images in 16 corruptions of 5 severities, made while loading.
 
-The corruptions need extra libraries, see README.md. To cache the corrupted images, set the
+The corruptions need extra libraries, see docs/datasets.md. To cache the corrupted images, set the
 environment variable REIN_CORRUPTION_CACHE to a folder.
 """
 
