@@ -1,5 +1,6 @@
 """mmengine's Runner with exact resuming, strict and safe loading, and atomic saving."""
 
+import atexit
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -59,6 +60,11 @@ def _check_classes(cfg: Config) -> None:
                     "configs/own_data does.")
 
 
+def _leave_process_group() -> None:
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
 class ReinRunner(Runner):
     """Run training and testing from a config; see mmengine's `Runner` for the arguments.
 
@@ -98,6 +104,9 @@ class ReinRunner(Runner):
         if self.launcher == "pytorch" and not torch.cuda.is_available():
             torch.distributed.init_process_group("gloo")
         super().setup_env(env_cfg)
+        if torch.distributed.is_initialized():
+            # threads of a group that is still open can abort the process at its very end
+            atexit.register(_leave_process_group)
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """Wrap the model for distributed training; mmengine's wrapper needs a GPU per process."""
