@@ -79,22 +79,32 @@ def run_cell(cell: Cell, targets: Sequence[str], options: Sequence[str] = ()) ->
         if cell.sources != SOURCES:
             settings.append(f"train_dataloader.dataset.indices={cell.sources}")
         seconds, memory = run_tool(
-            "tools/train.py", config, "--work-dir", train, "--resume", "--cfg-options", *settings,
-            log=cell.folder / "train.log")
+            "tools/train.py", config, "--work-dir", train,
+            *(["--resume"] if (train / "last_checkpoint").exists() else []),
+            "--cfg-options", *settings, log=cell.folder / "train.log")
         trained.write_text(json.dumps(dict(seconds=round(seconds), peak_mib=round(memory))))
     checkpoint = (train / "last_checkpoint").read_text().strip()
     if not (cell.folder / "results.json").exists():
         run_tool("tools/test.py", config, checkpoint, "--work-dir", cell.folder / "test", "--out",
                  cell.folder, "--force", log=cell.folder / "test.log")
-    missing = [name for name in targets if not (cell.folder / name / "results.json").exists()]
-    for name in missing:
-        domain = f"test_dataloader.dataset.datasets.3.data_prefix.img_path=rgb_anon/{name}/val"
-        labels = f"test_dataloader.dataset.datasets.3.data_prefix.seg_map_path=gt/{name}/val"
-        stamp = f"test_dataloader.dataset.datasets.3.domain=acdc_{name}"
-        keys = [f"test_evaluator.{key}=acdc_{name}," for key in ("dataset_keys", "mean_used_keys")]
-        run_tool("tools/test.py", config, checkpoint, "--work-dir", cell.folder / name / "test",
-                 "--out", cell.folder / name, "--force", "--cfg-options", domain, labels, stamp,
-                 *keys, log=cell.folder / f"test_{name}.log")
+    for name in targets:
+        if not (cell.folder / name / "results.json").exists():
+            run_tool("tools/test.py", config, checkpoint, "--work-dir", cell.folder / name / "test",
+                     "--out", cell.folder / name, "--force", "--cfg-options",
+                     *acdc_options(name), log=cell.folder / f"test_{name}.log")
+
+
+def acdc_options(condition: str) -> list[str]:
+    """Return the overrides that test one condition of ACDC, the last dataset of the config."""
+    dataset, domain = "test_dataloader.dataset.datasets", f"acdc_{condition}"
+    return [
+        *(f"{dataset}.{i}.indices=1" for i in range(3)),
+        f"{dataset}.3.domain={domain}",
+        f"{dataset}.3.data_prefix.img_path=rgb_anon/{condition}/val",
+        f"{dataset}.3.data_prefix.seg_map_path=gt/{condition}/val",
+        f"test_evaluator.dataset_keys=[{domain}]",
+        f"test_evaluator.mean_used_keys=[{domain}]",
+    ]
 
 
 def run_tool(*words: object, log: Path) -> tuple[float, float]:

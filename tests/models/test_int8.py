@@ -53,7 +53,7 @@ def test_int8_gives_nearly_the_same_features_and_keeps_what_was_trained(toy):
 
 def _classes_of_features(model, image):
     """Classes of deep features by 19 random directions, which none of them is far from."""
-    feats = model.backbone(image)[0][2].flatten(2)[0]
+    feats = model.backbone(image)[2].flatten(2)[0]
     feats = torch.nn.functional.layer_norm(feats, feats.shape[-1:])
     directions = torch.randn(19, len(feats), generator=torch.Generator().manual_seed(0))
     return (directions @ feats).argmax(0)

@@ -41,6 +41,10 @@ def test_a_cell_that_is_done_is_not_run_again(tmp_path, monkeypatch):
     assert len(calls) == 3
     run_cell(cell, ["fog", "snow"])
     assert len(calls) == 4
+    assert "--resume" not in calls[0]
+    (tmp_path / "cost.json").unlink()  # as after an interruption
+    run_cell(cell, ["fog", "snow"])
+    assert "--resume" in calls[4] and len(calls) == 5
 
 
 def test_costs_are_means_over_seeds(tmp_path):

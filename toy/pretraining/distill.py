@@ -55,9 +55,9 @@ class Recipe:
     warmup: int = 60
     batch: int = 6
     threads: int = 2
-    matrix_lr: float = 3e-3
+    matrix_lr: float = 6e-3
     kernel_lr: float = 1e-4
-    lr: float = 1.5e-3
+    lr: float = 2e-3
     dims: int = 192
     ema: float = 0.99
     save_every: int = 20
