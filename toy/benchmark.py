@@ -102,8 +102,8 @@ def acdc_options(condition: str) -> list[str]:
         f"{dataset}.3.domain={domain}",
         f"{dataset}.3.data_prefix.img_path=rgb_anon/{condition}/val",
         f"{dataset}.3.data_prefix.seg_map_path=gt/{condition}/val",
-        f"test_evaluator.dataset_keys=[{domain}]",
-        f"test_evaluator.mean_used_keys=[{domain}]",
+        f"test_evaluator.dataset_keys=['{domain}']",
+        f"test_evaluator.mean_used_keys=['{domain}']",
     ]
 
 
@@ -150,8 +150,8 @@ def trainable(folder: Path) -> str:
     return "?"
 
 
-def report(cells: Sequence[Cell], out: Path) -> str:
-    """Compare the finished cells in Markdown, plots beside it."""
+def report(cells: Sequence[Cell], out: Path, targets: Sequence[str] = ()) -> str:
+    """Compare cells in Markdown: on the quickstart's targets, then on conditions of ACDC."""
     from rein.evaluation.comparison import compare
 
     parts = [f"Measured on {date.today()} on {os.cpu_count()} CPU cores by `toy/benchmark.py`: the "
@@ -161,6 +161,9 @@ def report(cells: Sequence[Cell], out: Path) -> str:
         parts += [f"## {sources} source pictures",
                   compare([cell.folder for cell in chosen]).replace("# ", "### "),
                   cost_table(chosen)]
+        parts += [f"### ACDC {name}, {sources} source pictures\n\n"
+                  + compare([cell.folder / name for cell in chosen]).replace("# ", "#### ")
+                  for name in targets]
     parts.append(f"![mIoU of each method]({out.stem}.png)")
     return "\n\n".join(["# Toy benchmark", *parts]) + "\n"
 
@@ -217,7 +220,7 @@ def main(args: argparse.Namespace) -> None:
               f"mIoU {mean:.1f}  ({time.monotonic() - start:.0f} s)", flush=True)
     out = args.out or args.work_dir / "toy_benchmark.md"
     plot(cells, out.with_suffix(".png"))
-    write_atomically(out, report(cells, out))
+    write_atomically(out, report(cells, out, args.targets))
     print(f"comparison of {len(cells)} runs: {out}, {out.with_suffix('.png')}")
 
 
