@@ -127,7 +127,7 @@ def _run(head: str, step: Step, log: Path) -> None:
     command = subprocess.Popen(
         [sys.executable, *words], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         text=True, errors="replace", env={**os.environ, "PYTHONWARNINGS": "ignore"})
-    with command, log.open("w") as file:
+    with command, log.open("w", buffering=1) as file:
         for line in command.stdout:
             file.write(line)
             share = progress(line)
