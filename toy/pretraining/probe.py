@@ -1,178 +1,159 @@
-"""Is a pretrained backbone worth something? A linear probe of its frozen patch features.
+"""Is a backbone worth freezing? A linear probe of its features on the toy street world.
 
-A linear classifier learns on the source look which class fills each patch, and is tested on other
-looks: the better the features, and the less they care about appearance, the higher its scores.
+A linear classifier learns on toy GTA which class each pixel shows, from frozen features read every
+4 pixels, and is tested on looks it never saw: the better the features, and the less they depend on
+appearance, the higher its scores. Nothing is tuned on these scores of the targets.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from rein.checkpoint import StateDict, convert_dinov2
-from rein.datasets.label_maps import (
-    CITYSCAPES_ID_TO_TRAIN_ID,
-    CLASSES,
-    IGNORE_INDEX,
-    lookup_table,
-)
-from toy.pretraining.pretrain import build_encoder, normalize
-from toy.streets.make import make_sample
+from rein.datasets.label_maps import CLASSES
+from rein.errors import UserError
+from toy.pretraining.student import USED_PATCH, build_encoder
+from toy.pretraining.views import SIDE, normalize, to_tensor
 
-WINDOW, PATCH = 256, 16
-TARGETS = ("cityscapes", "bdd100k", "mapillary", "acdc_night", "acdc_fog", "acdc_rain",
-           "acdc_snow")
+Features = Callable[[Tensor], Tensor]
+HEIGHT, WIDTH, TRAINING = 256, 512, 120
+
+_FILES = {  # name -> pattern of its pictures, and what turns a picture's path into its labels'
+    "source": ("gta/images/*.png", ("images", "labels"), (".png", "_labelTrainIds.png")),
+    "citys": ("cityscapes/leftImg8bit/val/*/*.png", ("leftImg8bit", "gtFine"),
+              ("_leftImg8bit.png", "_gtFine_labelTrainIds.png")),
+    "bdd": ("bdd100k/images/10k/val/*.jpg", ("images/10k", "labels/sem_seg/masks"),
+            (".jpg", ".png")),
+    **{condition: (f"acdc/rgb_anon/{condition}/val/*/*.png", ("rgb_anon/", "gt/"),
+                   ("_rgb_anon.png", "_gt_labelTrainIds.png"))
+       for condition in ("night", "fog", "rain", "snow")},
+}
 
 
-class Windows(NamedTuple):
-    """Square pieces of pictures and what fills each of their patches.
+class Example(NamedTuple):
+    """A picture's features and labels.
 
     Attributes:
-        images: uint8 (N, 3, 256, 256), RGB.
-        labels: int64 (N, 256): the trainId that fills most of each patch, row by row.
+        features: (1, C, 64, 128), half precision.
+        labels: int64 (1, 256, 512), trainIds.
     """
 
-    images: Tensor
+    features: Tensor
     labels: Tensor
 
 
-class Score(NamedTuple):
-    """Of a linear probe on one look, both in percent."""
-
-    accuracy: float
-    mean_iou: float
-
-
-def make_windows(domain: str, count: int, seed: int = 0) -> Windows:
-    """Make labelled windows of a toy domain.
+def vit_features(state_dict: StateDict) -> Features:
+    """Return the features of a toy backbone as the quickstart uses it: patch 16, windows of 256.
 
     Args:
-        domain: A key of `toy_streets.make.DOMAINS`.
-        count: Pictures; each gives a left and a right window.
-        seed: Of the streets.
-
-    Returns:
-        The windows.
+        state_dict: In DINOv2's format, patch 14.
     """
-    table = lookup_table(CITYSCAPES_ID_TO_TRAIN_ID)
-    images, labels = [], []
-    for index in range(count):
-        sample = make_sample(domain, "val", index, seed)
-        truth = table[sample.scene.labels]
-        for x in (0, truth.shape[1] - WINDOW):
-            # 252-pixel frames (BDD100K) lack four rows
-            window = slice(0, WINDOW), slice(x, x + WINDOW)
-            missing = max(0, WINDOW - truth.shape[0])
-            image = np.pad(sample.rgb[window], ((0, missing), (0, 0), (0, 0)), mode="edge")
-            label = np.pad(truth[window], ((0, missing), (0, 0)), constant_values=IGNORE_INDEX)
-            images.append(image.transpose(2, 0, 1))
-            labels.append(_majority(label))
-    return Windows(torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(labels)))
-
-
-def _majority(label: np.ndarray) -> np.ndarray:
-    """The most frequent trainId of each patch, int64 (patches,)."""
-    side = WINDOW // PATCH
-    patches = label.reshape(side, PATCH, side, PATCH).transpose(0, 2, 1, 3).reshape(side**2, -1)
-    return np.array([np.bincount(patch).argmax() for patch in patches])
-
-
-@torch.no_grad()
-def extract(state_dict: StateDict, images: Tensor, indices: Sequence[int] | None = None) -> Tensor:
-    """Compute frozen features the way Rein uses a backbone: at patch 16, from four blocks.
-
-    Args:
-        state_dict: A backbone in DINOv2's format, patch 14.
-        images: uint8 (N, 3, 256, 256), RGB.
-        indices: Blocks to take; default: four, evenly spaced.
-
-    Returns:
-        (N, patches, 4 C), each block's features normalised.
-    """
-    converted = convert_dinov2(state_dict, (WINDOW, WINDOW), PATCH)
-    depth = 1 + max(int(key.split(".")[1]) for key in state_dict if key.startswith("blocks."))
-    width = state_dict["cls_token"].shape[-1]
-    encoder = build_encoder(width, depth, width // 32, WINDOW, PATCH)
+    converted = convert_dinov2(state_dict, (SIDE, SIDE), USED_PATCH)
     converted.pop("mask_token", None)
-    encoder.load_state_dict({key: value.float() for key, value in converted.items()})
-    indices = indices or [depth * (k + 1) // 4 - 1 for k in range(4)]
-    features = []
-    for batch in images.split(16):
+    depth = 1 + max(int(name.split(".")[1]) for name in converted if name.startswith("blocks."))
+    width = converted["cls_token"].shape[-1]
+    encoder = build_encoder(width, depth, img_size=SIDE, patch_size=USED_PATCH)
+    encoder.load_state_dict({name: value.float() for name, value in converted.items()})
+    indices = [depth * k // 4 - 1 for k in range(1, 5)]
+
+    def features(images: Tensor) -> Tensor:
+        windows = normalize(torch.cat(images.split(SIDE, -1)))
         maps = encoder.eval().forward_intermediates(
-            normalize(batch.float() / 255), indices=list(indices), intermediates_only=True)
-        maps = [F.layer_norm(m.flatten(2).transpose(1, 2), (width,)) for m in maps]
-        features.append(torch.cat(maps, -1))
-    return torch.cat(features)
+            windows, indices=indices, norm=False, intermediates_only=True)
+        parts = torch.cat(maps, 1).chunk(images.shape[-1] // SIDE)
+        return F.interpolate(torch.cat(parts, -1), scale_factor=4, mode="bilinear")
+
+    return features
 
 
-def probe(state_dict: StateDict, source: Windows, targets: Mapping[str, Windows],
-          steps: int = 150) -> dict[str, Score]:
-    """Train a linear classifier on the source and score it on each target.
+def find_files(root: Path, name: str) -> list[tuple[Path, Path]]:
+    """List the pictures of one look with their labels.
 
-    Args:
-        state_dict: A backbone in DINOv2's format.
-        source: Labelled windows to train on.
-        targets: Name -> labelled windows to test on.
-        steps: Full-batch optimizer steps.
-
-    Returns:
-        Name -> score.
+    Raises:
+        UserError: There is none.
     """
-    features = extract(state_dict, source.images).flatten(0, 1)
-    labels = source.labels.flatten()
-    classifier = torch.nn.Linear(features.shape[-1], len(CLASSES))
-    torch.nn.init.zeros_(classifier.weight)
-    optimizer = torch.optim.AdamW(classifier.parameters(), 0.02, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    pattern, *changes = _FILES[name]
+    found = []
+    for picture in sorted(root.glob(pattern)):
+        labels = str(picture.relative_to(root))
+        for old, new in changes:
+            labels = labels.replace(old, new, 1)
+        if (root / labels).is_file():
+            found.append((picture, root / labels))
+    if not found:
+        raise UserError(f"{root}: no converted {name} pictures ({pattern}). Run "
+                        f"tools/quickstart.py --data {root} first.")
+    return found
+
+
+def read_examples(files: Sequence[tuple[Path, Path]], features: Features) -> Iterator[Example]:
+    """Read pictures at 512x256 and encode them."""
+    for picture, labels in files:
+        image = cv2.resize(cv2.imread(str(picture))[..., ::-1], (WIDTH, HEIGHT))
+        truth = cv2.resize(cv2.imread(str(labels), cv2.IMREAD_UNCHANGED), (WIDTH, HEIGHT),
+                           interpolation=cv2.INTER_NEAREST)
+        with torch.no_grad():
+            yield Example(features(to_tensor(image)[None]).half(),
+                          torch.from_numpy(truth.astype(np.int64))[None])
+
+
+def train_classifier(examples: Sequence[Example], steps: int = 600, seed: int = 0) -> nn.Module:
+    """Train a linear classifier of standardised features, one picture a step."""
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    mean = torch.stack([e.features.float().mean((0, 2, 3)) for e in examples]).mean(0)
+    var = torch.stack([e.features.float().var((0, 2, 3)) for e in examples]).mean(0)
+    norm = nn.BatchNorm2d(len(mean), affine=False).eval()  # fixed: (x - mean) / std
+    norm.running_mean, norm.running_var = mean, var
+    linear = nn.Conv2d(len(mean), len(CLASSES), 1)
+    optimizer = torch.optim.AdamW(linear.parameters(), 1e-2, weight_decay=1e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-2, total_steps=steps)
+    classifier = nn.Sequential(norm, linear, nn.Upsample((HEIGHT, WIDTH), mode="bilinear"))
     for _ in range(steps):
-        loss = F.cross_entropy(classifier(features), labels, ignore_index=IGNORE_INDEX)
+        features, labels = examples[rng.integers(len(examples))]
+        loss = F.cross_entropy(classifier(features.float()), labels, ignore_index=255)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
-    scores = {}
-    for name, windows in targets.items():
-        with torch.no_grad():
-            predicted = classifier(extract(state_dict, windows.images)).argmax(-1).flatten()
-        scores[name] = _score(predicted, windows.labels.flatten())
-    return scores
+    return classifier
 
 
-def _score(predicted: Tensor, labels: Tensor) -> Score:
-    """Accuracy and mean IoU over the classes that occur, in percent."""
-    valid = labels != IGNORE_INDEX
+@torch.no_grad()
+def mean_iou(classifier: nn.Module, examples: Iterator[Example]) -> float:
+    """Mean IoU in percent over the classes that occur."""
     count = len(CLASSES)
-    confusion = torch.bincount(labels[valid] * count + predicted[valid], minlength=count * count)
-    confusion = confusion.view(count, count).double()
-    hit, truth = confusion.diagonal(), confusion.sum(1)
-    iou = hit / (truth + confusion.sum(0) - hit).clamp(min=1)
-    return Score(float(100 * hit.sum() / truth.sum()), float(100 * iou[truth > 0].mean()))
+    confusion = torch.zeros(count, count, dtype=torch.float64)
+    for features, labels in examples:
+        predicted, known = classifier(features.float()).argmax(1), labels < count
+        pairs = labels[known] * count + predicted[known]
+        confusion += torch.bincount(pairs, minlength=count * count).view(count, count)
+    hit, either = confusion.diagonal(), confusion.sum(0) + confusion.sum(1)
+    return float(100 * (hit / (either - hit)).nanmean())
 
 
-def compare_with_random(state_dict: StateDict, pictures: int = 60, seed: int = 0) -> str:
-    """Probe a backbone and the same network with random weights; trained on toy GTA.
+def probe(features: Features, root: Path, looks: Sequence[str] = ("citys", "bdd", "night"),
+          steps: int = 600) -> Mapping[str, float]:
+    """Train on toy GTA, test on held-out GTA frames and other looks.
 
     Args:
-        state_dict: A backbone in DINOv2's format, patch 14.
-        pictures: Source pictures; each target has a sixth of them.
-        seed: Of the random weights.
+        features: Turns RGB pictures (1, 3, 256, 512) in [0, 1] into (1, C, 64, 128).
+        root: The converted toy world.
+        looks: Names of `_FILES`.
+        steps: Of training.
 
     Returns:
-        A table: accuracy and mean IoU in percent on each target look.
+        Name -> mean IoU in percent.
     """
-    torch.manual_seed(seed)
-    source = make_windows("gta", pictures)
-    targets = {name: make_windows(name, max(pictures // 6, 1)) for name in TARGETS}
-    random = probe(build_encoder().state_dict(), source, targets)
-    trained = probe(state_dict, source, targets)
-    lines = [f"{'accuracy / mIoU':<16}{'random':>14}{'pretrained':>14}"]
-    for name in targets:
-        cells = [f"{s.accuracy:.1f} / {s.mean_iou:.1f}" for s in (random[name], trained[name])]
-        lines.append(f"{name:<16}{cells[0]:>14}{cells[1]:>14}")
-    means = [np.mean([(s.accuracy, s.mean_iou) for s in scores.values()], axis=0)
-             for scores in (random, trained)]
-    cells = [f"{mean[0]:.1f} / {mean[1]:.1f}" for mean in means]
-    return "\n".join([*lines, f"{'mean':<16}{cells[0]:>14}{cells[1]:>14}"])
+    source = find_files(root, "source")
+    held_out = source[TRAINING:TRAINING + 24] or source
+    classifier = train_classifier(list(read_examples(source[:TRAINING], features)), steps)
+    files = {"source": held_out, **{name: find_files(root, name) for name in looks}}
+    return {name: mean_iou(classifier, read_examples(found, features))
+            for name, found in files.items()}

@@ -3,13 +3,10 @@
 A scene depends only on its domain, split, index and seed, not on the number of processes.
 """
 
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
@@ -20,7 +17,7 @@ from tqdm import tqdm
 
 from rein.atomic_files import write_atomically
 from rein.errors import UserError
-from rein.parallel import available_cores
+from rein.parallel import in_processes
 from toy.streets import formats
 from toy.streets.layout import sample_scene
 from toy.streets.looks import LOOKS, sample_look
@@ -135,9 +132,8 @@ def make_toy_streets(root: Path, counts: Mapping[str, int], seed: int = 0,
     Raises:
         UserError: A count, the seed or `workers` is too small, or `root` cannot be created.
     """
-    workers = available_cores() if workers is None else workers
-    if workers < 1 or seed < 0 or min(counts.values(), default=0) < 0:
-        raise UserError("workers must be at least 1; the seed and all counts at least 0")
+    if seed < 0 or min(counts.values(), default=0) < 0:
+        raise UserError(f"seed {seed}, counts {dict(counts)}: all must be at least 0")
     try:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -147,7 +143,7 @@ def make_toy_streets(root: Path, counts: Mapping[str, int], seed: int = 0,
     if counts.get("mapillary"):
         _write_mapillary_config(root)
     made = 0
-    with closing(_results(jobs, partial(_make_file, root, seed), min(workers, len(jobs)))) as done:
+    with closing(in_processes(partial(_make_file, root, seed), jobs, workers)) as done:
         for fresh in tqdm(done, total=len(jobs), unit="img", desc="Making streets"):
             made += fresh
     return Summary(made, len(jobs) - made)
@@ -161,22 +157,9 @@ def split_sizes(domain: str, count: int) -> dict[str, int]:
     return {"train": few, "val": count, **({"test": few} if domain.startswith("acdc") else {})}
 
 
-def _results(jobs: list, run: Callable, workers: int) -> Iterator[bool]:
-    """Run all jobs and yield their results in order; closing this stops the work."""
-    if workers <= 1:
-        yield from (run(*job) for job in jobs)
-        return
-    # forked workers start without imports; on other platforms the default method is safer
-    context = get_context("fork" if sys.platform == "linux" else None)
-    pool = ProcessPoolExecutor(workers, context)
-    try:
-        yield from pool.map(run, *zip(*jobs, strict=True), chunksize=4)
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _make_file(root: Path, seed: int, domain: str, split: str, index: int) -> bool:
+def _make_file(root: Path, seed: int, job: tuple[str, str, int]) -> bool:
     """Make one sample's files unless all exist; return whether it made them."""
+    domain, split, index = job
     spec = DOMAINS[domain]
     files = spec.files(root, split, index, seed)
     if all(path.exists() for path in files):

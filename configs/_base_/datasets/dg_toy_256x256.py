@@ -17,7 +17,7 @@ def _toy(dataset, folder):
 
 
 train_dataloader = dict(
-    batch_size=2,
+    batch_size=4,
     dataset=dict(**_base_.train_gta, pipeline=_base_.train_pipeline_toy),
 )
 train_dataloader["dataset"]["data_root"] = f"{root}gta/"
