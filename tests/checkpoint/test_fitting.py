@@ -1,4 +1,4 @@
-"""Weights fit exactly or are refused with the cause; merging and splitting keep them."""
+"""Weights fit exactly or are refused with the cause."""
 
 import pytest
 import torch
@@ -22,18 +22,6 @@ def test_wrong_backbones_are_refused_with_the_cause(content, message):
         model.load_pretrained(content(), "file.pth")
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name])
-
-
-def test_merge_and_split_are_inverses_and_load_strictly(tiny_model, tiny_config):
-    full = tiny_model.state_dict()
-    parts = ckpt.split(full)
-    assert parts.rein_and_head.keys() == trained_state_dict(tiny_model).keys()
-    assert ckpt.merge(*parts).keys() == full.keys()
-    twin = build(tiny_config)
-    ckpt.load_strictly(twin, ckpt.merge(*parts), "merged")
-    assert all(torch.equal(value, full[name]) for name, value in twin.state_dict().items())
-    with pytest.raises(UserError, match="already complete"):
-        ckpt.merge(parts.backbone, full)
 
 
 def test_trained_parts_alone_do_not_pass_for_a_whole_model(tiny_model):

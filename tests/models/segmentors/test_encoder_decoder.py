@@ -1,12 +1,15 @@
-"""Batched windows, and classes found without logits, equal mmseg's results."""
+"""Predictions have any size and equal mmseg's, in batched windows and without logits."""
 
 import copy
 
 import pytest
 import torch
+from conftest import build
 from mmseg.models import EncoderDecoder
 from mmseg.structures import SegDataSample
+from tiny_rein import batch
 
+from rein.models.freezing import count_parameters, trained_state_dict
 from rein.models.segmentors.encoder_decoder import resized_argmax
 
 
@@ -64,3 +67,41 @@ def test_classes_are_the_same_with_and_without_logits(model, meta):
 def test_ties_go_to_the_first_class():
     logits = torch.randint(0, 3, (5, 20, 30)).float()
     assert torch.equal(resized_argmax(logits, (20, 30)), logits.argmax(0))
+
+
+def test_published_config_has_the_published_parameter_counts(published_config):
+    with torch.device("meta"):
+        model = build(published_config.model)
+    assert count_parameters(model.backbone).trainable == 2_990_081
+    assert count_parameters(model).trainable == 23_569_877
+    assert "7.19 %" in str(count_parameters(model))
+
+
+@pytest.mark.parametrize("size", [(64, 64), (70, 101), (40, 150)])
+@pytest.mark.parametrize("mode", ["slide", "whole"])
+def test_any_image_size_gives_logits_of_that_size(tiny_config, size, mode):
+    tiny_config.test_cfg.mode = mode
+    model = build(tiny_config).eval()
+    with torch.no_grad():
+        result = model(torch.randn(1, 3, *size), samples(1, size), mode="predict")[0]
+    assert result.seg_logits.data.shape == (19, *size)
+    assert result.pred_sem_seg.data.shape == (1, *size)
+
+
+def test_an_image_without_labels_trains_with_a_finite_loss(tiny_model):
+    inputs, labels = batch()
+    labels[1].gt_sem_seg.data.fill_(255)
+    losses = tiny_model(inputs, labels, mode="loss")
+    total = sum(losses.values())
+    total.backward()
+    assert total.isfinite()
+
+
+def test_full_fine_tuning_trains_and_saves_everything(tiny_config):
+    tiny_config.backbone.type = "DinoVisionTransformer"
+    tiny_config.backbone.pop("reins_config")
+    tiny_config.decode_head.update(linked_queries=False, replace_query_feat=False)
+    model = build(tiny_config)
+    assert trained_state_dict(model).keys() == model.state_dict().keys()
+    count = count_parameters(model)
+    assert count.trainable == count.total

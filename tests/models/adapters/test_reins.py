@@ -1,6 +1,9 @@
+import pytest
 import torch
+from tiny_backbone import ADAPTER, SMALL
 
-from rein.models import LoRAReins, Reins
+from rein.errors import UserError
+from rein.models import LoRAReins, Reins, ReinsDinoVisionTransformer
 
 
 def small(cls=Reins, **kwargs):
@@ -54,3 +57,8 @@ def test_parameter_counts_are_the_published_ones_for_every_rank():
         with torch.device("meta"):
             adapter = LoRAReins(num_layers=24, embed_dims=1024, patch_size=16, lora_dim=rank)
         assert sum(p.numel() for p in adapter.parameters()) == expected
+
+
+def test_an_adapter_of_another_depth_is_refused():
+    with pytest.raises(UserError, match="num_layers=4.*2 blocks"):
+        ReinsDinoVisionTransformer(ADAPTER, **{**SMALL, "depth": 2})
