@@ -2,7 +2,7 @@
 
 A small ViT, pretrained without labels on toy streets, and a small Mask2Former head: trains in
 minutes on two CPU cores. `make quickstart` runs it with all that comes before and after. The head
-learns its queries: queries linked to the tokens start alike, and 1200 iterations hardly part them.
+learns its queries: queries linked to the tokens start alike, and 600 iterations hardly part them.
 
     python tools/train.py configs/toy/rein_toy_vit_mask2former_256x256.py
 """
