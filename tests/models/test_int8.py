@@ -42,21 +42,14 @@ def test_int8_gives_nearly_the_same_features_and_keeps_trained_parameters(toy):
         mode="bicubic")
     trained = {name for name, p in toy.named_parameters() if p.requires_grad}
     with torch.no_grad():
-        expected = _classes_of_features(toy, image)
+        expected = toy.backbone(image)[2]
         quantize_frozen(toy)
-        found = _classes_of_features(toy, image)
-    assert len(expected.unique()) > 10  # else any prediction would pass
-    assert (found == expected).float().mean() > 0.99
+        found = toy.backbone(image)[2]
+    similarity = torch.cosine_similarity(found, expected, dim=1)  # of each patch's features
+    assert similarity.min() > 0.998 and similarity.mean() > 0.9995
+    assert not torch.equal(found, expected)
     assert sum(isinstance(m, Int8Linear) for m in toy.modules()) == 4 * 8  # four per block
     assert trained <= {name for name, _ in toy.named_parameters()}
-
-
-def _classes_of_features(model, image):
-    """Classify deep features by their nearest of 19 random directions."""
-    feats = model.backbone(image)[2].flatten(2)[0]
-    feats = torch.nn.functional.layer_norm(feats, feats.shape[-1:])
-    directions = torch.randn(19, len(feats), generator=torch.Generator().manual_seed(0))
-    return (directions @ feats).argmax(0)
 
 
 def test_hooks_survive_quantization(tiny_model):
