@@ -226,6 +226,6 @@ def main(args: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     arguments = parse_args()
-    from rein.cli import run_cli  # after parsing: importing rein takes seconds
+    from rein.cli import run_cli
 
     run_cli(lambda: main(arguments))

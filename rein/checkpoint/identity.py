@@ -146,11 +146,12 @@ def identify(content: Mapping[str, Any]) -> Identity:
     inner = split(weights).backbone
     alone = not inner and not any(name.startswith((HEAD, ADAPTER)) for name in weights)
     backbone = weights if alone else inner
-    network = _network(_shapes_as_dinov2(backbone))
+    shapes = _shapes_as_dinov2(backbone)
+    network = _network(shapes)
     meta = meta_of(content)
     head = weights.get(f"{HEAD}cls_embed.weight")
     return Identity(
-        kind=_kind(content, weights, backbone if network else None, alone),
+        kind=_kind(content, weights, shapes if network else None, alone),
         naming=naming(backbone) if network else None,
         backbone=network,
         adapter=_adapter(weights),
@@ -173,7 +174,7 @@ def _kind(
     if alone:
         if backbone is None:
             return Kind.OTHER
-        return Kind.CONVERTED if is_converted(_shapes_as_dinov2(backbone)) else Kind.ORIGINAL
+        return Kind.CONVERTED if is_converted(backbone) else Kind.ORIGINAL
     has_head = any(name.startswith(HEAD) for name in weights)
     if split(weights).backbone:  # of any architecture
         return Kind.SEGMENTOR if has_head else Kind.OTHER
