@@ -10,6 +10,8 @@ attention that starts local.
 
 from collections.abc import Sequence
 
+import rein.compat  # noqa: F401  before timm
+
 import torch
 import torch.nn.functional as F
 from timm.models.vision_transformer import VisionTransformer

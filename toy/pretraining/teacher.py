@@ -8,6 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
+import rein.compat  # noqa: F401  before timm
+
 import timm
 import torch
 import torch.nn.functional as F
