@@ -5,7 +5,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 RUN := $(VENV)/bin/python
 
-.PHONY: quickstart test lint clean
+.PHONY: quickstart test faults lint clean
 
 quickstart: $(READY)
 	$(RUN) tools/quickstart.py
@@ -13,6 +13,10 @@ quickstart: $(READY)
 # one single-threaded process per core; tests of one file share fixtures, so they share a process
 test: $(READY)
 	OMP_NUM_THREADS=1 $(RUN) -m pytest tests -n auto --maxprocesses 4 --dist loadfile
+
+# kills, full disks, damaged files, several processes: what docs/reliability.md reports
+faults: $(READY)
+	OMP_NUM_THREADS=1 $(RUN) -m pytest tests/faults -m faults
 
 lint: $(READY)
 	$(RUN) -m ruff check .
