@@ -1,11 +1,16 @@
-"""The paper's comparison in miniature: random frozen, Freeze, Full fine-tuning, Rein, over seeds.
+r"""The paper's comparison in miniature: random frozen, Freeze, Full fine-tuning, Rein, over seeds.
 
     python toy/benchmark.py --seeds 0 1 2 --out docs/toy_benchmark.md
-    python toy/benchmark.py --sources 40 160 --targets fog rain snow
+    python toy/benchmark.py --sources 40 160 --targets night fog rain snow
 
 Trains and tests each cell with the project's tools on the quickstart's toy world, skips the cells
 that are done, and goes on with one that was interrupted. Writes the comparison with
 tools/compare.py's tables, and plots beside it. One cell takes about six minutes on two CPU cores.
+
+Hyper-parameters are chosen on other streets of toy GTA, without a look at the targets:
+
+    python toy/benchmark.py --held-out --seeds 100 --work-dir work_dirs/toy_rate_2e-3 \
+        --cfg-options optim_wrapper.optimizer.lr=2e-3
 """
 
 import argparse
@@ -14,8 +19,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from datetime import date
+from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -26,7 +30,8 @@ sys.path.insert(0, str(ROOT))  # works without installation
 _CONFIG = "configs/toy/{}toy_vit_mask2former_256x256.py"
 METHODS = {"random": _CONFIG.format("frozen_random_"), "freeze": _CONFIG.format("frozen_"),
            "full": _CONFIG.format(""), "rein": _CONFIG.format("rein_")}
-CONDITIONS = ("night", "fog", "rain", "snow")
+CONDITIONS = ("night", "fog", "rain", "snow")  # of ACDC
+HELD_OUT = "data/toy_held_out"  # toy GTA of another draw of streets
 SOURCES = 160  # toy GTA pictures that the quickstart makes
 
 
@@ -57,6 +62,9 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help="pictures of toy GTA to train on; default: all 160")
     parser.add_argument(
         "--targets", nargs="+", choices=CONDITIONS, default=[], help="test on these of ACDC, too")
+    parser.add_argument(
+        "--held-out", action="store_true",
+        help="test on held-out streets of the source instead of the targets")
     parser.add_argument("--work-dir", type=Path, default=ROOT / "work_dirs/toy_benchmark")
     parser.add_argument("--out", type=Path, metavar="FILE", help="the report; default: WORK_DIR")
     parser.add_argument(
@@ -70,8 +78,16 @@ def list_cells(args: argparse.Namespace) -> list[Cell]:
             for seed, sources, method in product(args.seeds, args.sources, args.methods)]
 
 
-def run_cell(cell: Cell, targets: Sequence[str], options: Sequence[str] = ()) -> None:
-    """Train and test one cell; skip what is done."""
+def run_cell(cell: Cell, tests: Mapping[str, Sequence[str]], options: Sequence[str] = ()) -> None:
+    """Train and test one cell; skip what is done.
+
+    Args:
+        cell: What to train.
+        tests: Folder inside the cell's, "." for itself -> config overrides of the test.
+        options: Config overrides of the training.
+    """
+    from rein.atomic_files import write_atomically
+
     config, train = METHODS[cell.method], cell.folder / "train"
     trained = cell.folder / "cost.json"
     if not trained.exists():
@@ -82,29 +98,51 @@ def run_cell(cell: Cell, targets: Sequence[str], options: Sequence[str] = ()) ->
             "tools/train.py", config, "--work-dir", train,
             *(["--resume"] if (train / "last_checkpoint").exists() else []),
             "--cfg-options", *settings, log=cell.folder / "train.log")
-        trained.write_text(json.dumps(dict(seconds=round(seconds), peak_mib=round(memory))))
+        write_atomically(trained, json.dumps(dict(seconds=round(seconds), peak_mib=round(memory))))
     checkpoint = (train / "last_checkpoint").read_text().strip()
-    if not (cell.folder / "results.json").exists():
-        run_tool("tools/test.py", config, checkpoint, "--work-dir", cell.folder / "test", "--out",
-                 cell.folder, "--force", log=cell.folder / "test.log")
-    for name in targets:
-        if not (cell.folder / name / "results.json").exists():
-            run_tool("tools/test.py", config, checkpoint, "--work-dir", cell.folder / name / "test",
-                     "--out", cell.folder / name, "--force", "--cfg-options",
-                     *acdc_options(name), log=cell.folder / f"test_{name}.log")
+    for name, settings in tests.items():
+        out = cell.folder / name
+        if not (out / "results.json").exists():
+            run_tool("tools/test.py", config, checkpoint, "--work-dir", out / "test", "--out", out,
+                     "--force", *(["--cfg-options", *settings] if settings else []),
+                     log=out / "test.log")
 
 
-def acdc_options(condition: str) -> list[str]:
-    """Return the overrides that test one condition of ACDC, the last dataset of the config."""
-    dataset, domain = "test_dataloader.dataset.datasets", f"acdc_{condition}"
+def list_tests(conditions: Sequence[str], held_out: bool) -> dict[str, list[str]]:
+    """List the tests of each cell: the folder in the cell's -> config overrides."""
+    tests = {".": only("gta", f"{HELD_OUT}/gta/", "images", "labels", ".png",
+                       "_labelTrainIds.png") if held_out else []}
+    for name in conditions:
+        tests[name] = only(
+            f"acdc_{name}", "data/toy/acdc/", f"rgb_anon/{name}/val", f"gt/{name}/val",
+            "_rgb_anon.png", "_gt_labelTrainIds.png")
+    return tests
+
+
+def only(domain: str, root: str, images: str, labels: str, image_suffix: str, label_suffix: str,
+         ) -> list[str]:
+    """Return the overrides that test one dataset, in the place of the config's last one."""
+    datasets = "test_dataloader.dataset.datasets"
     return [
-        *(f"{dataset}.{i}.indices=1" for i in range(3)),
-        f"{dataset}.3.domain={domain}",
-        f"{dataset}.3.data_prefix.img_path=rgb_anon/{condition}/val",
-        f"{dataset}.3.data_prefix.seg_map_path=gt/{condition}/val",
+        *(f"{datasets}.{i}.indices=1" for i in range(3)),
+        f"{datasets}.3.domain={domain}",
+        f"{datasets}.3.data_root={root}",
+        f"{datasets}.3.data_prefix.img_path={images}",
+        f"{datasets}.3.data_prefix.seg_map_path={labels}",
+        f"{datasets}.3.img_suffix={image_suffix}",
+        f"{datasets}.3.seg_map_suffix={label_suffix}",
         f"test_evaluator.dataset_keys=['{domain}']",
         f"test_evaluator.mean_used_keys=['{domain}']",
     ]
+
+
+def make_held_out() -> None:
+    """Draw and convert the held-out streets of toy GTA; existing ones are kept."""
+    nothing = [word for name in ("cityscapes", "bdd", "mapillary", "acdc", "acdc-night")
+               for word in (f"--{name}", 0)]
+    log = ROOT / HELD_OUT / "made.log"
+    run_tool("tools/make_toy_streets.py", HELD_OUT, "--seed", 7, "--gta", 24, *nothing, log=log)
+    run_tool("tools/convert_datasets/gta.py", f"{HELD_OUT}/gta", log=log)
 
 
 def run_tool(*words: object, log: Path) -> tuple[float, float]:
@@ -142,85 +180,23 @@ def make_weights() -> None:
         save_file(convert_dinov2(weights, (256, 256)), ROOT / f"checkpoints/{name}_converted.pth")
 
 
-def trainable(folder: Path) -> str:
-    """Read the number of trained parameters from a training's log."""
-    for line in (folder / "train.log").read_text().splitlines():
-        if "trainable: " in line:
-            return line.split("trainable: ")[1].split(" of ")[0]
-    return "?"
-
-
-def report(cells: Sequence[Cell], out: Path, targets: Sequence[str] = ()) -> str:
-    """Compare cells in Markdown: on the quickstart's targets, then on conditions of ACDC."""
-    from rein.evaluation.comparison import compare
-
-    parts = [f"Measured on {date.today()} on {os.cpu_count()} CPU cores by `toy/benchmark.py`: the "
-             "toy street world, not the paper's datasets."]
-    for sources in sorted({cell.sources for cell in cells}):
-        chosen = [cell for cell in cells if cell.sources == sources]
-        parts += [f"## {sources} source pictures",
-                  compare([cell.folder for cell in chosen]).replace("# ", "### "),
-                  cost_table(chosen)]
-        parts += [f"### ACDC {name}, {sources} source pictures\n\n"
-                  + compare([cell.folder / name for cell in chosen]).replace("# ", "#### ")
-                  for name in targets]
-    parts.append(f"![mIoU of each method]({out.stem}.png)")
-    return "\n\n".join(["# Toy benchmark", *parts]) + "\n"
-
-
-def cost_table(cells: Sequence[Cell]) -> str:
-    """Trained parameters, time and memory of each method, in Markdown."""
-    lines = ["| method | trained parameters | training, s | peak memory, MiB |",
-             "|---|---|---|---|"]
-    for method in dict.fromkeys(cell.method for cell in cells):
-        folders = [cell.folder for cell in cells if cell.method == method]
-        costs = [json.loads((folder / "cost.json").read_text()) for folder in folders]
-        seconds, memory = (sum(c[k] for c in costs) / len(costs) for k in ("seconds", "peak_mib"))
-        lines.append(f"| {method} | {trainable(folders[0])} | {seconds:.0f} | {memory:.0f} |")
-    return "\n".join(lines)
-
-
-def plot(cells: Sequence[Cell], path: Path) -> None:
-    """Draw bars with deviations per target, and the mean over the number of source pictures."""
-    import matplotlib.pyplot as plt
-    import numpy as np
-
-    results = {cell: json.loads((cell.folder / "results.json").read_text()) for cell in cells}
-    methods = list(dict.fromkeys(cell.method for cell in cells))
-    counts, most = sorted({cell.sources for cell in cells}), max(cell.sources for cell in cells)
-    figure, axes = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
-    names = [*next(iter(results.values()))["domains"], "mean"]
-    for k, method in enumerate(methods):
-        rows = np.array([[*(d["mIoU"] for d in r["domains"].values()), r["mean"]["mIoU"]]
-                         for c, r in results.items() if (c.method, c.sources) == (method, most)])
-        axes[0].bar(np.arange(len(names)) + 0.2 * k, rows.mean(0), 0.2, label=method,
-                    yerr=rows.std(0, ddof=1) if len(rows) > 1 else None)
-        means = [[r["mean"]["mIoU"] for c, r in results.items()
-                  if (c.method, c.sources) == (method, n)] for n in counts]
-        axes[1].errorbar(counts, [np.mean(m) for m in means], [np.std(m) for m in means],
-                         marker="o", capsize=3, label=method)
-    axes[0].set_xticks(np.arange(len(names)) + 0.3, names)
-    axes[0].set(ylabel="mIoU, %", title=f"{most} source pictures")
-    axes[1].set(xlabel="source pictures", title="mean over the targets")
-    axes[0].legend()
-    figure.savefig(path, dpi=120)
-
-
 def main(args: argparse.Namespace) -> None:
-    """Run all cells, then report those that are done."""
-    from rein.atomic_files import write_atomically
+    """Run all cells, then report them."""
+    from toy.benchmark_report import draw_plots, write_report
 
     make_weights()
-    cells = list_cells(args)
+    if args.held_out:
+        make_held_out()
+    tests, cells = list_tests(args.targets, args.held_out), list_cells(args)
     for number, cell in enumerate(cells, 1):
         start = time.monotonic()
-        run_cell(cell, args.targets, args.cfg_options)
+        run_cell(cell, tests, args.cfg_options)
         mean = json.loads((cell.folder / "results.json").read_text())["mean"]["mIoU"]
         print(f"[{number}/{len(cells)}] {cell.method}, {cell.sources} pictures, seed {cell.seed}: "
               f"mIoU {mean:.1f}  ({time.monotonic() - start:.0f} s)", flush=True)
     out = args.out or args.work_dir / "toy_benchmark.md"
-    plot(cells, out.with_suffix(".png"))
-    write_atomically(out, report(cells, out, args.targets))
+    draw_plots(cells, out.with_suffix(".png"), args.targets)
+    write_report(cells, out, args.targets)
     print(f"comparison of {len(cells)} runs: {out}, {out.with_suffix('.png')}")
 
 

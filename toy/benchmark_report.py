@@ -1,0 +1,154 @@
+"""The toy benchmark's report and plots, from the results of its cells."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import torch
+
+from rein.atomic_files import replacing, write_atomically
+from rein.datasets.domains import domain_title
+from rein.evaluation.comparison import compare
+from rein.evaluation.curves import read_curves
+from toy.benchmark import ROOT, Cell
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt  # noqa: E402  after the choice of the backend
+
+COLOURS = {"random": "#9a9a9a", "freeze": "#4c78a8", "full": "#f2a03d", "rein": "#c23b3b"}
+
+
+def write_report(cells: Sequence[Cell], out: Path, conditions: Sequence[str] = ()) -> None:
+    """Write the comparison in Markdown: on the config's targets, then on conditions of ACDC.
+
+    Args:
+        cells: Trained and tested cells.
+        out: The Markdown file; the plots are expected beside it.
+        conditions: Conditions of ACDC that the cells were tested on.
+    """
+    parts = [
+        "# Toy benchmark",
+        f"Measured on {date.today()} by `toy/benchmark.py` on {device()}: the toy street world, "
+        "not the paper's datasets.",
+        f"![mIoU of each method]({out.stem}.png)"]
+    for sources in sorted({cell.sources for cell in cells}, reverse=True):
+        chosen = [cell for cell in cells if cell.sources == sources]
+        parts += [f"## {sources} source pictures",
+                  compare([cell.folder for cell in chosen]).replace("# ", "### "),
+                  cost_table(chosen)]
+        parts += [f"## ACDC {name}, {sources} source pictures\n\n"
+                  + compare([cell.folder / name for cell in chosen]).replace("# ", "### ")
+                  for name in conditions]
+    text = "\n\n".join(parts) + "\n"
+    write_atomically(out, text.replace(f"{ROOT}{os.sep}", ""))
+
+
+def device() -> str:
+    """Name what computes: the GPU, or the number of CPU cores."""
+    if torch.cuda.is_available():
+        return f"one {torch.cuda.get_device_name()}"
+    cores = torch.get_num_threads()
+    return f"{cores} CPU core{'s' if cores > 1 else ''}"
+
+
+def cost_table(cells: Sequence[Cell]) -> str:
+    """Tabulate trained parameters, time and memory of each method, in Markdown."""
+    lines = ["| method | trained parameters | training, s | peak memory, MiB |",
+             "|---|---|---|---|"]
+    for method in dict.fromkeys(cell.method for cell in cells):
+        folders = [cell.folder for cell in cells if cell.method == method]
+        costs = [json.loads((folder / "cost.json").read_text()) for folder in folders]
+        seconds, memory = (sum(c[k] for c in costs) / len(costs) for k in ("seconds", "peak_mib"))
+        lines.append(f"| {method} | {trainable(folders[0])} | {seconds:.0f} | {memory:.0f} |")
+    return "\n".join(lines)
+
+
+def trainable(folder: Path) -> str:
+    """Read the number of trained parameters from a training's log."""
+    for line in (folder / "train.log").read_text().splitlines():
+        if "trainable: " in line:
+            return line.split("trainable: ")[1].split(" of ")[0]
+    return "?"
+
+
+def draw_plots(cells: Sequence[Cell], path: Path, conditions: Sequence[str] = ()) -> None:
+    """Draw what was measured: bars per domain, the curve over source pictures, the losses.
+
+    Args:
+        cells: Trained and tested cells.
+        path: The picture.
+        conditions: Conditions of ACDC that the cells were tested on.
+    """
+    counts, most = sorted({cell.sources for cell in cells}), max(cell.sources for cell in cells)
+    chosen = [cell for cell in cells if cell.sources == most]
+    draws = [lambda axes: _draw_bars(axes, chosen, ["."]),
+             lambda axes: _draw_losses(axes, chosen)]
+    if conditions:
+        draws.insert(1, lambda axes: _draw_bars(axes, chosen, conditions))
+    if len(counts) > 1:
+        draws.append(lambda axes: _draw_sources(axes, cells, counts))
+    rows = (len(draws) + 1) // 2
+    figure, axes = plt.subplots(rows, 2, figsize=(11, 3.8 * rows), layout="constrained")
+    for axis in axes.flat[len(draws):]:
+        axis.set_visible(False)
+    for draw, axis in zip(draws, axes.flat, strict=False):
+        draw(axis)
+        axis.grid(axis="y", alpha=0.3)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes.flat[0].legend(frameon=False)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=110, format="png")
+    plt.close(figure)
+
+
+def _by_method(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
+    return {method: [cell for cell in cells if cell.method == method]
+            for method in dict.fromkeys(cell.method for cell in cells)}
+
+
+def _miou(folder: Path) -> Mapping[str, float]:
+    """Read mIoU in percent by domain, and the mean over several domains."""
+    results = json.loads((folder / "results.json").read_text())
+    values = {domain_title(name): one["mIoU"] for name, one in results["domains"].items()}
+    return {**values, "mean": results["mean"]["mIoU"]} if len(values) > 1 else values
+
+
+def _draw_bars(axes: plt.Axes, cells: Sequence[Cell], tests: Sequence[str]) -> None:
+    """Draw the mean and the standard deviation over seeds for each domain."""
+    groups = _by_method(cells)
+    width = 0.8 / len(groups)
+    for k, (method, members) in enumerate(groups.items()):
+        runs = [{n: v for test in tests for n, v in _miou(cell.folder / test).items()}
+                for cell in members]
+        names, values = list(runs[0]), np.array([list(run.values()) for run in runs])
+        axes.bar(np.arange(len(names)) + width * k, values.mean(0), width, label=method,
+                 color=COLOURS[method], capsize=2,
+                 yerr=values.std(0, ddof=1) if len(values) > 1 else None)
+    axes.set_xticks(np.arange(len(names)) + width * (len(groups) - 1) / 2, names)
+    axes.set(ylabel="mIoU, %", title="targets" if tests == ["."] else "ACDC by condition")
+
+
+def _draw_losses(axes: plt.Axes, cells: Sequence[Cell]) -> None:
+    """Draw the training loss, averaged over seeds."""
+    for method, members in _by_method(cells).items():
+        runs = [dict(read_curves(sorted(cell.folder.glob("train/*/vis_data/scalars.json")))["loss"])
+                for cell in members]
+        steps = sorted(set.intersection(*(set(run) for run in runs)))
+        axes.plot(steps, [np.mean([run[step] for run in runs]) for step in steps],
+                  color=COLOURS[method])
+    axes.set(xlabel="iteration", ylabel="training loss", title="learning curves")
+
+
+def _draw_sources(axes: plt.Axes, cells: Sequence[Cell], counts: Sequence[int]) -> None:
+    """Draw the mean over the targets against the number of source pictures."""
+    for method, members in _by_method(cells).items():
+        means = [[list(_miou(cell.folder).values())[-1] for cell in members if cell.sources == n]
+                 for n in counts]
+        axes.errorbar(counts, [np.mean(m) for m in means], color=COLOURS[method], marker="o",
+                      yerr=[np.std(m, ddof=1) if len(m) > 1 else 0 for m in means], capsize=3)
+    axes.set(xlabel="source pictures", ylabel="mIoU, %", xticks=counts,
+             title="mean over the targets")
