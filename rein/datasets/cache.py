@@ -22,10 +22,10 @@ import cv2
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from mmengine.logging import print_log
-from mmseg.datasets.transforms import LoadAnnotations
 from tqdm import tqdm
 
 from rein.atomic_files import write_atomically
+from rein.datasets.exact_labels import LoadExactLabels
 from rein.datasets.image_files import is_cut_short
 from rein.errors import UserError
 from rein.parallel import in_processes
@@ -33,7 +33,7 @@ from rein.parallel import in_processes
 CACHE_VARIABLE = "REIN_DATA_CACHE"
 
 _HEADER = struct.Struct("<8sqqiii")  # magic, source size in bytes, mtime in ns, H, W, channels
-_MARK = b"reinraw1"  # increase the number when the layout changes
+_MARK = b"reinraw2"  # increase the number when the layout or a decoder changes
 _SAID: set[str] = set()  # caches already warned about
 
 
@@ -63,7 +63,7 @@ def load(transform: Callable, results: dict, cache_dir: str | None) -> dict | No
     """Load an image or a label, from the cache if possible.
 
     Args:
-        transform: A `LoadImageFromFile` or mmseg's `LoadAnnotations`. With non-default options,
+        transform: A `LoadImageFromFile` or `LoadExactLabels`. With non-default options,
             such as another decoder, it always loads from the source.
         results: Holds `img_path` or `seg_map_path`.
         cache_dir: Folder written by `cache_files`; None to load from the source.
@@ -90,10 +90,10 @@ def _is_plain(transform: Callable, results: dict) -> bool:
     """Tell whether the transform would load the same pixels as `_decode`."""
     if isinstance(transform, LoadImageFromFile):
         expected = LoadImageFromFile()
-    elif type(transform) is LoadAnnotations:
+    elif type(transform) is LoadExactLabels:
         if results.get("reduce_zero_label") or results.get("label_map"):
             return False
-        expected = LoadAnnotations()
+        expected = LoadExactLabels()
         expected.reduce_zero_label = transform.reduce_zero_label  # set by the first sample
     else:
         return False
@@ -222,5 +222,5 @@ def _decode(source: str, is_label: bool) -> np.ndarray:
         raise ValueError("the file is truncated")
     if not is_label:
         return LoadImageFromFile()(dict(img_path=source))["img"]
-    loaded = LoadAnnotations()(dict(seg_map_path=source, reduce_zero_label=False, seg_fields=[]))
+    loaded = LoadExactLabels()(dict(seg_map_path=source, reduce_zero_label=False, seg_fields=[]))
     return loaded["gt_seg_map"]
