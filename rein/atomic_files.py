@@ -1,10 +1,13 @@
 """Write files atomically: each is either complete or absent."""
 
 import contextlib
+import errno
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+
+from rein.errors import UserError
 
 _TEMPORARY = re.compile(r"\..+\.(\d+)\.tmp")
 
@@ -36,6 +39,15 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     """Write a file and its folder; the file is either complete or absent. Text is UTF-8."""
     with replacing(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def cannot_write(error: OSError, folder: Path) -> UserError:
+    """Return the error for a folder that takes no more files; finished files are intact."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return UserError(f"{folder}: the disk is full. Finished files are intact: free some space "
+                         "and run the command again to continue.")
+    return UserError(f"{folder}: cannot be written to ({error}). Correct the permissions, or name "
+                     "another folder.")
 
 
 def remove_stale(folder: Path) -> None:

@@ -4,10 +4,8 @@ A cache file is a header followed by the pixels as the loading transform returne
 stores the size and modification time of the source, so that outdated copies are never used.
 """
 
-import errno
 import logging
 import os
-import shutil
 import struct
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -24,7 +22,7 @@ from mmcv.transforms import LoadImageFromFile
 from mmengine.logging import print_log
 from tqdm import tqdm
 
-from rein.atomic_files import write_atomically
+from rein.atomic_files import cannot_write, remove_stale, write_atomically
 from rein.datasets.exact_labels import LoadExactLabels
 from rein.datasets.image_files import is_cut_short
 from rein.errors import UserError
@@ -172,26 +170,19 @@ def cache_files(
     try:
         cache_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _not_written(error, cache_dir) from None
+        raise cannot_write(error, cache_dir) from None
+    for folder in {_path_of(source, str(cache_dir)).parent for source, _ in sources}:
+        remove_stale(folder)
     cv2.setNumThreads(0)  # OpenCV threads would hang forked processes
     with closing(in_processes(partial(_cache_file, str(cache_dir)), sources, workers)) as outcomes:
         progress = tqdm(outcomes, total=len(sources), unit="file", desc="Caching")
         for (source, _), outcome in zip(sources, progress, strict=True):
             if isinstance(outcome, OSError):
-                raise _not_written(outcome, cache_dir)
+                raise cannot_write(outcome, cache_dir)
             counts[outcome] += 1
             if outcome not in ("written", "kept"):
                 failed.append((source, outcome))
     return CacheReport(counts["written"], counts["kept"], tuple(failed))
-
-
-def _not_written(error: OSError, cache_dir: Path) -> UserError:
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-        return UserError(f"{cache_dir}: cannot be written to ({error}). Name another folder.")
-    free = shutil.disk_usage(cache_dir).free / 1e9
-    return UserError(
-        f"{cache_dir}: the disk is full ({free:.1f} GB free). Files cached so far are "
-        "intact; free some space and run the command again to continue.")
 
 
 def _cache_file(cache_dir: str, item: tuple[str, bool]) -> str | OSError:
