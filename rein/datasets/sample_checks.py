@@ -22,11 +22,7 @@ from rein.errors import UserError
 
 
 class SampleError(UserError):
-    """An unusable sample; the message stays one line when raised in a data loader worker."""
-
-    def __init__(self, message: str):
-        # a data loader worker passes its whole traceback as the message; keep the last line
-        super().__init__(message.rpartition(f"{type(self).__name__}: ")[2].strip())
+    """An unusable sample."""
 
 
 class CorruptFile(SampleError):
