@@ -14,14 +14,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works without installation
 
-from rein.cli import command_parser, run_command  # noqa: E402
+from rein.cli import command_parser, input_path, run_command  # noqa: E402
 from rein.errors import UserError  # noqa: E402
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = command_parser(__doc__)
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="folder with results.json")
+    parser.add_argument(
+        "runs", nargs="+", type=input_path, metavar="RUN", help="folder with results.json")
     parser.add_argument("--out", type=Path, metavar="FILE", help="also write the Markdown to FILE")
     parser.add_argument(
         "--draws", type=int, default=10_000, help="bootstrap samples; default: %(default)s")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works without installation
 
-from rein.cli import command_parser, run_command  # noqa: E402
+from rein.cli import command_parser, input_path, run_command  # noqa: E402
 from rein.errors import UserError  # noqa: E402
 
 
@@ -22,10 +22,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser = command_parser(__doc__)
     parser.add_argument("server", choices=["acdc", "cityscapes"])
     parser.add_argument(
-        "source", type=Path, help="folder of trainId PNGs, searched recursively, or a zip to check")
+        "source", type=input_path,
+        help="folder of trainId PNGs, searched recursively, or a zip to check")
     parser.add_argument("out", type=Path, nargs="?", help="zip to write if SOURCE is a folder")
     parser.add_argument(
-        "--images", type=Path, metavar="DIR",
+        "--images", type=input_path, metavar="DIR",
         help="the server's test images, to check that each has a prediction")
     return parser
 

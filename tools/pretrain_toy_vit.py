@@ -17,14 +17,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works without installation
 
-from rein.cli import command_parser, run_command  # noqa: E402
+from rein.cli import command_parser, input_path, run_command  # noqa: E402
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = command_parser(__doc__)
     parser.add_argument(
-        "--images", type=Path, default=Path("data/toy_unlabelled/unlabelled"), metavar="DIR",
+        "--images", type=input_path, default="data/toy_unlabelled/unlabelled", metavar="DIR",
         help="folder of pairs NAME.jpg, NAME_fair.jpg; default: %(default)s")
     parser.add_argument(
         "--out", type=Path, default=Path("checkpoints/toy_vit_pretrain.pth"), metavar="FILE",
@@ -35,7 +35,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     parser.add_argument("--force", action="store_true", help="replace another file at FILE")
     parser.add_argument(
-        "--probe", type=Path, metavar="TOY", help="probe FILE on this toy world, e.g. data/toy")
+        "--probe", type=input_path, metavar="TOY",
+        help="probe FILE on this toy world, e.g. data/toy")
     return parser
 
 
