@@ -169,10 +169,10 @@ def cache_files(
     counts, failed = Counter(), []
     try:
         cache_dir.mkdir(parents=True, exist_ok=True)
+        for folder in {_path_of(source, str(cache_dir)).parent for source, _ in sources}:
+            remove_stale(folder)
     except OSError as error:
         raise cannot_write(error, cache_dir) from None
-    for folder in {_path_of(source, str(cache_dir)).parent for source, _ in sources}:
-        remove_stale(folder)
     cv2.setNumThreads(0)  # OpenCV threads would hang forked processes
     with closing(in_processes(partial(_cache_file, str(cache_dir)), sources, workers)) as outcomes:
         progress = tqdm(outcomes, total=len(sources), unit="file", desc="Caching")

@@ -96,8 +96,7 @@ def run_jobs(
     Raises:
         UserError: `workers` is below 1, a worker died, or a target cannot be written.
     """
-    for folder in {target.parent for job in jobs for target in job.targets}:
-        remove_stale(folder)
+    _remove_stale(jobs)
     counts = Counter()
     failed = []
     pixels: dict[Path, dict[str, ClassPixels]] = {}
@@ -116,6 +115,17 @@ def run_jobs(
                 pixels.setdefault(job.labels_in, {})[name] = outcome.pixels
     statistics = tuple(write_statistics(folder, files) for folder, files in pixels.items())
     return Report(counts["converted"], counts["skipped"], tuple(failed), statistics)
+
+
+def _remove_stale(jobs: Sequence[Job]) -> None:
+    """Remove the temporary files that killed runs left where these jobs write."""
+    folders = {target.parent for job in jobs for target in job.targets}
+    folders |= {job.labels_in for job in jobs if job.labels_in}
+    for folder in folders:
+        try:
+            remove_stale(folder)
+        except OSError as error:
+            raise cannot_write(error, folder) from error
 
 
 def summarize(report: Report, where: str) -> int:

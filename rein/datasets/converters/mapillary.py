@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from rein.atomic_files import write_atomically
+from rein.atomic_files import cannot_write, remove_stale, write_atomically
 from rein.datasets.converters.image_label_pairs import no_labels
 from rein.datasets.converters.jobs import Job, Report, run_jobs
 from rein.datasets.converters.label_pngs import map_labels, read_label_ids, require_size_of
@@ -136,6 +136,8 @@ def _mapillary_table(config: Path, train_ids: bool) -> np.ndarray:
     """Return the lookup table (256,) for a config, whose list positions are the label ids."""
     try:
         names = [label["readable"] for label in json.loads(config.read_bytes())["labels"]]
+    except OSError as error:
+        raise UserError(f"{config}: cannot be read ({error.strerror}).") from error
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{config}: not a list of Mapillary labels ({error!r}). Extract the dataset again."
@@ -162,7 +164,10 @@ def _label_id_of_train_id() -> np.ndarray:
 
 def _claim(note: Path, encoding: str, overwrite: bool) -> None:
     """Record the encoding of the output folder, which cannot be inferred from its labels."""
-    held = note.read_text().strip() if note.exists() else None
+    try:
+        held = note.read_text().strip() if note.exists() else None
+    except OSError as error:
+        raise UserError(f"{note}: cannot be read ({error.strerror}).") from error
     if held == encoding:
         return
     if held is not None and not overwrite:
@@ -171,9 +176,10 @@ def _claim(note: Path, encoding: str, overwrite: bool) -> None:
             "convert again with --overwrite."
         )
     try:
+        remove_stale(note.parent)
         write_atomically(note, f"{encoding}\n".encode())
     except OSError as error:
-        raise UserError(f"{note.parent}: cannot be written ({error}).") from error
+        raise cannot_write(error, note.parent) from error
 
 
 def _files_by_stem(folder: Path, suffixes: tuple[str, ...], expected: str) -> dict[str, Path]:
