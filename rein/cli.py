@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rein.errors import UserError
@@ -32,6 +33,13 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
     """Add the option --workers."""
     parser.add_argument(
         "--workers", type=int, metavar="N", help="processes; default: one per core")
+
+
+def input_path(text: str) -> Path:
+    """Return an argument as a path: in the working directory, else in the repository."""
+    from rein.engine.paths import find_path
+
+    return Path(find_path(text))
 
 
 def run_converter(

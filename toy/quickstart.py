@@ -96,7 +96,7 @@ def _cfg_options(options: list[str]) -> list[str]:
 
 def run_quickstart(data: str = DATA, work_dir: str = "work_dirs/quickstart",
                    streets: Sequence[str] = (), iters: int | None = None) -> None:
-    """Run all steps, then print the results and their files.
+    """Run all steps in the working directory, then print the results and their files.
 
     Args:
         data: Folder of the toy world.
@@ -109,7 +109,7 @@ def run_quickstart(data: str = DATA, work_dir: str = "work_dirs/quickstart",
     """
     start = time.monotonic()
     steps = list_steps(data, work_dir, streets, iters)
-    logs = Path(ROOT, work_dir, "logs")
+    logs = Path(work_dir, "logs")
     logs.mkdir(parents=True, exist_ok=True)
     for number, step in enumerate(steps, 1):
         head = f"[{number}/{len(steps)}] {step.title}"
@@ -122,10 +122,12 @@ def _run(head: str, step: Step, log: Path) -> None:
     """Run one step; show its progress in one line, and write all its output to a log."""
     start = time.monotonic()
     # training names its last checkpoint in a text file
-    words = [Path(ROOT, word).read_text().strip() if word.endswith(f"/{LAST}") else word
+    words = [Path(word).read_text().strip() if word.endswith(f"/{LAST}") else word
              for word in step.words]
+    if words[0].startswith("tools/"):
+        words[0] = str(ROOT / words[0])
     command = subprocess.Popen(
-        [sys.executable, *words], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        [sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         text=True, errors="replace", env={**os.environ, "PYTHONWARNINGS": "ignore"})
     with command, log.open("w", buffering=1) as file:
         for line in command.stdout:
@@ -155,9 +157,9 @@ def progress(line: str) -> float | None:
 
 def _report(work_dir: str, seconds: float) -> None:
     """Print the table and the files of the results."""
-    results = json.loads(Path(ROOT, work_dir, "test/results.json").read_text())
+    results = json.loads(Path(work_dir, "test/results.json").read_text())
     mean = results["mean"]
-    print(f"\n{Path(ROOT, work_dir, 'test/results.md').read_text()}")
+    print(f"\n{Path(work_dir, 'test/results.md').read_text()}")
     print(f"mIoU over the target domains: Rein {mean['mIoU']:.1f}, "
           f"majority-class guess {mean['majority_mIoU']:.1f}   ({seconds:.0f} s in all)\n")
     for what, where in (

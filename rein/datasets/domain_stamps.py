@@ -17,16 +17,22 @@ class StampDomain(BaseTransform):
 
     Args:
         domain (str): The domain, for example "citys".
+        pixels_changed (bool): Also note that a step changed the pixels of the image, so that
+            pictures show the changed image instead of its file.
     """
 
-    def __init__(self, domain: str):
+    def __init__(self, domain: str, pixels_changed: bool = False):
         self.domain = domain
+        self.pixels_changed = pixels_changed
 
     def transform(self, results: dict) -> dict:
         """Stamp `results["data_samples"]`, one sample or a list of augmented ones."""
+        meta = dict(domain=self.domain)
+        if self.pixels_changed:
+            meta["pixels_changed"] = True
         samples = results.get("data_samples", [])  # absent if a wrapper packs later
         for sample in samples if isinstance(samples, list) else [samples]:
-            sample.set_metainfo(dict(domain=self.domain))
+            sample.set_metainfo(meta)
         return results
 
     def __repr__(self):
@@ -42,8 +48,9 @@ def finish_pipeline(dataset: Any, domain: str) -> None:
     )
     origin = Origin(domain, dataset.data_root)
     transforms = faster(dataset.pipeline.transforms)
+    changed = any(getattr(step, "changes_pixels", False) for step in transforms)
     steps = [checked(step, origin, **labels) for step in transforms]
-    dataset.pipeline.transforms = [*steps, StampDomain(domain)]
+    dataset.pipeline.transforms = [*steps, StampDomain(domain, changed)]
 
 
 def stamp_domains(dataset: Any) -> None:

@@ -16,7 +16,7 @@ from torch import nn
 from rein.atomic_files import replacing
 from rein.checkpoint import TRAINING_STATE, load_file, load_strictly, state_dict_of
 from rein.datasets.building import build_dataset
-from rein.datasets.dataset_configs import leaf_datasets
+from rein.datasets.dataset_configs import leaf_datasets, type_name
 from rein.datasets.label_maps import CLASSES
 from rein.engine.compiling import compile_model
 from rein.engine.config_text import FormattedOnce
@@ -51,7 +51,7 @@ def _check_classes(cfg: Config) -> None:
     for name in ("train_dataloader", "val_dataloader", "test_dataloader"):
         for dataset in leaf_datasets((cfg.get(name) or {}).get("dataset") or {}):
             classes = (dataset.get("metainfo") or {}).get("classes")
-            if classes is None and dataset.get("type") in _CITYSCAPES_BY_DEFAULT:
+            if classes is None and type_name(dataset) in _CITYSCAPES_BY_DEFAULT:
                 classes = CLASSES
             if expected and classes is not None and len(classes) != expected:
                 raise UserError(

@@ -6,6 +6,7 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import find_latest_checkpoint
 
+from rein.engine.paths import find_path
 from rein.engine.runner import ReinRunner
 from rein.errors import UserError
 
@@ -37,6 +38,8 @@ def train(
         UserError: Data, weights or a checkpoint are missing or do not fit.
     """
     cfg.work_dir = work_dir or cfg.get("work_dir") or str(Path("work_dirs") / name)
+    if resume == "auto":
+        cfg.work_dir = find_path(cfg.work_dir)  # go on where the run is
     cfg.launcher = launcher
     if amp:
         if not torch.cuda.is_available():

@@ -22,6 +22,7 @@ from rein.errors import UserError
 from rein.evaluation.pictures import example_strip, save_png
 from rein.evaluation.report import failures_text, text_table
 from rein.evaluation.results import DomainResults, ImageResult, image_miou
+from rein.evaluation.seen_images import seen_image
 
 
 def confusion_matrix(
@@ -144,11 +145,11 @@ class DGIoUMetric(BaseMetric):
         """Count the pixels of one batch.
 
         Args:
-            data_batch (dict): Unused.
+            data_batch (dict): The images, for the pictures.
             data_samples (Sequence[dict]): Samples with `pred_sem_seg` (1, H, W), `gt_sem_seg`
                 (1, H, W), `domain` and `img_path`.
         """
-        for sample in data_samples:
+        for i, sample in enumerate(data_samples):
             if "domain" not in sample:
                 raise UserError(
                     f"{sample.get('img_path')}: the sample has no domain. Use UrbanSceneDataset, "
@@ -159,13 +160,15 @@ class DGIoUMetric(BaseMetric):
             if self.format_only:
                 self.results.append(ImageResult(sample["domain"], sample["img_path"]))
             else:
-                self.results.append(self._count(prediction, sample))
+                self.results.append(self._count(prediction, sample, data_batch, i))
 
     def fail(self, domain: str, path: str, error: str) -> None:
         """Record an image without a prediction; it is reported, but excluded from the results."""
         self.results.append(ImageResult(domain, path, error=error))
 
-    def _count(self, prediction: Tensor, sample: dict) -> ImageResult:
+    def _count(
+        self, prediction: Tensor, sample: dict, data_batch: dict, index: int
+    ) -> ImageResult:
         domain, path = sample["domain"], sample.get("img_path", "")
         if "gt_sem_seg" not in sample:
             raise UserError(
@@ -179,8 +182,9 @@ class DGIoUMetric(BaseMetric):
             raise SampleError(f"{sample.get('seg_map_path')}: {error}") from error
         strip = b""
         if self._extremes.offer(domain, image_miou(counts)):
-            strip = example_strip(path, prediction.cpu().numpy(), truth.cpu().numpy(),
-                                  self.dataset_meta["palette"])
+            seen = seen_image(sample, data_batch, index)
+            strip = example_strip(path if seen is None else seen, prediction.cpu().numpy(),
+                                  truth.cpu().numpy(), self.dataset_meta["palette"])
         return ImageResult(domain, path, counts, strip=strip)
 
     def _save(self, prediction: Tensor, sample: dict) -> None:

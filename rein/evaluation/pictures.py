@@ -21,6 +21,7 @@ from PIL import Image, ImageDraw, ImageFont
 from rein.atomic_files import replacing
 from rein.datasets.domains import domain_title
 from rein.datasets.label_maps import CLASSES, IGNORE_INDEX, PALETTE
+from rein.evaluation.seen_images import seen_image
 
 Palette = Sequence[Sequence[int]]
 
@@ -98,13 +99,13 @@ def error_map(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def example_strip(
-    path: str, prediction: np.ndarray, truth: np.ndarray, palette: Palette = PALETTE,
-    width: int = 400,
+    source: str | np.ndarray, prediction: np.ndarray, truth: np.ndarray,
+    palette: Palette = PALETTE, width: int = 400,
 ) -> bytes:
     """Draw small panels of the image, the overlaid prediction and the errors side by side.
 
     Args:
-        path: Image file.
+        source: Image file, or RGB uint8 (h, w, 3) of any size.
         prediction: Classes (H, W).
         truth: Classes (H, W), 255 where ignored.
         palette: RGB of each class, uint8 range.
@@ -114,7 +115,8 @@ def example_strip(
         The strip, JPEG-encoded.
     """
     size = (width, max(round(width * truth.shape[0] / truth.shape[1]), 1))
-    image = mmcv.imresize(mmcv.imread(path, channel_order="rgb"), size, interpolation="area")
+    image = source if isinstance(source, np.ndarray) else mmcv.imread(source, channel_order="rgb")
+    image = mmcv.imresize(image, size, interpolation="area")
     prediction, truth = (
         mmcv.imresize(seg_map.astype(np.uint8), size, interpolation="nearest")
         for seg_map in (prediction, truth))
@@ -239,21 +241,23 @@ class PredictionPictures(Hook):
         Args:
             runner: The runner; its test dataset defines the colours.
             batch_idx (int): Unused.
-            data_batch (dict, optional): Unused.
+            data_batch (dict, optional): The images, shown where the pipeline changed them.
             outputs (Sequence[SegDataSample]): Predictions with `domain` and `img_path`.
         """
         palette = runner.test_dataloader.dataset.metainfo["palette"]
-        for sample in outputs:
+        for i, sample in enumerate(outputs):
             domain = sample.metainfo.get("domain", "unnamed")
-            images = self._draw(sample, palette)
+            images = self._draw(sample, seen_image(sample.metainfo, data_batch, i), palette)
             side_by_side = Image.fromarray(np.concatenate(images, axis=1))
             name = f"{Path(sample.img_path).stem}.png"
             save_png(side_by_side, self.out_dir / domain / name)
             self._keep(domain, [_Shown(sample.img_path, images)])
 
-    def _draw(self, sample, palette: Palette) -> list[np.ndarray]:
+    def _draw(self, sample, image: np.ndarray | None, palette: Palette) -> list[np.ndarray]:
+        """Draw a sample's panels; `image` is RGB uint8 (h, w, 3), or None for its file."""
         prediction = sample.pred_sem_seg.data.squeeze(0).cpu().numpy()
-        image = mmcv.imread(sample.img_path, channel_order="rgb")
+        if image is None:
+            image = mmcv.imread(sample.img_path, channel_order="rgb")
         if image.shape[:2] != prediction.shape:
             image = mmcv.imresize(image, prediction.shape[::-1])
         if "gt_sem_seg" not in sample:

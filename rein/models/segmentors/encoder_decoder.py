@@ -52,6 +52,25 @@ class EncoderDecoder(MMSegEncoderDecoder):
         with torch.autocast(inputs.device.type, torch.bfloat16):
             return super().forward(inputs, data_samples, mode)
 
+    def test_step(self, data: dict) -> list:
+        """Predict a batch; images of different sizes are predicted one by one.
+
+        Args:
+            data: `inputs`, images (3, H, W), and `data_samples`, as collated by mmengine.
+
+        Returns:
+            One sample per image, in order.
+        """
+        if len({tuple(image.shape) for image in data["inputs"]}) == 1:
+            return super().test_step(data)
+        return [sample for i in range(len(data["inputs"]))
+                for sample in super(EncoderDecoder, self).test_step(
+                    {key: values[i:i + 1] for key, values in data.items()})]
+
+    def val_step(self, data: dict) -> list:
+        """Predict a batch, as in testing."""
+        return self.test_step(data)
+
     def extract_feat(self, inputs: Tensor) -> Pyramid:
         """Compute the features of images (B, 3, H, W); queries bypass the neck, if any.
 

@@ -40,6 +40,19 @@ def test_batched_windows_give_mmsegs_logits(model, size, stride, window_batch, i
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("step", ["test_step", "val_step"])
+def test_a_batch_of_mixed_sizes_is_predicted_image_by_image(model, step):
+    sizes = [(64, 96), (70, 64), (64, 96)]
+    images = [torch.randint(0, 256, (3, *size), dtype=torch.uint8) for size in sizes]
+    packed = dict(inputs=images, data_samples=[samples(1, size)[0] for size in sizes])
+    with torch.no_grad():
+        found = getattr(model, step)(copy.deepcopy(packed))
+        for i, sample in enumerate(found):
+            one, = model.test_step({key: values[i:i + 1] for key, values in packed.items()})
+            assert torch.equal(sample.pred_sem_seg.data, one.pred_sem_seg.data)
+            assert sample.pred_sem_seg.shape == sizes[i]
+
+
 def test_windows_in_mixed_precision_give_mmsegs_logits(model):
     model.test_cfg.window_batch = 4
     inputs = torch.randn(1, 3, 100, 151)
