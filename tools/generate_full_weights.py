@@ -12,13 +12,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works without installation
 
+from rein.cli import command_parser, run_command  # noqa: E402
+
 DEFAULT_CONFIG = "configs/dinov2/rein_dinov2_mask2former_512x512_bs1x4.py"
 
 
-def parse_args() -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = command_parser(__doc__)
     parser.add_argument(
         "--dinov2_segmentor_path", required=True, metavar="OUT", help="output file")
     parser.add_argument(
@@ -34,7 +35,7 @@ def parse_args() -> argparse.Namespace:
         "--allow-other-backbone", action="store_true",
         help="merge with a backbone other than the one the adapter was trained with")
     parser.add_argument("--force", action="store_true", help="replace another file at OUT")
-    return parser.parse_args()
+    return parser
 
 
 def main(args: argparse.Namespace) -> None:
@@ -49,7 +50,4 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    arguments = parse_args()
-    from rein.cli import run_cli
-
-    run_cli(lambda: main(arguments))
+    run_command(build_parser(), main)

@@ -17,11 +17,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works without installation
 
+from rein.cli import command_parser, run_command  # noqa: E402
 
-def parse_args() -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = command_parser(__doc__)
     parser.add_argument(
         "--images", type=Path, default=Path("data/toy_unlabelled/unlabelled"), metavar="DIR",
         help="folder of pairs NAME.jpg, NAME_fair.jpg; default: %(default)s")
@@ -35,7 +36,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--force", action="store_true", help="replace another file at FILE")
     parser.add_argument(
         "--probe", type=Path, metavar="TOY", help="probe FILE on this toy world, e.g. data/toy")
-    return parser.parse_args()
+    return parser
 
 
 def main(args: argparse.Namespace) -> None:
@@ -50,7 +51,4 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    arguments = parse_args()
-    from rein.cli import run_cli
-
-    run_cli(lambda: main(arguments))
+    run_command(build_parser(), main)

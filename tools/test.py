@@ -20,11 +20,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works without installation
 
+from rein.cli import command_parser, run_command  # noqa: E402
+from rein.errors import UserError  # noqa: E402
 
-def parse_args() -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = command_parser(__doc__)
     parser.add_argument("config", help="config file, or a checkpoint that contains its config")
     parser.add_argument("checkpoint", help="merged segmentor, or training checkpoint")
     parser.add_argument(
@@ -65,14 +67,13 @@ def parse_args() -> argparse.Namespace:
         "--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none",
         help="how processes are started")
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    if args.submission and (len(args.protocols) > 1 or args.show_dir):
-        parser.error("--submission allows at most one --protocol, and no --show-dir")
-    return args
+    return parser
 
 
 def main(args: argparse.Namespace) -> int:
     """Test the checkpoint; print the mIoUs and the report paths."""
+    if args.submission and (len(args.protocols) > 1 or args.show_dir):
+        raise UserError("--submission allows at most one --protocol, and no --show-dir.")
     from rein.engine.config import read_config
 
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
@@ -109,7 +110,4 @@ def submit_predictions(cfg, checkpoint: str, server: str, options) -> int:
 
 
 if __name__ == "__main__":
-    arguments = parse_args()
-    from rein.cli import run_cli
-
-    run_cli(lambda: main(arguments))
+    run_command(build_parser(), main)

@@ -10,11 +10,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works without installation
 
+from rein.cli import command_parser, run_command  # noqa: E402
 
-def parse_args() -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = command_parser(__doc__)
     parser.add_argument("config", help="config file")
     parser.add_argument(
         "--work-dir", metavar="DIR",
@@ -33,7 +34,7 @@ def parse_args() -> argparse.Namespace:
         "--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none",
         help="how processes are started; tools/dist_train.sh sets pytorch")
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
-    return parser.parse_args()
+    return parser
 
 
 def main(args: argparse.Namespace) -> None:
@@ -51,7 +52,4 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    arguments = parse_args()
-    from rein.cli import run_cli
-
-    run_cli(lambda: main(arguments))
+    run_command(build_parser(), main)
