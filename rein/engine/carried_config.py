@@ -4,19 +4,16 @@ It may name only registered types.
 """
 
 import ast
-import contextlib
-import io
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.registry import Registry
-from mmengine.registry import root as root_registries
 
 from rein.checkpoint import load_file, meta_of
 from rein.engine.paths import find_path
-from rein.engine.registration import register_all_modules
+from rein.engine.registered_types import registered_types
 from rein.errors import UserError
 
 
@@ -56,13 +53,13 @@ def config_from_text(text: str, source: str) -> Config:
                 raise ValueError(f"line {statement.lineno} is not an assignment")
             values[statement.targets[0].id] = _literal(statement.value)
     except (SyntaxError, ValueError, AttributeError) as error:
-        raise UserError(f"{source}: its embedded config is not plain data ({error}). Pass a config "
-                        "file instead.") from None
+        raise UserError(f"{source}: its embedded config is not plain data ({error}). Give a config "
+                        "file, which takes precedence.") from None
     values.pop("custom_imports", None)  # only the user decides what to import
-    unknown = sorted(_types(values) - _registered_types())
+    unknown = sorted(_types(values) - registered_types().keys())
     if unknown:
         raise UserError(f"{source}: its embedded config names {', '.join(unknown[:5])}, which this "
-                        "installation does not have. Pass a config file instead.")
+                        "installation does not have. Give a config file, which takes precedence.")
     return Config(values)
 
 
@@ -79,6 +76,10 @@ def _literal(node: ast.AST) -> Any:
         return [_literal(item) for item in node.elts]
     if isinstance(node, ast.Tuple):
         return tuple(_literal(item) for item in node.elts)
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        return -_literal(node.operand)
+    if isinstance(node, ast.Name) and node.id in ("inf", "nan"):  # as Python prints floats
+        return getattr(math, node.id)
     return ast.literal_eval(node)
 
 
@@ -90,18 +91,3 @@ def _types(node: Any) -> set[str]:
     if isinstance(node, list | tuple):
         return set().union(*map(_types, node))
     return set()
-
-
-def _registered_types() -> set[str]:
-    """Collect the names in all registries, with and without their scope."""
-    register_all_modules(init_default_scope=False)
-    names = set()
-    pending = [r for r in vars(root_registries).values() if isinstance(r, Registry)]
-    while pending:
-        registry = pending.pop()
-        with contextlib.redirect_stdout(io.StringIO()):  # mmdet reports missing packages
-            registry.import_from_location()
-        names.update(registry.module_dict)
-        names.update(f"{registry.scope}.{name}" for name in registry.module_dict)
-        pending.extend(registry.children.values())
-    return names
