@@ -14,7 +14,7 @@ from mmengine.config import Config
 from rein.checkpoint import load_file, meta_of
 from rein.engine.paths import find_path
 from rein.engine.registered_types import registered_types
-from rein.errors import UserError
+from rein.errors import UserError, one_line
 
 
 def read_carried_config(path: str) -> Config:
@@ -33,6 +33,9 @@ def read_carried_config(path: str) -> Config:
 def carried_config(content: Mapping[str, Any], source: str | Path) -> Config | None:
     """Return the config in a checkpoint's `meta`, or None."""
     text = meta_of(content).get("cfg")
+    if text is not None and not isinstance(text, str):
+        raise UserError(f"{source}: its embedded config is a {type(text).__name__}, expected text. "
+                        "Give a config file, which takes precedence.")
     return config_from_text(text, str(source)) if text else None
 
 
@@ -52,15 +55,18 @@ def config_from_text(text: str, source: str) -> Config:
             if not isinstance(statement, ast.Assign) or len(statement.targets) != 1:
                 raise ValueError(f"line {statement.lineno} is not an assignment")
             values[statement.targets[0].id] = _literal(statement.value)
-    except (SyntaxError, ValueError, AttributeError) as error:
-        raise UserError(f"{source}: its embedded config is not plain data ({error}). Give a config "
-                        "file, which takes precedence.") from None
-    values.pop("custom_imports", None)  # only the user decides what to import
-    unknown = sorted(_types(values) - registered_types().keys())
+        values.pop("custom_imports", None)  # only the user decides what to import
+        unknown, cfg = sorted(_types(values) - registered_types().keys()), Config(values)
+    # TypeError: two lists as keys; the last two: deep nesting
+    except (SyntaxError, ValueError, AttributeError, TypeError, KeyError, RecursionError,
+            MemoryError) as error:
+        raise UserError(
+            f"{source}: its embedded config is not plain data ({one_line(error)}). Give a config "
+            "file, which takes precedence.") from None
     if unknown:
         raise UserError(f"{source}: its embedded config names {', '.join(unknown[:5])}, which this "
                         "installation does not have. Give a config file, which takes precedence.")
-    return Config(values)
+    return cfg
 
 
 def _literal(node: ast.AST) -> Any:

@@ -41,7 +41,18 @@ def register_all_modules(init_default_scope: bool = True) -> None:
     with _collection_paused(), contextlib.redirect_stdout(io.StringIO()):  # mmdet prints messages
         for module in _MODULES:
             importlib.import_module(module)
+        _load_files_safely()
         importlib.import_module("mmseg.utils").register_all_modules(init_default_scope)
+
+
+def _load_files_safely() -> None:
+    """Let mmengine read local weight files as data; its own loader falls back to running code."""
+    from mmengine.runner import CheckpointLoader
+
+    from rein.checkpoint import load_file
+
+    CheckpointLoader.register_scheme(
+        "", lambda path, map_location=None: load_file(path, map_location or "cpu"), force=True)
 
 
 @contextlib.contextmanager

@@ -184,10 +184,12 @@ def _unusual_archive(path: Path, folder: Path, rng: Random) -> str:
             for name in ("archive/data.pkl", "archive/version", "archive/data/0"):
                 archive.writestr(name, bytes(200_000_000))
     elif way == "deep nesting":
-        nest = []
-        for _ in range(500):
-            nest = [nest]
-        torch.save({"state_dict": nest}, path)
+        with zipfile.ZipFile(path) as archive:
+            entries = {name: archive.read(name) for name in archive.namelist()}
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, content in entries.items():
+                nest = b"\x80\x02" + b"]" * 10**6 + b"a" * (10**6 - 1) + b"."
+                archive.writestr(name, nest if name.endswith("data.pkl") else content)
     else:
         torch.save(rng.choice(([], 3, torch.zeros(3), None, "x", {})), path)
     return way

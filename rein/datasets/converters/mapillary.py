@@ -135,7 +135,9 @@ def _mapillary_table(config: Path, train_ids: bool) -> np.ndarray:
     """Return the lookup table (256,) for a config, whose list positions are the label ids."""
     try:
         names = [label["readable"] for label in json.loads(config.read_bytes())["labels"]]
-    except (ValueError, KeyError, TypeError) as error:
+        if not all(isinstance(name, str) for name in names):
+            raise TypeError("a name that is no text")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(
             f"{config}: not a list of Mapillary labels ({error!r}). Extract the dataset again."
         ) from error
