@@ -71,8 +71,7 @@ def check_config(cfg: Config) -> None:
             _check_loader(name, cfg[name])
     _check_lengths(cfg)
     _check_keys_without_type(cfg)
-    for name in SECTIONS - {"custom_imports", "protocols"}:
-        check_types(cfg.get(name), name)
+    check_types({name: cfg.get(name) for name in SECTIONS - {"custom_imports", "protocols"}})
     _check_decay(cfg.get("optim_wrapper"))
 
 
@@ -86,12 +85,12 @@ def check_override(key: str, cfg: Mapping[str, Any]) -> None:
     refuse_unknown("--cfg-options: the config", [section], {*cfg, *SECTIONS}, what="key")
 
 
-def check_types(node: Any, path: str) -> None:
+def check_types(node: Any, path: str = "") -> None:
     """Check all types below a node of a config, and the keys that they take.
 
     Args:
         node: A value of a config.
-        path: Its dotted name, for messages.
+        path: Its dotted name, for messages; "" for the whole config.
 
     Raises:
         UserError: A type does not exist, or does not take one of its keys.
@@ -197,7 +196,7 @@ def _typed(node: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
             yield path, node
         for key, value in node.items():
             if key != "init_cfg":  # initialisers are named by a registry of their own
-                yield from _typed(value, f"{path}.{key}")
+                yield from _typed(value, f"{path}.{key}" if path else key)
     elif isinstance(node, list | tuple):
         for i, value in enumerate(node):
             yield from _typed(value, f"{path}[{i}]")
