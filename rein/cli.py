@@ -1,7 +1,9 @@
 """Parse and run commands; a user's mistake becomes one line on stderr and an exit code."""
 
 import argparse
+import os
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,15 +73,30 @@ def run_command(
 def run_cli(main: Callable[[], int | None]) -> None:
     """Run a command; a `UserError` becomes one line on stderr and exit code 1.
 
+    So does an error of the file system that names its file. With REIN_TRACEBACK set in the
+    environment, the traceback is printed as well.
+
     Args:
         main: The command; returns its exit code, or None for 0.
     """
     try:
         code = main() or 0
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (UserError, OSError) as error:
+        if isinstance(error, OSError) and not (error.filename and error.strerror):
+            raise
+        if os.environ.get("REIN_TRACEBACK"):
+            traceback.print_exc()
+        print(f"error: {_message(error)}", file=sys.stderr)
         code = 1
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
         code = 130
     sys.exit(code)
+
+
+def _message(error: UserError | OSError) -> str:
+    """Return the line to print for an error."""
+    if isinstance(error, UserError):
+        return str(error)
+    path = error.filename2 or error.filename  # the target of a rename
+    return f"{os.fsdecode(path)}: {error.strerror}. Choose another path, or make it accessible."

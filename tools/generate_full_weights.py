@@ -29,8 +29,9 @@ def build_parser() -> argparse.ArgumentParser:
         "--rein_head", required=True, metavar="PATH",
         help="training checkpoint with the adapter and head")
     parser.add_argument(
-        "--config", default=DEFAULT_CONFIG,
-        help="config to include if the training checkpoint has none; default: %(default)s")
+        "--config",
+        help="config to include; default: that of the training checkpoint, or if it has none, "
+             f"{DEFAULT_CONFIG}")
     parser.add_argument(
         "--allow-other-backbone", action="store_true",
         help="merge with a backbone other than the one the adapter was trained with")
@@ -43,9 +44,10 @@ def main(args: argparse.Namespace) -> None:
     from rein.engine.config import load_config
     from rein.engine.weight_files import merge_files
 
+    config = load_config(args.config or DEFAULT_CONFIG)
     out = merge_files(
-        args.backbone, args.rein_head, args.dinov2_segmentor_path, load_config(args.config),
-        overwrite=args.force, allow_other_backbone=args.allow_other_backbone)
+        args.backbone, args.rein_head, args.dinov2_segmentor_path, config, overwrite=args.force,
+        allow_other_backbone=args.allow_other_backbone, config=config if args.config else None)
     print(f"full segmentor with its config: {out}")
 
 

@@ -18,7 +18,9 @@ from rein.checkpoint import TRAINING_STATE, load_file, load_strictly, state_dict
 from rein.datasets.building import build_dataset
 from rein.datasets.dataset_configs import leaf_datasets, type_name
 from rein.datasets.label_maps import CLASSES
+from rein.engine.checked_building import CheckedBuilding
 from rein.engine.compiling import compile_model
+from rein.engine.config_check import check_config
 from rein.engine.config_text import FormattedOnce
 from rein.engine.hooks import (
     TerminalHook,
@@ -33,7 +35,7 @@ from rein.engine.registration import register_all_modules
 from rein.engine.seeding import IterationSeedHook, SeededDataset, SeededSampler
 from rein.engine.testing.corrupt_files import SurvivingDataset, SurvivingTestLoop, collate_surviving
 from rein.engine.weights import check_trained_with, frozen_fingerprint
-from rein.errors import UserError
+from rein.errors import UserError, building
 from rein.models.freezing import frozen_names
 
 _CITYSCAPES_BY_DEFAULT = ("UrbanSceneDataset", "CityscapesDataset")
@@ -65,7 +67,7 @@ def _leave_process_group() -> None:
         torch.distributed.destroy_process_group()
 
 
-class ReinRunner(Runner):
+class ReinRunner(CheckedBuilding):
     """Run training and testing from a config; see mmengine's `Runner` for the arguments.
 
     Attributes:
@@ -85,11 +87,15 @@ class ReinRunner(Runner):
                 resolved in the repository; checkpoints store them unresolved.
 
         Raises:
-            UserError: The head and a dataset have different numbers of classes.
+            UserError: The config has a mistake, or the head and a dataset have different numbers
+                of classes.
         """
         register_all_modules(init_default_scope=False)
-        _check_classes(cfg)
-        runner = super().from_cfg(FormattedOnce.of(resolve_paths(cfg)))
+        check_config(cfg)
+        with building("a dataset"):
+            _check_classes(cfg)
+        with building("the config"):
+            runner = super().from_cfg(FormattedOnce.of(resolve_paths(cfg)))
         runner.cfg = FormattedOnce.of(cfg)
         return runner
 
@@ -129,7 +135,8 @@ class ReinRunner(Runner):
             dataloader["sampler"] = dict(dataloader["sampler"], type=SeededSampler)
         dataloader["dataset"] = dataset
         fit_to_machine(dataloader)
-        return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
+        with building("the data loader"):
+            return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
 
     def build_test_loop(self, loop):
         """Build the test loop; replace mmengine's `TestLoop` by one that survives broken files."""

@@ -85,6 +85,7 @@ def merge_files(
     default_config: Config,
     overwrite: bool = False,
     allow_other_backbone: bool = False,
+    config: Config | None = None,
 ) -> Path:
     """Merge a backbone and the trained parts into a self-contained file for testing.
 
@@ -95,6 +96,7 @@ def merge_files(
         default_config: The config to store if the trained parts carry none.
         overwrite: Replace a different file at `out`.
         allow_other_backbone: Accept a backbone that the parts were not trained with.
+        config: Use and store this config instead of the one that the trained parts carry.
 
     Returns:
         The path of the written file.
@@ -104,7 +106,9 @@ def merge_files(
     """
     content = ckpt.load_file(find_path(rein_and_head))
     _expect(content, rein_and_head, "an adapter and head", (ckpt.Kind.TRAINED, ckpt.Kind.HEAD))
-    cfg = carried_config(content, rein_and_head) or default_config
+    cfg = config
+    if cfg is None:
+        cfg = carried_config(content, rein_and_head) or default_config
     model = build_empty(cfg)
     weights = ckpt.load_backbone(find_path(backbone))
     _expect(weights, backbone, "a backbone", (ckpt.Kind.ORIGINAL, ckpt.Kind.CONVERTED))
@@ -116,7 +120,8 @@ def merge_files(
     ckpt.check_fits(expected, merged, f"{backbone} and {rein_and_head}")
     check_trained_with(content, ckpt.fingerprint(fitted), rein_and_head, allow_other_backbone)
     meta = dict(ckpt.meta_of(content))
-    meta.setdefault("cfg", cfg.pretty_text)
+    if config is not None or "cfg" not in meta:
+        meta["cfg"] = cfg.pretty_text
     return write_output(dict(meta=meta, state_dict=merged), out, overwrite)
 
 

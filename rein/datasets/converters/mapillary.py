@@ -136,9 +136,11 @@ def _mapillary_table(config: Path, train_ids: bool) -> np.ndarray:
     """Return the lookup table (256,) for a config, whose list positions are the label ids."""
     try:
         names = [label["readable"] for label in json.loads(config.read_bytes())["labels"]]
+        if not all(isinstance(name, str) for name in names):
+            raise TypeError("a name that is no text")
     except OSError as error:
         raise UserError(f"{config}: cannot be read ({error.strerror}).") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(
             f"{config}: not a list of Mapillary labels ({error!r}). Extract the dataset again."
         ) from error

@@ -50,9 +50,13 @@ def evaluate_checkpoint(
     Raises:
         UserError: Data or weights are missing or do not fit, or the folder contains results of
             another test.
+        OSError: A folder to write to cannot be created.
     """
     options = options or EvaluationOptions()
     tests = plan_tests(cfg, checkpoint, options)
+    for folder in (options.out, options.show_dir, tests[0].cfg.work_dir):
+        if folder:  # before hours of testing
+            Path(folder).mkdir(parents=True, exist_ok=True)
     tester = load_tester(tests[0].cfg, checkpoint, options)
     weights = describe_weights(tester.model, tester.content, checkpoint, cfg)
     records = [dataclasses.replace(weights, **test.conditions) for test in tests]

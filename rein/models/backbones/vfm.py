@@ -13,6 +13,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from rein.checkpoint import load_backbone, load_strictly
+from rein.errors import UserError
 from rein.models.arguments import known_arguments, refuse_unknown
 from rein.models.backbones.published_keys import from_published, to_published
 from rein.models.freezing import freeze
@@ -66,6 +67,10 @@ class VisionFoundationModel(BaseModule):
                 known_arguments(type(self), VisionFoundationModel) - {"model"})
         self.model = model
         self.out_indices = tuple(out_indices or _default_out_indices(len(model.blocks)))
+        if not all(isinstance(i, int) and 0 <= i < len(model.blocks) for i in self.out_indices):
+            raise UserError(
+                f"{type(self).__name__}: out_indices is {list(self.out_indices)}, but the network "
+                f"has blocks 0 to {len(model.blocks) - 1}. Choose four of these.")
         self.embed_dims = model.embed_dim
         self.frozen = frozen
         if frozen:

@@ -53,6 +53,7 @@ class ReinMask2FormerHead(Mask2FormerHead):
                 module.inplace = False  # a linear layer's output is a view: autograd would copy it
         self.replace_query_feat = replace_query_feat
         self.linked_queries = linked_queries
+        self.in_channels, self.feat_channels = list(kwargs["in_channels"]), kwargs["feat_channels"]
         # drop the parameters that linked queries replace, so that checkpoints omit them
         if linked_queries:
             del self.query_embed

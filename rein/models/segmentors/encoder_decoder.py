@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from mmengine.structures import PixelData
 from mmseg.models import EncoderDecoder as MMSegEncoderDecoder
 from mmseg.registry import MODELS
-from torch import Tensor
+from torch import Tensor, nn
 
+from rein.errors import UserError
 from rein.models.pyramid import Pyramid
 
 BYTES_PER_PIXEL = 4096
@@ -31,6 +32,9 @@ class EncoderDecoder(MMSegEncoderDecoder):
             autocast allows it, losses and class scores in float32; weights stay float32.
         **kwargs: As for mmseg's `EncoderDecoder`.
 
+    Raises:
+        UserError: The backbone's maps or queries do not fit the head.
+
     Attributes:
         keep_logits: Whether `predict` stores `seg_logits` at the image's original size in each
             sample, as mmseg does. Averaging over scales and flips needs them; otherwise they only
@@ -44,6 +48,7 @@ class EncoderDecoder(MMSegEncoderDecoder):
         if precision not in ("fp32", "bf16"):
             raise ValueError(f"precision={precision!r}: expected 'fp32' or 'bf16'.")
         self.precision = precision
+        _check_parts(self.backbone, self.decode_head)
 
     def forward(self, inputs: Tensor, data_samples: list | None = None, mode: str = "tensor"):
         """Compute losses, predictions or logits, as in mmseg, in the model's precision."""
@@ -139,6 +144,30 @@ class EncoderDecoder(MMSegEncoderDecoder):
                 _as_loaded(logits, sample.metainfo), sample.ori_shape, self.align_corners)
             sample.set_data(dict(pred_sem_seg=PixelData(data=seg_map[None])))
         return data_samples
+
+
+def _check_parts(backbone: nn.Module, head: nn.Module) -> None:
+    """Raise if our backbone's maps or queries do not fit a Mask2Former head."""
+    if not hasattr(head, "linked_queries") or not hasattr(backbone, "reins"):
+        return
+    widths = [backbone.embed_dims] * len(backbone.out_indices)
+    if head.in_channels != widths:
+        raise UserError(f"decode_head.in_channels is {head.in_channels}, but the backbone's maps "
+                        f"have {widths} channels. Correct one of them.")
+    if not head.linked_queries:
+        return
+    with torch.no_grad():
+        queries = None if backbone.reins is None else backbone.reins.queries()
+    if queries is None:
+        raise UserError("decode_head.linked_queries is set, but the backbone has no adapter with "
+                        "queries. Set linked_queries=False, or link_token_to_query=True in the "
+                        "adapter's config.")
+    wanted = head.num_queries, head.feat_channels
+    if tuple(queries.shape[-2:]) != wanted:
+        raise UserError(
+            f"the adapter gives {queries.shape[-2]} queries of {queries.shape[-1]} channels, but "
+            f"decode_head has num_queries={wanted[0]}, feat_channels={wanted[1]}. Let token_length "
+            "equal num_queries, and query_dims feat_channels.")
 
 
 def window_starts(size: int, window: int, stride: int) -> list[int]:

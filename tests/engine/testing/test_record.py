@@ -32,3 +32,9 @@ def test_curves_are_read_only_from_the_run_that_saved_the_checkpoint(tmp_path, m
 def test_versions_name_every_library_of_the_stack():
     assert {"rein", "python", "torch", "timm", "mmengine", "mmcv", "mmseg", "mmdet"} <= {
         name for name, version in versions().items() if version not in ("", "unknown")}
+
+
+def test_a_carried_config_with_types_unknown_here_does_not_stop_a_test_with_a_given_one(tmp_path):
+    meta = dict(experiment_name="tiny_20260102_000000",
+                cfg="custom_hooks = [dict(type='HookOfTheAuthors')]")
+    assert training_curves(dict(meta=meta), str(tmp_path / "iter_2.pth")) == {}
