@@ -20,6 +20,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from rein.atomic_files import replacing
 from rein.datasets.domains import domain_title
+from rein.datasets.image_folders import image_folders, image_name
 from rein.datasets.label_maps import CLASSES, IGNORE_INDEX, PALETTE
 
 Palette = Sequence[Sequence[int]]
@@ -213,7 +214,8 @@ class _Shown(NamedTuple):
 class PredictionPictures(Hook):
     """Save each test sample as image | truth | prediction, and a sheet of all domains.
 
-    Writes <out_dir>/<domain>/<image name>.png at the image's size and <out_dir>/sheet.png.
+    Writes <out_dir>/<domain>/<path below the folder of the domain's images>.png at the image's size
+    and <out_dir>/sheet.png.
 
     Args:
         out_dir (str): Folder for the pictures.
@@ -242,12 +244,13 @@ class PredictionPictures(Hook):
             data_batch (dict, optional): Unused.
             outputs (Sequence[SegDataSample]): Predictions with `domain` and `img_path`.
         """
-        palette = runner.test_dataloader.dataset.metainfo["palette"]
+        dataset = runner.test_dataloader.dataset
+        palette, folders = dataset.metainfo["palette"], image_folders(dataset)
         for sample in outputs:
             domain = sample.metainfo.get("domain", "unnamed")
             images = self._draw(sample, palette)
             side_by_side = Image.fromarray(np.concatenate(images, axis=1))
-            name = f"{Path(sample.img_path).stem}.png"
+            name = Path(image_name(sample.img_path, domain, folders)).with_suffix(".png")
             save_png(side_by_side, self.out_dir / domain / name)
             self._keep(domain, [_Shown(sample.img_path, images)])
 
