@@ -22,6 +22,7 @@ from rein.atomic_files import replacing
 from rein.datasets.domains import domain_title
 from rein.datasets.image_folders import image_folders, image_name
 from rein.datasets.label_maps import CLASSES, IGNORE_INDEX, PALETTE
+from rein.folders import naming_failures
 
 Palette = Sequence[Sequence[int]]
 
@@ -198,8 +199,13 @@ def contact_sheet(
 
 
 def save_png(picture: Image.Image, path: str | Path) -> None:
-    """Write a PNG atomically; its folder is created if missing."""
-    with replacing(Path(path)) as part:
+    """Write a PNG atomically; its folder is created if missing.
+
+    Raises:
+        UserError: The file cannot be written.
+    """
+    with naming_failures(Path(path), "Make room or choose another folder, then test again."), \
+            replacing(Path(path)) as part:
         picture.save(part, format="PNG", compress_level=_COMPRESS_LEVEL)
 
 

@@ -10,6 +10,7 @@ from rein.engine.testing.options import EvaluationOptions
 from rein.engine.testing.plan import plan_submission
 from rein.engine.testing.tester import load_tester
 from rein.errors import UserError
+from rein.evaluation.results import image_names
 from rein.evaluation.submission import check_submission, make_submission
 from rein.models.int8 import quantize_frozen
 
@@ -52,8 +53,8 @@ def make_predictions(
         return None
     predictions = Path(cfg.test_evaluator["output_dir"])
     images = tester.runner.test_evaluator.metrics[0].images
-    files = [predictions / image.domain / f"{Path(image.path).stem}.png"
-             for image in images if not image.error]
+    files = [predictions / image.domain / Path(name).with_suffix(".png")
+             for image, name in zip(images, image_names(images), strict=True) if not image.error]
     make_submission(files, server, path)
     names = [Path(image.path).stem for image in images]
     return Submitted(path, check_submission(path, server, names))
