@@ -21,7 +21,7 @@ from rein.engine.testing.tester import Tester, load_tester
 from rein.evaluation.domain_iou import DGIoUMetric
 from rein.evaluation.pictures import PredictionPictures
 from rein.evaluation.results import ImageResult, RunRecord
-from rein.folders import only_writer, remove_leftovers
+from rein.folders import naming_failures, only_writer, remove_leftovers
 from rein.models.int8 import quantize_frozen
 
 
@@ -91,12 +91,14 @@ def _claimed(
     with contextlib.ExitStack() as locks:
         if is_main_process():
             for folder in {folder.resolve(): folder for folder in (*folders, *shown)}.values():
-                locks.enter_context(only_writer(folder, "test"))
-            for folder in folders:
-                remove_leftovers(folder, folder / "predictions")
-            for folder in shown:
-                remove_leftovers(folder, folder)
-            remove_stale(reports)
+                with naming_failures(folder, "Choose another folder."):
+                    locks.enter_context(only_writer(folder, "test"))
+            with naming_failures(reports, "Remove the files in it that end in .tmp."):
+                for folder in folders:
+                    remove_leftovers(folder, folder / "predictions")
+                for folder in shown:
+                    remove_leftovers(folder, folder)
+                remove_stale(reports)
         yield
 
 
