@@ -52,12 +52,14 @@ def scenes_config(root: Path, towns: str = "") -> Config:
         log_processor=dict(by_epoch=False)))
 
 
-def run_test(root: Path, towns: str = "", config: Config | None = None, **options) -> list[Tested]:
+def run_test(
+    root: Path, towns: str = "", config: Config | None = None, checkpoint: str = "m.pth", **options,
+) -> list[Tested]:
     """Test root/m.pth on root/data; reports go to root/out, pictures to root/shown."""
     options = dict(work_dir=str(root / "log"), out=str(root / "out"),
                    show_dir=str(root / "shown")) | options
     return evaluate_checkpoint(config or scenes_config(root / "data", towns),
-                               str(root / "m.pth"), EvaluationOptions(**options))
+                               str(root / checkpoint), EvaluationOptions(**options))
 
 
 def outputs(root: Path) -> dict[str, bytes]:
