@@ -36,12 +36,12 @@ def _read_scalars(file: Path) -> dict[str, dict[int, float]]:
     found: dict[str, dict[int, float]] = {}
     for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            entry = json.loads(line)
+            entry = json.loads(line, parse_int=float)  # any number of digits
             step = int(entry["step"])
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             continue
         for name, value in entry.items():
-            if name in _NOT_SHOWN or not isinstance(value, int | float):
+            if name in _NOT_SHOWN or not isinstance(value, float):
                 continue
             if math.isfinite(value):
                 found.setdefault(name, {})[step] = float(value)

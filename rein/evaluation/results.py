@@ -210,10 +210,11 @@ def save_results(
     folder: str | Path, results: DomainResults, images: Sequence[ImageResult] = (),
     record: RunRecord | None = None,
 ) -> None:
-    """Write results.json, and results.npz with the confusion of every image.
+    """Write results.npz with the confusion of every image, then results.json.
 
-    The JSON holds every measure in percent at full precision, null if a class does not occur. The
-    NPZ holds `domains` (N,), `images` (N,) and `confusion` int64 (N, C, C).
+    The JSON holds every measure in percent at full precision, null if a class does not occur, the
+    folder of each domain's images below the data root if known, and the SHA-256 of the NPZ. The NPZ
+    holds `domains` (N,), `images` (N,) and `confusion` int64 (N, C, C).
 
     Args:
         folder: Output folder, created if missing.
@@ -304,7 +305,7 @@ def load_run(folder: str | Path, whole: bool = True) -> SavedRun:
     folder = Path(folder)
     try:
         content = json.loads((folder / RESULTS_FILE).read_text(encoding="utf-8"))
-        expected = content["images"].get("sha256")  # absent before version 0.2
+        expected = content["images"].get("sha256")  # absent in older results
         packed = (folder / IMAGES_FILE).read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UserError(

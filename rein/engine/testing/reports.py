@@ -120,7 +120,8 @@ def _runs_like(
         there = run.record
         same = all(getattr(there, name) == getattr(record, name)
                    for name in ("digest", "config", "inference"))
-        if same and path.parent.name == options.name_of(there.protocol):
+        in_place = path.parent.name == options.name_of(there.protocol)
+        if same and in_place and any(run.confusion.values()):
             found[there.protocol] = run
     return [found[name] for name in sorted(
         found, key=lambda name: (name not in order, order.index(name) if name in order else name))]
