@@ -35,7 +35,9 @@ def write_scenes(root: Path, towns=TOWNS, images=2) -> None:
 def write_weights(path: Path) -> None:
     """Write a full segmentor with seeded weights."""
     torch.manual_seed(0)
-    ckpt.save_file(dict(state_dict=build(tiny_model_config()).state_dict()), path)
+    model = build(tiny_model_config())
+    torch.nn.init.normal_(model.decode_head.cls_embed.weight)  # predicts several classes
+    ckpt.save_file(dict(state_dict=model.state_dict()), path)
 
 
 def scenes_config(root: Path, towns: str = "") -> Config:

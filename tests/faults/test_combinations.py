@@ -23,6 +23,7 @@ import torch
 from conftest import ROOT, build, tiny_model_config
 from faults.file_faults import in_child
 from label_files import write_pairs
+from mmengine.dist import get_rank
 from mmengine.registry import DefaultScope
 from tiny_testing import run_test, scenes_config, write_scenes, write_weights
 from tiny_training import losses, training_config
@@ -68,6 +69,8 @@ def train_with(root: Path, on: frozenset) -> list[float]:
     work_dir = root / "work" / "-".join(sorted(map(_file_name, on)) or ["none"])
     last = train(cfg, "run", str(work_dir), amp=AMP in on,
                  launcher="pytorch" if DDP in on else "none")
+    if get_rank():
+        return []
     assert last.endswith("iter_2.pth")
     found = losses(work_dir)
     assert all(map(math.isfinite, found.values())) and len(found) == 2
@@ -200,7 +203,7 @@ def check_pair(side: Side, root: Path, a: str, b: str, alone: dict[str, Outcome]
     for switch, other in ((a, b), (b, a)):
         if not outcome.refused and side.switches[switch] and other in alone:
             expected = alone[other].results
-            assert outcome.results == pytest.approx(expected, rel=2e-2, abs=0.3), (a, b)
+            assert outcome.results == pytest.approx(expected, rel=1e-3, abs=0.02), (a, b)
     return outcome
 
 
@@ -232,18 +235,22 @@ _INTRODUCTION = """## Combinations
 
 Every pair of switches was run with a tiny model on a CPU (`tests/faults/test_combinations.py`):
 training for two iterations, or a test of four images. ✓: works, and a switch that keeps losses or
-IoUs keeps them beside the other. A number: refused, with the reason below the table."""
+IoUs keeps them beside the other; the diagonal is a switch alone. A number: refused, with the reason
+below the table. Pending: not run yet."""
 
 
 def _table(side: Side, root: Path) -> str:
     """Run all pairs of a side and format them as a Markdown table with reasons below."""
-    switches = [*side.switches]
-    ready = [switch for switch in switches if switch not in PENDING]
+    ready = [switch for switch in side.switches if switch not in PENDING]
     alone = {switch: attempt(side, root, switch) for switch in ready}
     pairs = {frozenset(pair): check_pair(side, root, *pair, alone)
              for pair in itertools.combinations(ready, 2)}
-    pairs |= {frozenset([switch]): outcome for switch, outcome in alone.items()}
-    reasons: list[str] = []
+    return _format(side, pairs | {frozenset([one]): outcome for one, outcome in alone.items()})
+
+
+def _format(side: Side, pairs: dict[frozenset, Outcome]) -> str:
+    """Format the outcomes of pairs, and of single switches on the diagonal."""
+    switches, reasons = [*side.switches], []
 
     def cell(row: str, column: str) -> str:
         outcome = pairs.get(frozenset([row, column]))
@@ -260,9 +267,9 @@ def _table(side: Side, root: Path) -> str:
     lines += [f"| {row} | {' | '.join(cell(row, column) for column in switches)} |"
               for row in switches]
     notes = [f"{number}. {reason}" for number, reason in enumerate(reasons, 1)]
-    works = sum(not outcome.refused for pair, outcome in pairs.items() if len(pair) == 2)
-    total = math.comb(len(ready), 2)
-    summary = f"{works} of {total} pairs work, {total - works} are refused."
+    refused = [bool(outcome.refused) for pair, outcome in pairs.items() if len(pair) == 2]
+    summary = (f"{len(refused)} of {math.comb(len(switches), 2)} pairs were run: "
+               f"{refused.count(False)} work, {refused.count(True)} are refused.")
     parts = [f"### {side.name}", "\n".join(lines), "\n".join(notes), summary]
     return "\n\n".join(part for part in parts if part)
 
