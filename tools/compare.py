@@ -37,13 +37,15 @@ def main(args: argparse.Namespace) -> None:
         raise UserError("--draws must be at least 1.")
     from rein.atomic_files import write_atomically
     from rein.evaluation.comparison import compare
+    from rein.folders import naming_failures
 
     if args.out and args.out.exists():
         raise UserError(f"{args.out}: already exists. Remove it or choose another name.")
     text = compare(args.runs, args.draws, args.seed)
     print(text)
     if args.out:
-        write_atomically(args.out, text)
+        with naming_failures(args.out, "Choose another name, or make room."):
+            write_atomically(args.out, text)
         print(f"comparison of {len(args.runs)} runs written to {args.out}")
 
 

@@ -79,6 +79,8 @@ def main(args: argparse.Namespace) -> int:
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     cfg = read_config(args.config, args.cfg_options)
     # after reading the config: these imports take seconds
+    from mmengine.dist import is_main_process
+
     from rein.engine.testing.evaluate import evaluate_checkpoint
     from rein.engine.testing.options import EvaluationOptions
 
@@ -87,14 +89,23 @@ def main(args: argparse.Namespace) -> int:
     if args.submission:
         return submit_predictions(cfg, args.checkpoint, args.submission, options)
     tested = evaluate_checkpoint(cfg, args.checkpoint, options)
-    for metrics, folder, _ in tested:
-        means = ", ".join(f"{k} {v:.2f}" for k, v in metrics.items() if k.endswith("mIoU"))
-        print(f"{means}; results written to {folder / 'results.html'} and beside it")
+    for one in tested if is_main_process() else ():
+        print(describe(one))
     failed = [image for one in tested for image in one.failed]
     if failed:
         number = f"{len(failed)} images" if len(failed) > 1 else "1 image"
         print(f"error: {number} could not be read; the first: {failed[0].error}", file=sys.stderr)
     return 3 if failed else 0
+
+
+def describe(tested) -> str:
+    """Describe a test in one line: its mIoUs and the report written."""
+    means = ", ".join(f"{k} {v:.2f}" for k, v in tested.metrics.items() if k.endswith("mIoU"))
+    if tested.written is None:
+        return f"{means}; no report"
+    if not tested.metrics:
+        return f"predictions written to {tested.written}"
+    return f"{means}; results written to {tested.written} and beside it"
 
 
 def submit_predictions(cfg, checkpoint: str, server: str, options) -> int:

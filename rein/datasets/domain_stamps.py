@@ -39,6 +39,12 @@ class StampDomain(BaseTransform):
         return f"{type(self).__name__}(domain={self.domain!r})"
 
 
+def stamped_domain(dataset: Any) -> str | None:
+    """Return the domain that a dataset stamps on its samples, or None."""
+    steps = getattr(getattr(dataset, "pipeline", None), "transforms", ())
+    return next((step.domain for step in steps if isinstance(step, StampDomain)), None)
+
+
 def finish_pipeline(dataset: Any, domain: str) -> None:
     """Speed up a dataset's pipeline, add checks and stamp the domain last, in place."""
     labels = dict(
@@ -63,5 +69,5 @@ def stamp_domains(dataset: Any) -> None:
         dataset: A dataset, or a wrapper such as mmengine's ConcatDataset, nested to any depth.
     """
     for leaf in datasets_inside(dataset):
-        if not any(isinstance(step, StampDomain) for step in leaf.pipeline.transforms):
+        if stamped_domain(leaf) is None:
             finish_pipeline(leaf, domain_of_root(leaf.data_root))

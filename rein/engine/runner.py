@@ -33,7 +33,12 @@ from rein.engine.loaders import fit_to_machine
 from rein.engine.paths import resolve_paths
 from rein.engine.registration import register_all_modules
 from rein.engine.seeding import IterationSeedHook, SeededDataset, SeededSampler
-from rein.engine.testing.corrupt_files import SurvivingDataset, SurvivingTestLoop, collate_surviving
+from rein.engine.testing.corrupt_files import (
+    SurvivingDataset,
+    SurvivingTestLoop,
+    SurvivingValLoop,
+    collate_surviving,
+)
 from rein.engine.weights import check_trained_with, frozen_fingerprint
 from rein.errors import UserError, building
 from rein.models.freezing import frozen_names
@@ -143,6 +148,12 @@ class ReinRunner(CheckedBuilding):
         if isinstance(loop, dict) and loop.get("type", "TestLoop") == "TestLoop":
             loop = dict(loop, type=SurvivingTestLoop)
         return super().build_test_loop(loop)
+
+    def build_val_loop(self, loop):
+        """Build the validation loop; replace mmengine's `ValLoop` likewise."""
+        if isinstance(loop, dict) and loop.get("type", "ValLoop") == "ValLoop":
+            loop = dict(loop, type=SurvivingValLoop)
+        return super().build_val_loop(loop)
 
     def prepare_test(self, cfg: Config) -> None:
         """Set up the next `test` with another config's test datasets and the same model.

@@ -20,8 +20,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from rein.atomic_files import replacing
 from rein.datasets.domains import domain_title
+from rein.datasets.image_folders import image_folders, image_name
 from rein.datasets.label_maps import CLASSES, IGNORE_INDEX, PALETTE
 from rein.evaluation.seen_images import seen_image
+from rein.folders import naming_failures
 
 Palette = Sequence[Sequence[int]]
 
@@ -199,8 +201,13 @@ def contact_sheet(
 
 
 def save_png(picture: Image.Image, path: str | Path) -> None:
-    """Write a PNG atomically; its folder is created if missing."""
-    with replacing(Path(path)) as part:
+    """Write a PNG atomically; its folder is created if missing.
+
+    Raises:
+        UserError: The file cannot be written.
+    """
+    with naming_failures(Path(path), "Make room or choose another folder, then test again."), \
+            replacing(Path(path)) as part:
         picture.save(part, format="PNG", compress_level=_COMPRESS_LEVEL)
 
 
@@ -215,7 +222,8 @@ class _Shown(NamedTuple):
 class PredictionPictures(Hook):
     """Save each test sample as image | truth | prediction, and a sheet of all domains.
 
-    Writes <out_dir>/<domain>/<image name>.png at the image's size and <out_dir>/sheet.png.
+    Writes <out_dir>/<domain>/<path below the folder of the domain's images>.png at the image's size
+    and <out_dir>/sheet.png.
 
     Args:
         out_dir (str): Folder for the pictures.
@@ -244,12 +252,13 @@ class PredictionPictures(Hook):
             data_batch (dict, optional): The images, shown where the pipeline changed them.
             outputs (Sequence[SegDataSample]): Predictions with `domain` and `img_path`.
         """
-        palette = runner.test_dataloader.dataset.metainfo["palette"]
+        dataset = runner.test_dataloader.dataset
+        palette, folders = dataset.metainfo["palette"], image_folders(dataset)
         for i, sample in enumerate(outputs):
             domain = sample.metainfo.get("domain", "unnamed")
             images = self._draw(sample, seen_image(sample.metainfo, data_batch, i), palette)
             side_by_side = Image.fromarray(np.concatenate(images, axis=1))
-            name = f"{Path(sample.img_path).stem}.png"
+            name = Path(image_name(sample.img_path, domain, folders)).with_suffix(".png")
             save_png(side_by_side, self.out_dir / domain / name)
             self._keep(domain, [_Shown(sample.img_path, images)])
 

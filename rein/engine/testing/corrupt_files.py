@@ -1,15 +1,18 @@
-"""Continue a test past broken files: name them and evaluate the others."""
+"""Continue a test or validation past broken files: name them and evaluate the others."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from mmengine.dataset import pseudo_collate
+from mmengine.logging import print_log
 from mmengine.registry import LOOPS
-from mmengine.runner import TestLoop
+from mmengine.runner import TestLoop, ValLoop
 
 from rein.datasets.building import build_dataset
 from rein.datasets.image_files import is_cut_short
+from rein.datasets.image_folders import image_folders
 from rein.datasets.sample_checks import CorruptFile
 from rein.datasets.wrappers import DatasetAround
 from rein.evaluation.domain_iou import DGIoUMetric
@@ -54,26 +57,53 @@ def collate_surviving(samples: Sequence) -> dict:
     return {**(pseudo_collate(whole) if whole else {}), "failed": failed}
 
 
-@LOOPS.register_module()
-class SurvivingTestLoop(TestLoop):
-    """mmengine's test loop, passing failed samples to the metric and going on.
-
-    With metrics other than `DGIoUMetric`, the first failure ends the test.
-    """
+class _Surviving:
+    """Base of loops that pass failed samples to the metric and go on."""
 
     def __init__(self, runner, dataloader, evaluator, fp16: bool = False):
         if isinstance(dataloader, Mapping):
             dataloader = dict(dataloader, survive=True)
         super().__init__(runner, dataloader, evaluator, fp16)
+        folders = image_folders(self.dataloader.dataset)
+        for metric in self.evaluator.metrics:
+            if isinstance(metric, DGIoUMetric):
+                metric.folders = folders
 
     @torch.no_grad()
     def run_iter(self, idx: int, data_batch: dict) -> None:
-        """Test one batch without its failed samples."""
+        """Run one batch without its failed samples."""
         for failed in data_batch.pop("failed", ()):
-            metrics = self.evaluator.metrics
-            if not all(isinstance(metric, DGIoUMetric) for metric in metrics):
-                raise CorruptFile(failed.error)
-            for metric in metrics:
-                metric.fail(*failed)
+            self.fail(failed)
         if data_batch:
             super().run_iter(idx, data_batch)
+
+    def fail(self, failed: FailedSample) -> None:
+        """Pass a failed sample to the metrics."""
+        metrics = self.evaluator.metrics
+        if not all(isinstance(metric, DGIoUMetric) for metric in metrics):
+            raise CorruptFile(failed.error)
+        for metric in metrics:
+            metric.fail(*failed)
+
+
+@LOOPS.register_module()
+class SurvivingTestLoop(_Surviving, TestLoop):
+    """mmengine's test loop, passing failed samples to the metric and going on.
+
+    With metrics other than `DGIoUMetric`, the first failure ends the test.
+    """
+
+
+@LOOPS.register_module()
+class SurvivingValLoop(_Surviving, ValLoop):
+    """mmengine's validation loop, going on past failed samples, so that training continues.
+
+    `DGIoUMetric` names them in its report; with other metrics, each gets a warning in the log.
+    """
+
+    def fail(self, failed: FailedSample) -> None:
+        """Pass a failed sample to the metrics, or log it if they take none."""
+        if all(isinstance(metric, DGIoUMetric) for metric in self.evaluator.metrics):
+            super().fail(failed)
+        else:
+            print_log(f"excluded from validation: {failed.error}", "current", logging.WARNING)

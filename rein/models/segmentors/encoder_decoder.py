@@ -4,8 +4,12 @@ Source: mmseg's `EncoderDecoder` (https://github.com/open-mmlab/mmsegmentation),
 same results.
 """
 
+import logging
+import math
+
 import torch
 import torch.nn.functional as F
+from mmengine.logging import print_log
 from mmengine.structures import PixelData
 from mmseg.models import EncoderDecoder as MMSegEncoderDecoder
 from mmseg.registry import MODELS
@@ -49,6 +53,12 @@ class EncoderDecoder(MMSegEncoderDecoder):
             raise ValueError(f"precision={precision!r}: expected 'fp32' or 'bf16'.")
         self.precision = precision
         _check_parts(self.backbone, self.decode_head)
+        if self.num_classes == 1:
+            # mmseg compares a single channel with the head's threshold, which Mask2Former lacks;
+            # the argmax over one class is that class
+            self.decode_head.threshold = math.inf
+            print_log("one class: every pixel will be predicted as that class. To find it, train "
+                      "a second class for all other pixels.", "current", logging.WARNING)
 
     def forward(self, inputs: Tensor, data_samples: list | None = None, mode: str = "tensor"):
         """Compute losses, predictions or logits, as in mmseg, in the model's precision."""
@@ -138,7 +148,12 @@ class EncoderDecoder(MMSegEncoderDecoder):
             `seg_logits` (classes, H, W).
         """
         if self.keep_logits or data_samples is None or self.out_channels == 1:
-            return super().postprocess_result(seg_logits, data_samples)
+            samples = super().postprocess_result(seg_logits, data_samples)
+            for sample in samples:
+                sample.pred_sem_seg.data = sample.pred_sem_seg.data.long()
+                if not self.keep_logits and data_samples is not None:
+                    del sample.seg_logits
+            return samples
         for logits, sample in zip(seg_logits, data_samples, strict=True):
             seg_map = resized_argmax(
                 _as_loaded(logits, sample.metainfo), sample.ori_shape, self.align_corners)

@@ -118,3 +118,27 @@ def test_full_fine_tuning_trains_and_saves_everything(tiny_config):
     assert trained_state_dict(model).keys() == model.state_dict().keys()
     count = count_parameters(model)
     assert count.trainable == count.total
+
+
+@pytest.mark.parametrize("keep_logits", [True, False])
+def test_one_class_is_predicted_everywhere(tiny_config, keep_logits):
+    head = tiny_config.decode_head
+    head.num_classes = 1
+    head.loss_cls.class_weight = [1.0, 0.1]
+    model = build(tiny_config).eval()
+    model.keep_logits = keep_logits
+    inputs, data = batch(64, 64)
+    with torch.no_grad():
+        found = model(inputs, data, mode="predict")
+    for sample in found:
+        assert sample.pred_sem_seg.data.dtype == torch.int64
+        assert not sample.pred_sem_seg.data.any()
+        assert ("seg_logits" in sample) == keep_logits
+
+
+def test_logits_of_one_channel_are_dropped_and_thresholded(tiny_model):
+    tiny_model.out_channels, tiny_model.decode_head.threshold = 1, 0.5
+    tiny_model.keep_logits = False
+    logits = torch.tensor([[[[-2.0, 2.0]]]])
+    found, = tiny_model.postprocess_result(logits, samples(1, (1, 2)))
+    assert found.pred_sem_seg.data.tolist() == [[[0, 1]]] and "seg_logits" not in found
