@@ -80,10 +80,10 @@ def run_cell(cell: Cell, targets: Sequence[str], options: Sequence[str] = ()) ->
             settings.append(f"train_dataloader.dataset.indices={cell.sources}")
         seconds, memory = run_tool(
             "tools/train.py", config, "--work-dir", train,
-            *(["--resume"] if (train / "last_checkpoint").exists() else []),
+            *(["--resume"] if any(train.glob("iter_*.pth")) else []),
             "--cfg-options", *settings, log=cell.folder / "train.log")
         trained.write_text(json.dumps(dict(seconds=round(seconds), peak_mib=round(memory))))
-    checkpoint = (train / "last_checkpoint").read_text().strip()
+    checkpoint = train / (train / "last_checkpoint").read_text().strip()
     if not (cell.folder / "results.json").exists():
         run_tool("tools/test.py", config, checkpoint, "--work-dir", cell.folder / "test", "--out",
                  cell.folder, "--force", log=cell.folder / "test.log")
