@@ -21,9 +21,10 @@ def check_schedule(cfg: Config) -> None:
     schedulers = [schedulers] if isinstance(schedulers, Mapping) else schedulers
     if isinstance(schedulers, Mapping):
         return
+    loop = cfg.get("train_cfg") or {}
     for number, scheduler in enumerate(schedulers):
         unit = "epochs" if scheduler.get("by_epoch", True) else "iters"
-        length, end = cfg.train_cfg.get(f"max_{unit}"), scheduler.get("end")
+        length, end = loop.get(f"max_{unit}"), scheduler.get("end")
         if length is None or end is None or end >= length or not _reaches_zero(scheduler):
             continue
         raise UserError(
