@@ -156,7 +156,8 @@ def save_file(content: Mapping[str, Any], path: str | Path) -> Path:
             if path.suffix == ".safetensors":
                 _save_safetensors(content, temporary)
             else:
-                torch.save(content, temporary)
+                with open(temporary, "wb") as file:  # the reason of a failure, unlike a path
+                    torch.save(content, file)
     except Exception as error:  # a full disk is an OSError, RuntimeError or SafetensorError
         if not _is_disk_error(error):
             raise

@@ -72,19 +72,20 @@ def test_a_resumed_run_takes_the_seed_of_the_run_or_is_refused(finished):
 
 
 def test_a_run_without_seed_and_schedule_resumes_exactly(data, tmp_path):
-    def config(max_iters):
-        cfg = training_config(data, max_iters)
+    def config():
+        cfg = training_config(data, max_iters=2)
+        cfg.default_hooks.checkpoint.interval = 1
         cfg.randomness = dict(seed=None)
         cfg.param_scheduler = None
         return cfg
 
-    train(config(4), "run", str(tmp_path / "whole"))
+    train(config(), "run", str(tmp_path / "whole"))
     (tmp_path / "resumed").mkdir()
-    shutil.copy(tmp_path / "whole/iter_2.pth", tmp_path / "resumed")
-    train(config(4), "run", str(tmp_path / "resumed"), resume="auto")
-    whole, resumed = (weights(tmp_path / name / "iter_4.pth") for name in ("whole", "resumed"))
+    shutil.copy(tmp_path / "whole/iter_1.pth", tmp_path / "resumed")
+    train(config(), "run", str(tmp_path / "resumed"), resume="auto")
+    whole, resumed = (weights(tmp_path / name / "iter_2.pth") for name in ("whole", "resumed"))
     assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
-    assert ckpt.identify(ckpt.load_file(tmp_path / "whole/iter_4.pth")).trains_on
+    assert ckpt.identify(ckpt.load_file(tmp_path / "whole/iter_2.pth")).trains_on
 
 
 def test_another_schedule_than_the_runs_is_refused(finished):
