@@ -45,6 +45,9 @@ def build_parser() -> argparse.ArgumentParser:
         help="predict sliding crops or the whole image; default: the config's mode")
     parser.add_argument("--tta", action="store_true", help="average over scales and flips")
     parser.add_argument(
+        "--raw-weights", action="store_true",
+        help="test the raw weights of a checkpoint trained with EMAHook; default: their average")
+    parser.add_argument(
         "--int8", action="store_true",
         help="run the frozen backbone in int8 on the CPU: faster, with nearly the same result")
     parser.add_argument(

@@ -24,6 +24,9 @@ def build_parser() -> argparse.ArgumentParser:
         "--resume", nargs="?", const="auto", metavar="CHECKPOINT",
         help="continue a run from CHECKPOINT, or from the latest checkpoint in the work dir")
     parser.add_argument(
+        "--force", action="store_true",
+        help="delete the checkpoints of an earlier run in the work dir and train anew")
+    parser.add_argument(
         "--allow-other-backbone", action="store_true",
         help="resume with a frozen backbone other than the one the checkpoint was trained with")
     parser.add_argument("--amp", action="store_true", help="train in float16 (needs a GPU)")
@@ -47,7 +50,8 @@ def main(args: argparse.Namespace) -> None:
 
     checkpoint = train(
         cfg, name=Path(args.config).stem, work_dir=args.work_dir, resume=args.resume,
-        amp=args.amp, launcher=args.launcher, allow_other_backbone=args.allow_other_backbone)
+        amp=args.amp, launcher=args.launcher, allow_other_backbone=args.allow_other_backbone,
+        force=args.force)
     print(f"trained weights (adapter and head): {checkpoint}")
 
 

@@ -2,6 +2,7 @@
 
 import atexit
 import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,25 +15,30 @@ from mmengine.runner import Runner
 from torch import nn
 
 from rein.atomic_files import replacing
-from rein.checkpoint import TRAINING_STATE, load_file, load_strictly, state_dict_of
+from rein.checkpoint import load_file, load_strictly, state_dict_of
 from rein.datasets.building import build_dataset
 from rein.datasets.dataset_configs import leaf_datasets, type_name
 from rein.datasets.label_maps import CLASSES
+from rein.engine.averaging import TrainedEMAHook
 from rein.engine.checked_building import CheckedBuilding
 from rein.engine.compiling import compile_model
 from rein.engine.config_check import check_config
 from rein.engine.config_text import FormattedOnce
+from rein.engine.finite_losses import FiniteLossHook
 from rein.engine.hooks import (
     TerminalHook,
     TrainableParametersHook,
     TrainedWeightsHook,
     set_terminal_level,
+    survive_unwritable_log,
     unwrap,
 )
 from rein.engine.loaders import fit_to_machine
 from rein.engine.paths import resolve_paths
 from rein.engine.registration import register_all_modules
-from rein.engine.seeding import IterationSeedHook, SeededDataset, SeededSampler
+from rein.engine.resuming import check_resumable
+from rein.engine.saving import SafeCheckpointHook
+from rein.engine.seeding import SEEDED_SAMPLERS, ExactEpochLoop, IterationSeedHook, SeededDataset
 from rein.engine.testing.corrupt_files import (
     SurvivingDataset,
     SurvivingTestLoop,
@@ -43,6 +49,7 @@ from rein.engine.weights import check_trained_with, frozen_fingerprint
 from rein.errors import UserError, building
 from rein.models.freezing import frozen_names
 
+_OUR_HOOKS = {"CheckpointHook": SafeCheckpointHook, "EMAHook": TrainedEMAHook}
 _CITYSCAPES_BY_DEFAULT = ("UrbanSceneDataset", "CityscapesDataset")
 
 
@@ -77,9 +84,11 @@ class ReinRunner(CheckedBuilding):
 
     Attributes:
         allow_other_backbone: Accept checkpoints that were trained with another frozen backbone.
+        replaces_earlier_run: Delete the checkpoints in the work dir when training begins.
     """
 
     allow_other_backbone = False
+    replaces_earlier_run = False
     _read: dict | None = None  # the checkpoint to resume from, read once
     _compiled = False
 
@@ -108,6 +117,7 @@ class ReinRunner(CheckedBuilding):
         """Build the logger; only warnings reach the terminal until `TerminalHook` runs."""
         logger = super().build_logger(*args, **kwargs)
         set_terminal_level(logger, logging.WARNING)
+        survive_unwritable_log(logger)
         return logger
 
     def setup_env(self, env_cfg: dict) -> None:
@@ -135,13 +145,25 @@ class ReinRunner(CheckedBuilding):
         if dataloader.pop("survive", False):
             dataset["type"] = SurvivingDataset
             dataloader["collate_fn"] = collate_surviving
-        if dataloader["sampler"]["type"] == "InfiniteSampler" and seed is not None:  # for training
+        sampler = dataloader["sampler"]
+        trains = dataloader.pop("trains", False) or sampler["type"] == "InfiniteSampler"
+        if trains and sampler["type"] in SEEDED_SAMPLERS and seed is not None:
             dataset = dict(type=SeededDataset, cfg=dataloader["dataset"], seed=seed)
-            dataloader["sampler"] = dict(dataloader["sampler"], type=SeededSampler)
+            dataloader["sampler"] = dict(sampler, type=SEEDED_SAMPLERS[sampler["type"]])
         dataloader["dataset"] = dataset
         fit_to_machine(dataloader)
         with building("the data loader"):
             return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
+
+    def build_train_loop(self, loop):
+        """Build the training loop and its seeded data; loops over epochs resume exactly."""
+        if isinstance(self._train_dataloader, dict):
+            self._train_dataloader = dict(self._train_dataloader, trains=True)
+        if isinstance(loop, dict) and (
+                loop.get("type") == "EpochBasedTrainLoop" or loop.get("by_epoch")):
+            loop = {key: value for key, value in loop.items() if key != "by_epoch"}
+            loop["type"] = ExactEpochLoop
+        return super().build_train_loop(loop)
 
     def build_test_loop(self, loop):
         """Build the test loop; replace mmengine's `TestLoop` by one that survives broken files."""
@@ -178,10 +200,17 @@ class ReinRunner(CheckedBuilding):
         self._maybe_compile("test_step")
         return super().test()
 
+    def register_hook(self, hook, priority=None) -> None:
+        """Register a hook; ours replace mmengine's of the same name."""
+        if isinstance(hook, dict) and hook.get("type") in _OUR_HOOKS:
+            hook = dict(hook, type=_OUR_HOOKS[hook["type"]])
+        super().register_hook(hook, priority)
+
     def register_hooks(self, default_hooks=None, custom_hooks=None) -> None:
         """Register the config's hooks and those of every run."""
         super().register_hooks(default_hooks, custom_hooks)
-        for hook in (TerminalHook, IterationSeedHook, TrainableParametersHook, TrainedWeightsHook):
+        for hook in (TerminalHook, IterationSeedHook, TrainableParametersHook, TrainedWeightsHook,
+                     FiniteLossHook):
             self.register_hook(hook())
 
     def load_checkpoint(self, filename: str, map_location="cpu", **kwargs) -> dict:
@@ -218,19 +247,27 @@ class ReinRunner(CheckedBuilding):
         """Resume training from a training checkpoint.
 
         Raises:
-            UserError: The file has weights but no training state.
+            UserError: The file has weights but no training state, or that of another schedule.
         """
         self._read = load_file(filename)
-        missing = TRAINING_STATE - self._read.keys()
-        if missing:
-            raise UserError(
-                f"{filename}: cannot resume from it, because it has no "
-                f"{', '.join(sorted(missing))}. To start from its weights, use "
-                f"`--cfg-options load_from={filename}`.")
+        check_resumable(self._read, filename, self.param_schedulers)
         super().resume(filename, *args, **kwargs)
 
     @master_only
     def save_checkpoint(self, out_dir: str, filename: str, *args, **kwargs) -> None:
-        """Save to a temporary file and rename it, so that a checkpoint is complete or absent."""
-        with replacing(Path(out_dir, filename)) as temporary:
-            super().save_checkpoint(out_dir, temporary.name, *args, **kwargs)
+        """Save to a temporary file and rename it, so that a checkpoint is complete or absent.
+
+        Raises:
+            UserError: The disk is full or fails; earlier checkpoints are unchanged.
+        """
+        path = Path(out_dir, filename)
+        try:
+            with replacing(path) as temporary:
+                super().save_checkpoint(out_dir, temporary.name, *args, **kwargs)
+                with open(temporary, "rb") as file:  # an older one may be removed afterwards
+                    os.fsync(file.fileno())
+        except OSError as error:
+            raise UserError(
+                f"{path}: cannot be saved ({error.strerror or error}). Earlier checkpoints are "
+                "unchanged: free disk space or correct the folder, and continue with --resume."
+            ) from error

@@ -9,6 +9,7 @@ from mmengine.config import Config
 from torch import Tensor
 
 from rein import checkpoint as ckpt
+from rein.engine.averaging import with_raw_weights
 from rein.engine.carried_config import carried_config
 from rein.engine.paths import find_path
 from rein.engine.weights import build_empty, check_trained_with, fit_backbone
@@ -86,6 +87,7 @@ def merge_files(
     overwrite: bool = False,
     allow_other_backbone: bool = False,
     config: Config | None = None,
+    raw_weights: bool = False,
 ) -> Path:
     """Merge a backbone and the trained parts into a self-contained file for testing.
 
@@ -97,6 +99,7 @@ def merge_files(
         overwrite: Replace a different file at `out`.
         allow_other_backbone: Accept a backbone that the parts were not trained with.
         config: Use and store this config instead of the one that the trained parts carry.
+        raw_weights: Merge the raw weights of a training checkpoint instead of their average (EMA).
 
     Returns:
         The path of the written file.
@@ -105,6 +108,8 @@ def merge_files(
         UserError: A file is missing, or the parts do not fit each other or the config.
     """
     content = ckpt.load_file(find_path(rein_and_head))
+    if raw_weights:
+        content = with_raw_weights(content, rein_and_head)
     _expect(content, rein_and_head, "an adapter and head", (ckpt.Kind.TRAINED, ckpt.Kind.HEAD))
     cfg = config
     if cfg is None:
