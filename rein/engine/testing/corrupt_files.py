@@ -48,8 +48,8 @@ class SurvivingDataset(DatasetAround):
 
 
 def collate_surviving(samples: Sequence) -> dict:
-    """Collate a batch; failed samples go to `failed`. If all failed, `inputs` is missing."""
-    failed = [sample for sample in samples if isinstance(sample, FailedSample)]
+    """Collate a batch; failed samples go to `failed`, by place. If all did, `inputs` is missing."""
+    failed = {i: sample for i, sample in enumerate(samples) if isinstance(sample, FailedSample)}
     whole = [sample for sample in samples if not isinstance(sample, FailedSample)]
     return {**(pseudo_collate(whole) if whole else {}), "failed": failed}
 
@@ -69,11 +69,14 @@ class SurvivingTestLoop(TestLoop):
     @torch.no_grad()
     def run_iter(self, idx: int, data_batch: dict) -> None:
         """Test one batch without its failed samples."""
-        for failed in data_batch.pop("failed", ()):
-            metrics = self.evaluator.metrics
-            if not all(isinstance(metric, DGIoUMetric) for metric in metrics):
-                raise CorruptFile(failed.error)
-            for metric in metrics:
-                metric.fail(*failed)
+        failed, metrics = data_batch.pop("failed", {}), self.evaluator.metrics
+        if failed and not all(isinstance(metric, DGIoUMetric) for metric in metrics):
+            raise CorruptFile(next(iter(failed.values())).error)
+        starts = [len(metric.results) for metric in metrics]
         if data_batch:
             super().run_iter(idx, data_batch)
+        for metric, start in zip(metrics, starts, strict=True):
+            for place, sample in failed.items():
+                metric.fail(*sample)
+                # keep the order: mmengine drops the last results, which fill up a process's share
+                metric.results.insert(start + place, metric.results.pop())
