@@ -1,7 +1,10 @@
 """Parse and run commands; a user's mistake becomes one line on stderr and an exit code."""
 
 import argparse
+import json
+import os
 import sys
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -69,9 +72,26 @@ def run_cli(main: Callable[[], int | None]) -> None:
     try:
         code = main() or 0
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        _report(error)
         code = 1
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
         code = 130
     sys.exit(code)
+
+
+def is_main_process() -> bool:
+    """Tell whether this process speaks for a run: the first of several, or the only one."""
+    return int(os.environ.get("RANK", 0)) == 0
+
+
+def _report(error: UserError) -> None:
+    """Print an error; in a distributed run, leave it to the launcher, which prints it once."""
+    sys.last_value = error  # as for an uncaught error; see `rein.engine.runner`
+    path = os.environ.get("TORCHELASTIC_ERROR_FILE")  # set by torchrun, which defines the content
+    if path is None:
+        print(f"error: {error}", file=sys.stderr)
+        return
+    details = dict(py_callstack=str(error), timestamp=str(int(time.time())))
+    with open(path, "w") as file:
+        json.dump(dict(message=dict(message=str(error), extraInfo=details)), file)

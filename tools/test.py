@@ -63,7 +63,7 @@ def parse_args() -> argparse.Namespace:
         help="override config values, e.g. test_dataloader.num_workers=8")
     parser.add_argument(
         "--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none",
-        help="how processes are started")
+        help="how processes are started; tools/dist_test.sh sets pytorch")
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.submission and (len(args.protocols) > 1 or args.show_dir):
@@ -73,6 +73,7 @@ def parse_args() -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> int:
     """Test the checkpoint; print the mIoUs and the report paths."""
+    from rein.cli import is_main_process
     from rein.engine.config import read_config
 
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
@@ -86,6 +87,8 @@ def main(args: argparse.Namespace) -> int:
     if args.submission:
         return submit_predictions(cfg, args.checkpoint, args.submission, options)
     tested = evaluate_checkpoint(cfg, args.checkpoint, options)
+    if not is_main_process():
+        return 0
     for metrics, folder, _ in tested:
         means = ", ".join(f"{k} {v:.2f}" for k, v in metrics.items() if k.endswith("mIoU"))
         print(f"{means}; results written to {folder / 'results.html'} and beside it")

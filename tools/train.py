@@ -38,6 +38,7 @@ def parse_args() -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> None:
     """Train the model and print the path of the last checkpoint."""
+    from rein.cli import is_main_process
     from rein.engine.config import load_config
 
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
@@ -47,7 +48,8 @@ def main(args: argparse.Namespace) -> None:
     checkpoint = train(
         cfg, name=Path(args.config).stem, work_dir=args.work_dir, resume=args.resume,
         amp=args.amp, launcher=args.launcher, allow_other_backbone=args.allow_other_backbone)
-    print(f"trained weights (adapter and head): {checkpoint}")
+    if is_main_process():
+        print(f"trained weights (adapter and head): {checkpoint}")
 
 
 if __name__ == "__main__":
