@@ -65,9 +65,18 @@ def test_losses_of_two_processes_equal_those_of_one(tmp_path):
         torch.tensor(both).mean(0), torch.tensor(alone), rtol=1e-6, atol=1e-6)
 
 
-def test_a_backbone_that_trains_wholly_trains_in_two_processes(tmp_path):
+@pytest.mark.faults
+@pytest.mark.parametrize("change", ["full", "unused", "unused, own wrapper"])
+def test_models_train_in_two_processes(tmp_path, change):
+    """Full fine-tuning; and parameters without gradient, with the setting for them."""
     cfg = write_project(tmp_path)
-    cfg.model = full_fine_tuning(tmp_path)
+    if change == "full":
+        cfg.model = full_fine_tuning(tmp_path)
+    else:  # nothing uses the adapter's queries
+        cfg.model.decode_head.update(linked_queries=False, replace_query_feat=False)
+        cfg.find_unused_parameters = change == "unused"
+    if change == "unused, own wrapper":
+        cfg.model_wrapper_cfg = dict(find_unused_parameters=True)
     both = in_processes(losses_of_training, 2, tmp_path, cfg, tmp_path / "two", "pytorch")
     assert [len(losses) for losses in both] == [4, 4]
 
