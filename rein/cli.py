@@ -1,8 +1,10 @@
 """Parse and run commands; a user's mistake becomes one line on stderr and an exit code."""
 
 import argparse
+import json
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -86,12 +88,30 @@ def run_cli(main: Callable[[], int | None]) -> None:
             raise
         if os.environ.get("REIN_TRACEBACK"):
             traceback.print_exc()
-        print(f"error: {_message(error)}", file=sys.stderr)
+        _report(error)
         code = 1
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
         code = 130
     sys.exit(code)
+
+
+def is_main_process() -> bool:
+    """Tell whether this process speaks for a run: the first of several, or the only one."""
+    return int(os.environ.get("RANK", 0)) == 0
+
+
+def _report(error: UserError | OSError) -> None:
+    """Print an error; in a distributed run, leave it to the launcher, which prints it once."""
+    sys.last_value = error  # as for an uncaught error; see `rein.engine.runner`
+    message, path = _message(error), os.environ.get("TORCHELASTIC_ERROR_FILE")
+    if path is None:
+        print(f"error: {message}", file=sys.stderr)
+        return
+    # torchrun, which sets the path, defines the content
+    details = dict(py_callstack=message, timestamp=str(int(time.time())))
+    with open(path, "w") as file:
+        json.dump(dict(message=dict(message=message, extraInfo=details)), file)
 
 
 def _message(error: UserError | OSError) -> str:

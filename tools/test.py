@@ -68,13 +68,15 @@ def build_parser() -> argparse.ArgumentParser:
         help="override config values, e.g. test_dataloader.num_workers=8")
     parser.add_argument(
         "--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none",
-        help="how processes are started")
+        help="how processes are started; tools/dist_test.sh sets pytorch")
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
     return parser
 
 
 def main(args: argparse.Namespace) -> int:
     """Test the checkpoint; print the mIoUs and the report paths."""
+    from rein.cli import is_main_process
+
     if args.submission and (len(args.protocols) > 1 or args.show_dir):
         raise UserError("--submission allows at most one --protocol, and no --show-dir.")
     from rein.engine.config import read_config
@@ -82,8 +84,6 @@ def main(args: argparse.Namespace) -> int:
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     cfg = read_config(args.config, args.cfg_options)
     # after reading the config: these imports take seconds
-    from mmengine.dist import is_main_process
-
     from rein.engine.testing.evaluate import evaluate_checkpoint
     from rein.engine.testing.options import EvaluationOptions
 

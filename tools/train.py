@@ -42,6 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(args: argparse.Namespace) -> None:
     """Train the model and print the path of the last checkpoint."""
+    from rein.cli import is_main_process
     from rein.engine.config import load_config
 
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
@@ -52,7 +53,8 @@ def main(args: argparse.Namespace) -> None:
         cfg, name=Path(args.config).stem, work_dir=args.work_dir, resume=args.resume,
         amp=args.amp, launcher=args.launcher, allow_other_backbone=args.allow_other_backbone,
         force=args.force)
-    print(f"trained weights (adapter and head): {checkpoint}")
+    if is_main_process():
+        print(f"trained weights: {checkpoint}")
 
 
 if __name__ == "__main__":

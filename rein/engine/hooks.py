@@ -3,6 +3,7 @@
 import logging
 import sys
 
+from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
@@ -18,7 +19,12 @@ def unwrap(model):
 
 
 def set_terminal_level(logger: logging.Logger, level: int) -> None:
-    """Set the minimum level of a logger's terminal output; its file still gets everything."""
+    """Set the minimum level of a logger's terminal output; its file still gets everything.
+
+    In a distributed run only the main process logs to the terminal, the others just errors.
+    """
+    if not is_main_process():
+        return
     for handler in logger.handlers:
         if not isinstance(handler, logging.FileHandler):
             handler.setLevel(level)

@@ -3,14 +3,15 @@
 import atexit
 import logging
 import os
+import sys
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import master_only
+from mmengine.dist import is_main_process, master_only
 from mmengine.logging import MMLogger
-from mmengine.model import MMDistributedDataParallel
 from mmengine.runner import Runner
 from torch import nn
 
@@ -75,7 +76,8 @@ def _check_classes(cfg: Config) -> None:
 
 
 def _leave_process_group() -> None:
-    if torch.distributed.is_initialized():
+    # after an error, the others may be waiting for this process, and leaving for them
+    if torch.distributed.is_initialized() and not hasattr(sys, "last_value"):
         torch.distributed.destroy_process_group()
 
 
@@ -124,15 +126,20 @@ class ReinRunner(CheckedBuilding):
         """Set up processes; without GPUs they communicate over gloo."""
         if self.launcher == "pytorch" and not torch.cuda.is_available():
             torch.distributed.init_process_group("gloo")
+        if not is_main_process():  # the main process gives the same warnings
+            warnings.simplefilter("ignore")
         super().setup_env(env_cfg)
         if torch.distributed.is_initialized():
             # threads of a group that is still open can abort the process at its very end
             atexit.register(_leave_process_group)
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
-        """Wrap the model for distributed training; mmengine's wrapper needs a GPU per process."""
-        if self.distributed and model_wrapper_cfg is None and not torch.cuda.is_available():
-            return MMDistributedDataParallel(module=model, broadcast_buffers=False)
+        """Wrap the model for distributed training; by default, mmengine needs a GPU per process."""
+        if self.distributed and not torch.cuda.is_available():
+            model_wrapper_cfg = dict(model_wrapper_cfg or dict(
+                broadcast_buffers=False,
+                find_unused_parameters=self.cfg.get("find_unused_parameters", False)))
+            model_wrapper_cfg.setdefault("device_ids", None)
         return super().wrap_model(model_wrapper_cfg, model)
 
     @staticmethod

@@ -276,9 +276,9 @@ class PredictionPictures(Hook):
         return [*images, error_map(prediction, truth)] if self.errors else images
 
     def _keep(self, domain: str, shown: list[_Shown]) -> None:
-        """Keep a domain's first samples by path."""
-        candidates = self._shown.get(domain, []) + shown
-        self._shown[domain] = sorted(candidates, key=lambda one: one.img_path)[:self.samples]
+        """Keep a domain's first samples by path; several processes may have the same one."""
+        candidates = {one.img_path: one for one in (*self._shown.get(domain, []), *shown)}
+        self._shown[domain] = [candidates[path] for path in sorted(candidates)[:self.samples]]
 
     def after_test_epoch(self, runner, metrics=None) -> None:
         """Draw the sheet from the samples of all processes.

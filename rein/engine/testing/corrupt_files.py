@@ -1,7 +1,7 @@
 """Continue a test or validation past broken files: name them and evaluate the others."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -51,8 +51,8 @@ class SurvivingDataset(DatasetAround):
 
 
 def collate_surviving(samples: Sequence) -> dict:
-    """Collate a batch; failed samples go to `failed`. If all failed, `inputs` is missing."""
-    failed = [sample for sample in samples if isinstance(sample, FailedSample)]
+    """Collate a batch; failed samples go to `failed`, by place. If all did, `inputs` is missing."""
+    failed = {i: sample for i, sample in enumerate(samples) if isinstance(sample, FailedSample)}
     whole = [sample for sample in samples if not isinstance(sample, FailedSample)]
     return {**(pseudo_collate(whole) if whole else {}), "failed": failed}
 
@@ -71,19 +71,23 @@ class _Surviving:
 
     @torch.no_grad()
     def run_iter(self, idx: int, data_batch: dict) -> None:
-        """Run one batch without its failed samples."""
-        for failed in data_batch.pop("failed", ()):
-            self.fail(failed)
+        """Run one batch without its failed samples, which keep their places among the results."""
+        failed, metrics = data_batch.pop("failed", {}), self.evaluator.metrics
+        takes_failures = all(isinstance(metric, DGIoUMetric) for metric in metrics)
+        if failed and not takes_failures:
+            self.report(failed.values())
+        starts = [len(metric.results) for metric in metrics]
         if data_batch:
             super().run_iter(idx, data_batch)
+        for metric, start in zip(metrics, starts, strict=True) if takes_failures else ():
+            for place, sample in failed.items():
+                metric.fail(*sample)
+                # keep the order: mmengine drops the last results, which fill up a process's share
+                metric.results.insert(start + place, metric.results.pop())
 
-    def fail(self, failed: FailedSample) -> None:
-        """Pass a failed sample to the metrics."""
-        metrics = self.evaluator.metrics
-        if not all(isinstance(metric, DGIoUMetric) for metric in metrics):
-            raise CorruptFile(failed.error)
-        for metric in metrics:
-            metric.fail(*failed)
+    def report(self, failed: Iterable[FailedSample]) -> None:
+        """Report failed samples that the metrics do not take."""
+        raise NotImplementedError
 
 
 @LOOPS.register_module()
@@ -93,6 +97,10 @@ class SurvivingTestLoop(_Surviving, TestLoop):
     With metrics other than `DGIoUMetric`, the first failure ends the test.
     """
 
+    def report(self, failed: Iterable[FailedSample]) -> None:
+        """Raise for the first one."""
+        raise CorruptFile(next(iter(failed)).error)
+
 
 @LOOPS.register_module()
 class SurvivingValLoop(_Surviving, ValLoop):
@@ -101,9 +109,7 @@ class SurvivingValLoop(_Surviving, ValLoop):
     `DGIoUMetric` names them in its report; with other metrics, each gets a warning in the log.
     """
 
-    def fail(self, failed: FailedSample) -> None:
-        """Pass a failed sample to the metrics, or log it if they take none."""
-        if all(isinstance(metric, DGIoUMetric) for metric in self.evaluator.metrics):
-            super().fail(failed)
-        else:
-            print_log(f"excluded from validation: {failed.error}", "current", logging.WARNING)
+    def report(self, failed: Iterable[FailedSample]) -> None:
+        """Log each one."""
+        for one in failed:
+            print_log(f"excluded from validation: {one.error}", "current", logging.WARNING)

@@ -34,8 +34,8 @@ def test_failed_samples_are_separated_from_the_batch(monkeypatch):
     failed = FailedSample("citys", "b.png", "b.png: does not decode.")
     batch = collate_surviving([dataset[0], dataset[1]])
     assert batch["inputs"] == [0] and len(batch["data_samples"]) == 1
-    assert batch["failed"] == [failed]
-    assert collate_surviving([dataset[1]]) == dict(failed=[failed])
+    assert batch["failed"] == {1: failed}
+    assert collate_surviving([dataset[1]]) == dict(failed={0: failed})
 
 
 @pytest.mark.parametrize("kind", ["png", "jpg"])
