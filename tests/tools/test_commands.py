@@ -233,7 +233,8 @@ def test_corrupt_image_is_named_and_the_others_still_count(trained, tested, tmp_
     (tmp_path / "p/data/bdd100k/images/10k/val/1.jpg").write_bytes(b"no image")
     done = run_tool(
         ROOT / "tools/test.py", MERGED, MERGED, "--out", "o", "--cfg-options",
-        "test_dataloader.num_workers=1", cwd=tmp_path / "p", check=False)
+        "test_dataloader.num_workers=1", "test_dataloader.batch_size=2", cwd=tmp_path / "p",
+        check=False)
     assert done.returncode == 3, done.stderr
     last = done.stderr.splitlines()[-1]
     assert re.search("^error: 1 image could not be read.*1.jpg: the image does not decode", last)
