@@ -233,10 +233,10 @@ def test_every_pair_works_or_is_refused_with_a_reason(world):
 
 _INTRODUCTION = """## Combinations
 
-Every pair of switches was run with a tiny model on a CPU (`tests/faults/test_combinations.py`):
-training for two iterations, or a test of four images. ✓: works, and a switch that keeps losses or
-IoUs keeps them beside the other; the diagonal is a switch alone. A number: refused, with the reason
-below the table. Pending: not run yet."""
+Pairs of switches, run with a tiny model on a CPU by `tests/faults/test_combinations.py`: training
+for two iterations, or a test of four images. ✓: works, and a switch that keeps losses or
+IoUs keeps them beside the other; the diagonal is a switch alone. A number: refused, with the
+reason below the table. Pending: not run yet."""
 
 
 def _table(side: Side, root: Path) -> str:
