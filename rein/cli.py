@@ -5,6 +5,7 @@ import json
 import os
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ from rein.errors import UserError
 
 if TYPE_CHECKING:  # keeps --help fast
     from rein.datasets.converters.jobs import Report
+
+_ERROR_FILE = "TORCHELASTIC_ERROR_FILE"  # set by torchrun for each process
 
 
 def command_parser(doc: str) -> argparse.ArgumentParser:
@@ -71,7 +74,9 @@ def run_cli(main: Callable[[], int | None]) -> None:
     """
     try:
         code = main() or 0
-    except UserError as error:
+    except Exception as error:
+        if not isinstance(error, UserError) and _ERROR_FILE not in os.environ:
+            raise
         _report(error)
         code = 1
     except KeyboardInterrupt:
@@ -85,13 +90,20 @@ def is_main_process() -> bool:
     return int(os.environ.get("RANK", 0)) == 0
 
 
-def _report(error: UserError) -> None:
-    """Print an error; in a distributed run, leave it to the launcher, which prints it once."""
+def _report(error: Exception) -> None:
+    """Print a user's error; a process under torchrun leaves any error to its launcher.
+
+    The processes fail one after another, since their connection breaks: `rein.engine.launching`
+    prints the first error alone. torchrun defines the file's content except for `at`.
+    """
     sys.last_value = error  # as for an uncaught error; see `rein.engine.runner`
-    path = os.environ.get("TORCHELASTIC_ERROR_FILE")  # set by torchrun, which defines the content
-    if path is None:
+    if _ERROR_FILE not in os.environ:
         print(f"error: {error}", file=sys.stderr)
         return
-    details = dict(py_callstack=str(error), timestamp=str(int(time.time())))
-    with open(path, "w") as file:
-        json.dump(dict(message=dict(message=str(error), extraInfo=details)), file)
+    text, stack = str(error), str(error)
+    if not isinstance(error, UserError):
+        text, stack = f"{type(error).__name__}: {error}", traceback.format_exc()
+    now = time.time()
+    details = dict(py_callstack=stack, timestamp=str(int(now)), at=now)
+    with open(os.environ[_ERROR_FILE], "w") as file:
+        json.dump(dict(message=dict(message=text, extraInfo=details)), file)
