@@ -77,7 +77,11 @@ def explain(failures: Mapping[int, ProcessFailure]) -> int:
     Raises:
         UserError: The process was killed, or failed with an error.
     """
-    rank, first = min(failures.items(), key=lambda item: (item[1].exitcode >= 0, _time(item[1])))
+    def order(item: tuple[int, ProcessFailure]) -> tuple[bool, bool, float]:
+        exitcode = item[1].exitcode  # SIGTERM comes from torchrun, which stops the others
+        return exitcode == -signal.SIGTERM, exitcode >= 0, _time(item[1])
+
+    rank, first = min(failures.items(), key=order)
     if first.exitcode < 0:
         raise UserError(
             f"process {rank} was killed by {first.signal_name()}; the others were stopped. A "
