@@ -13,6 +13,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from rein.checkpoint import load_backbone, load_strictly
+from rein.checkpoint.families import Family, Naming, checkpoint_names, family_of, translate
 from rein.models.arguments import known_arguments, refuse_unknown
 from rein.models.backbones.published_keys import from_published, to_published
 from rein.models.freezing import freeze
@@ -47,6 +48,9 @@ class VisionFoundationModel(BaseModule):
         UserError: An argument is unknown, or the adapter does not fit the model.
     """
 
+    FAMILY = None
+    """The family of a published type; its checkpoints use the family's published names."""
+
     def __init__(
         self,
         model: str | nn.Module,
@@ -58,6 +62,7 @@ class VisionFoundationModel(BaseModule):
         **kwargs,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
+        self.timm_name = model if isinstance(model, str) else ""
         if isinstance(model, str):
             model = self._create(model, kwargs)
         else:
@@ -77,6 +82,16 @@ class VisionFoundationModel(BaseModule):
         # state dicts use the published names, whatever the nesting in memory
         self.register_state_dict_post_hook(to_published)
         self.register_load_state_dict_pre_hook(from_published)
+
+    @property
+    def family(self) -> Family:
+        """The network's family, which describes its files."""
+        return self.FAMILY or family_of(self.timm_name)
+
+    @property
+    def naming(self) -> Naming:
+        """Names of the network's weights in state dicts and checkpoints."""
+        return self.FAMILY.published if self.FAMILY else checkpoint_names(self.timm_name)
 
     def _create(self, name: str, arguments: dict) -> nn.Module:
         """Create the timm network `name`."""
@@ -138,9 +153,10 @@ class VisionFoundationModel(BaseModule):
         """Load the model's weights, without an adapter, strictly.
 
         Args:
-            state_dict: Weights under DINOv2's names, without prefix.
+            state_dict: Weights without prefix, under any names of the network's family.
             source: The file, named in messages.
         """
+        state_dict = translate(state_dict, self.naming)
         adapter = {name for name in self.state_dict() if name.startswith("reins.")}
         load_strictly(self, state_dict, source, may_miss={"adapter": adapter})
         if self.reins is not None:
