@@ -12,6 +12,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from rein.checkpoint import load_backbone, load_strictly
+from rein.checkpoint.families import Family, Naming, checkpoint_names, family_of, translate
 from rein.models.adapters import build_adapter
 from rein.models.arguments import known_arguments, refuse_unknown
 from rein.models.backbones.published_keys import from_published, to_published
@@ -61,6 +62,9 @@ class VisionFoundationModel(BaseModule):
         UserError: An argument is unknown, or the adapter does not fit the model.
     """
 
+    FAMILY = None
+    """The family of a published type; its checkpoints use the family's published names."""
+
     def __init__(
         self,
         model: str | nn.Module,
@@ -75,6 +79,7 @@ class VisionFoundationModel(BaseModule):
         super().__init__(init_cfg=init_cfg)
         known = known_arguments(type(self), VisionFoundationModel)
         self.unused: set[str] = set()
+        self.timm_name = model if isinstance(model, str) else ""
         if isinstance(model, str):
             owner = f"{type(self).__name__}, model={model!r},"
             model, self.unused = create_network(
@@ -96,6 +101,16 @@ class VisionFoundationModel(BaseModule):
         self.register_state_dict_post_hook(to_published)
         self.register_load_state_dict_pre_hook(from_published)
 
+    @property
+    def family(self) -> Family:
+        """The network's family, which describes its files."""
+        return self.FAMILY or family_of(self.timm_name)
+
+    @property
+    def naming(self) -> Naming:
+        """Names of the network's weights in state dicts and checkpoints."""
+        return self.FAMILY.published if self.FAMILY else checkpoint_names(self.timm_name)
+
     def _describe_maps(self) -> None:
         """Set the channels of the maps and the multiple to which images are padded."""
         if self.is_staged:
@@ -113,6 +128,7 @@ class VisionFoundationModel(BaseModule):
         adapter = build_adapter(config, stages, patch_size, self.out_indices, distinct)
         adapter.attach(self.model, stages, getattr(self.model, "num_prefix_tokens", 0))
         return adapter
+
 
     def forward(self, images: Tensor) -> Pyramid:
         """Compute the feature pyramid.
@@ -165,10 +181,11 @@ class VisionFoundationModel(BaseModule):
         """Load the model's weights, without an adapter, strictly.
 
         Args:
-            state_dict: Weights under published names, without prefix. Those of parts that no map
-                needs, such as a classifier, are ignored.
+            state_dict: Weights without prefix, under any names of the network's family. Those of
+                parts that no map needs, such as a classifier, are ignored.
             source: The file, named in messages.
         """
+        state_dict = translate(state_dict, self.naming)
         adapter = {name for name in self.state_dict() if name.startswith("reins.")}
         state_dict = {k: v for k, v in state_dict.items() if k not in self.unused}
         load_strictly(self, state_dict, source, may_miss={"adapter": adapter})
