@@ -12,8 +12,12 @@ from typing import NamedTuple
 from torch import Tensor
 
 from rein.checkpoint.families.base import CLASSIFIER, VIT, Family, Naming, has_marks, matches
+from rein.checkpoint.families.clip import CLIP
+from rein.checkpoint.families.convnext import CONVNEXT
 from rein.checkpoint.families.dinov2 import DINOV2
 from rein.checkpoint.families.dinov3 import DINOV3
+from rein.checkpoint.families.eva02 import EVA02
+from rein.checkpoint.families.resnet import RESNET
 from rein.checkpoint.io import StateDict
 
 TIMM = Naming(publisher="timm")
@@ -24,7 +28,7 @@ PLAIN = Family(
     marks=("patch_embed.proj.weight", "blocks.0.norm1.weight"))
 """Any other vision transformer."""
 
-FAMILIES = (DINOV3, DINOV2, PLAIN)
+FAMILIES = (DINOV3, DINOV2, EVA02, CLIP, CONVNEXT, RESNET, PLAIN)
 
 
 class Found(NamedTuple):
@@ -90,6 +94,7 @@ def unused_weights() -> dict[str, str]:
 
 
 __all__ = [
-    "DINOV2", "DINOV3", "FAMILIES", "PLAIN", "TIMM", "Family", "Found", "Naming",
-    "checkpoint_names", "family_of", "matches", "recognise", "translate", "unused_weights",
+    "CLIP", "CONVNEXT", "DINOV2", "DINOV3", "EVA02", "FAMILIES", "PLAIN", "RESNET", "TIMM",
+    "Family", "Found", "Naming", "checkpoint_names", "family_of", "matches", "recognise",
+    "translate", "unused_weights",
 ]

@@ -1,15 +1,27 @@
-"""Create timm's networks for maps of any image size, without the parts that no map needs."""
+"""Create timm's networks for maps of any image size, without the parts that no map needs.
+
+Importing this module makes timm resample absolute positions without antialiasing at run time: the
+published weights were trained so. timm's own loading of pretrained files is not affected.
+"""
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import timm
+from timm.layers import resample_abs_pos_embed, resample_abs_pos_embed_nhwc
+from timm.models import beit, deit, eva, vision_transformer, vision_transformer_sam
 from torch import nn
 
 from rein.checkpoint.families import DINOV2, family_of
 
 FLEXIBLE = dict(dynamic_img_size=True, strict_img_size=False)
 """timm's arguments for images of any size; each network takes one of them or none."""
+
+for _module in (beit, deit, eva, vision_transformer):
+    _module.resample_abs_pos_embed = partial(resample_abs_pos_embed, antialias=False)
+vision_transformer_sam.resample_abs_pos_embed_nhwc = partial(
+    resample_abs_pos_embed_nhwc, antialias=False)
 
 
 def create_network(

@@ -12,7 +12,14 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from rein.checkpoint import load_backbone, load_strictly
-from rein.checkpoint.families import Family, Naming, checkpoint_names, family_of, translate
+from rein.checkpoint.families import (
+    Family,
+    Naming,
+    checkpoint_names,
+    family_of,
+    matches,
+    translate,
+)
 from rein.models.adapters import build_adapter
 from rein.models.arguments import known_arguments, refuse_unknown
 from rein.models.backbones.published_keys import from_published, to_published
@@ -143,17 +150,23 @@ class VisionFoundationModel(BaseModule):
         down, right = (-side % part for side, part in zip(
             images.shape[-2:], self.multiple, strict=True))
         images = F.pad(images, (0, right, 0, down))
+        image_size = tuple(images.shape[-2:])
+        queries = None if self.reins is None else self.reins.queries()
+        return Pyramid(self._maps(images), self._sizes(*image_size), queries, image_size)
+
+    def _maps(self, images: Tensor) -> list[Tensor]:
+        """Compute the maps (B, C_i, h, w) of padded images, one for each of `out_indices`."""
         taken = sorted(set(self.out_indices))
         indices = [self.stage_maps[i] for i in taken] if self.is_staged else taken
         outputs = dict(zip(taken, self.model.forward_intermediates(
             images, indices=indices, norm=False, stop_early=True, output_fmt="NCHW",
             intermediates_only=True), strict=True))
-        maps = [outputs[index] for index in self.out_indices]
-        height, width = images.shape[-2:]
+        return [outputs[index] for index in self.out_indices]
+
+    def _sizes(self, height: int, width: int) -> list[tuple[int, int]]:
+        """Return the maps' sizes (H_i, W_i) in the pyramid of a padded image."""
         strides = [STRIDES[i] for i in self.out_indices] if self.is_staged else STRIDES
-        sizes = [(max(height // stride, 1), max(width // stride, 1)) for stride in strides]
-        queries = None if self.reins is None else self.reins.queries()
-        return Pyramid(maps, sizes, queries, image_size=(height, width))
+        return [(max(height // stride, 1), max(width // stride, 1)) for stride in strides]
 
     def train(self, mode: bool = True) -> "VisionFoundationModel":
         """Set the mode; a frozen model stays in evaluation mode."""
@@ -186,9 +199,12 @@ class VisionFoundationModel(BaseModule):
             source: The file, named in messages.
         """
         state_dict = translate(state_dict, self.naming)
-        adapter = {name for name in self.state_dict() if name.startswith("reins.")}
+        names = self.state_dict().keys()
         state_dict = {k: v for k, v in state_dict.items() if k not in self.unused}
-        load_strictly(self, state_dict, source, may_miss={"adapter": adapter})
+        load_strictly(self, state_dict, source, may_miss={
+            "adapter": {name for name in names if name.startswith("reins.")},
+            "output norms": {name for name in names if matches(name, ("norm#.*",))},
+        })
         if self.reins is not None:
             self.reins.on_pretrained()
 
