@@ -31,11 +31,13 @@ def fit_backbone(weights: StateDict, backbone: nn.Module) -> StateDict:
         again, which would blur them.
     """
     found = ckpt.recognise(weights)
-    if found is None or ckpt.identify(weights).kind is not ckpt.Kind.ORIGINAL:
+    network = ckpt.identify(weights).backbone
+    if network is None or backbone.family.patch not in (None, network.patch):
         return ckpt.translate(weights, backbone.naming)
-    network = backbone.model
-    fitted = ckpt.fit(found.naming.to_timm(weights), network.state_dict(),
-                      getattr(network.patch_embed, "grid_size", None), backbone.family)
+    model = backbone.model
+    fitted = ckpt.fit(
+        found.naming.to_timm(weights), model.state_dict(),
+        getattr(getattr(model, "patch_embed", None), "grid_size", None), backbone.family)
     return backbone.naming.from_timm(fitted)
 
 
