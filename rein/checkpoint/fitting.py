@@ -20,6 +20,7 @@ EXTRA_BACKBONE_KEYS = unused_weights()
 
 MAY_MISS = {
     "adapter": "a pretrained backbone has none; training starts with a new one",
+    "output norms": "pretrained classifiers have none after their inner stages; they start neutral",
     "frozen weights": "training checkpoints omit them; they come from the pretrained file",
 }
 """Keys allowed in `may_miss`, with the reason; no weight may be missing for another reason."""

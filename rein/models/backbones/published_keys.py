@@ -13,7 +13,6 @@ from rein.checkpoint import EXTRA_BACKBONE_KEYS
 from rein.checkpoint.families import matches
 
 IN_MEMORY = "model."
-ADAPTER = "reins."
 
 
 def to_published(
@@ -35,10 +34,11 @@ def from_published(
     module: nn.Module, state_dict: MutableMapping[str, Tensor], prefix: str, *unused,
 ) -> None:
     """Rename a file's entries to the names in memory, in place (a load pre-hook)."""
+    own = tuple(f"{name}." for name, _ in module.named_children())  # network, adapter, output norms
     weights = {}
     for name in [name for name in state_dict if name.startswith(prefix)]:
         short = name.removeprefix(prefix)
-        if not short.startswith((ADAPTER, IN_MEMORY)):
+        if not short.startswith(own):
             weights[short] = state_dict.pop(name)
     expected = module.model.state_dict().keys()
     for name, value in module.naming.to_timm(weights).items():
