@@ -38,7 +38,7 @@ def _write(weights: StateDict) -> StateDict:
 
 PUBLISHED = Naming(
     publisher="CLIP",
-    marks=("class_embedding", "conv1.weight", f"{_BLOCK}ln_1.weight"),
+    marks=("class_embedding", "conv1.weight", "ln_pre.weight"),
     renames=(
         Rename("conv1.weight", "patch_embed.proj.weight"),
         Rename("class_embedding", "cls_token"),

@@ -6,10 +6,9 @@ and dinov3; timm's ConvNeXt; Hugging Face's `ConvNextModel` and `DINOv3ConvNextM
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor
 
-from rein.checkpoint.families.base import CLASSIFIER, Family, Naming, Rename, matches
+from rein.checkpoint.families.base import CLASSIFIER, Family, Naming, Rename
 from rein.checkpoint.io import StateDict
 
 _BLOCK = "stages.#.blocks.#."
@@ -73,15 +72,11 @@ HUGGING_FACE_DINOV3 = Naming(
 
 
 def _adapt(weights: StateDict, expected: Mapping[str, Tensor]) -> StateDict:
-    """Give weights the network's axes; norms of maps that a classifier lacks start as identity."""
-    for name, value in weights.items():
-        if name in expected and value.numel() == expected[name].numel():
-            weights[name] = value.reshape(expected[name].shape)  # 1x1 kernels as linear layers
-    for name in expected:
-        if name not in weights and matches(name, ("norm#.weight", "norm#.bias")):
-            make = torch.ones if name.endswith("weight") else torch.zeros
-            weights[name] = make(expected[name].shape)
-    return weights
+    """Give weights the network's axes: some files have linear layers as 1x1 kernels."""
+    return {
+        name: value.reshape(expected[name].shape)
+        if name in expected and value.numel() == expected[name].numel() else value
+        for name, value in weights.items()}
 
 
 CONVNEXT = Family(
