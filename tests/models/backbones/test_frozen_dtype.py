@@ -3,8 +3,8 @@
 import pytest
 import torch
 from conftest import build
-from test_staged import TINY, staged
 from tiny_backbone import rein_backbone
+from tiny_networks import STAGED, tiny_network
 from tiny_rein import tiny
 
 from rein.checkpoint import fingerprint, fingerprint_difference
@@ -17,7 +17,7 @@ def size(module):
 
 @pytest.mark.parametrize("name", ["vit", "resnet", "sam2"])
 def test_half_the_memory_gives_autocasts_maps_and_a_float32_adapter(name):
-    make = rein_backbone if name == "vit" else lambda **kwargs: staged(name, **kwargs)
+    make = rein_backbone if name == "vit" else lambda **kwargs: tiny_network(name, **kwargs)
     plain, half = make(), make(frozen_dtype="bf16", with_cp=True)
     assert size(half.model) < 0.6 * size(plain.model)  # norms and positions weigh more when tiny
     image = torch.randn(1, 3, 64, 64)
@@ -58,7 +58,7 @@ def test_other_types_are_refused():
 
 def test_normalisation_is_the_networks_unless_the_config_names_one(tiny_config):
     tiny_config.backbone = dict(type="VisionFoundationModel", reins_config=dict(
-        type="LoRAReins", token_length=8, lora_dim=4, query_dims=16), **TINY["convnext"])
+        type="LoRAReins", token_length=8, lora_dim=4, query_dims=16), **STAGED["convnext"])
     tiny_config.decode_head.in_channels = [8, 16, 24, 32]
     own = build(tiny_config)
     assert own.data_preprocessor.mean.flatten().tolist() == pytest.approx([123.675, 116.28, 103.53])
