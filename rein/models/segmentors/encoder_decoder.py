@@ -13,6 +13,7 @@ from mmseg.models import EncoderDecoder as MMSegEncoderDecoder
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from rein.errors import UserError
 from rein.models.pyramid import Pyramid
 
 BYTES_PER_PIXEL = 4096
@@ -51,10 +52,19 @@ class EncoderDecoder(MMSegEncoderDecoder):
         self._derive_normalisation(kwargs.get("data_preprocessor"))
 
     def _derive_normalisation(self, given: Mapping | None) -> None:
-        """Normalise images as the network expects unless the config names a mean."""
+        """Normalise images as the network expects unless the config names a mean.
+
+        Raises:
+            UserError: The config leaves the mean to a network without one.
+        """
+        if not isinstance(given, Mapping) or given.get("mean") is not None:
+            return
         derived = getattr(self.backbone, "normalisation", None)
-        if derived and isinstance(given, Mapping) and given.get("mean") is None:
+        if derived:
             self.data_preprocessor = MODELS.build({**given, **derived})
+        elif "mean" in given:
+            raise UserError(f"data_preprocessor.mean is None, but {type(self.backbone).__name__} "
+                            "has no mean of its own. Set mean and std.")
 
     def forward(self, inputs: Tensor, data_samples: list | None = None, mode: str = "tensor"):
         """Compute losses, predictions or logits, as in mmseg, in the model's precision."""
