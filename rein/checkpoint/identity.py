@@ -14,10 +14,13 @@ from torch import Tensor
 from rein.checkpoint.families import Family, matches, recognise, wildcards
 from rein.checkpoint.families.base import is_packed_gated
 from rein.checkpoint.io import StateDict, meta_of, state_dict_of
-from rein.checkpoint.parts import ADAPTER, BACKBONE, HEAD, split
+from rein.checkpoint.parts import ADAPTER, BACKBONE, HEAD, split, without_prefix
 
 FINGERPRINT = "frozen_backbone"
 """Key in the `meta` of a trained checkpoint: the fingerprint of its frozen backbone."""
+
+CONVERTED = "converted_backbone"
+"""Key in the `meta` of a converted backbone: `model` and `size`."""
 
 TRAINING_STATE = frozenset({"meta", "optimizer", "param_schedulers", "message_hub"})
 """Keys that a file needs beside its weights for training to resume from it."""
@@ -146,7 +149,7 @@ def identify(content: Mapping[str, Any]) -> Identity:
     Returns:
         Its identity; the weights' values are not read.
     """
-    weights = state_dict_of(content)
+    weights = without_prefix(state_dict_of(content))
     inner = split(weights).backbone
     alone = not inner and not any(name.startswith((HEAD, ADAPTER)) for name in weights)
     backbone = weights if alone else inner
@@ -179,7 +182,7 @@ def _kind(
     if alone:
         if network is None:
             return Kind.OTHER
-        converted = family.patch not in (None, network.patch)
+        converted = CONVERTED in meta_of(content) or family.patch not in (None, network.patch)
         return Kind.CONVERTED if converted else Kind.ORIGINAL
     has_head = any(name.startswith(HEAD) for name in weights)
     if split(weights).backbone:  # of any architecture
