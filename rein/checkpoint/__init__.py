@@ -42,9 +42,10 @@ from rein.checkpoint.resampling import (
 )
 
 __all__ = [
-    "CONVERTED", "CONVERT_COMMAND", "EXTRA_BACKBONE_KEYS", "FINGERPRINT", "Identity", "Kind", "MAY_MISS",
-    "Parts", "StateDict", "TRAINING_STATE", "check_fits", "convert_dinov2", "digest",
-    "fingerprint", "fingerprint_difference", "fit", "how_to_get", "identify", "is_converted", "load_backbone",
-    "load_file", "load_strictly", "merge", "meta_of", "naming", "recognise", "resample",
-    "resample_pos_embed", "save_file", "split", "state_dict_of", "to_dinov2_names", "translate",
+    "CONVERTED", "CONVERT_COMMAND", "EXTRA_BACKBONE_KEYS", "FINGERPRINT", "Identity", "Kind",
+    "MAY_MISS", "Parts", "StateDict", "TRAINING_STATE", "check_fits", "convert_dinov2", "digest",
+    "fingerprint", "fingerprint_difference", "fit", "how_to_get", "identify", "is_converted",
+    "load_backbone", "load_file", "load_strictly", "merge", "meta_of", "naming", "recognise",
+    "resample", "resample_pos_embed", "save_file", "split", "state_dict_of", "to_dinov2_names",
+    "translate",
 ]

@@ -51,7 +51,8 @@ class Network:
         depth: Blocks.
         stages: Blocks and width of each stage; empty for a plain transformer.
         patch: Patch side, pixels; None without patches.
-        places: Rows times columns of the position grid; None with rotary positions only.
+        places: Rows times columns of the position grid; None without absolute positions.
+        positions: Kind of the other positions, rotary or relative.
         registers: Register tokens.
         gated: Whether its feed-forward layers are gated (ViT-g, EVA02, DINOv3-H+).
     """
@@ -63,26 +64,27 @@ class Network:
     stages: tuple[tuple[int, int], ...]
     patch: int | None
     places: int | None
+    positions: str
     registers: int
     gated: bool
 
     def __str__(self) -> str:
-        family = "" if self.family == self.size else f"{self.family} "
+        family = "" if self.size.startswith(self.family) else f"{self.family} "
         if self.stages:
             depths, widths = ("-".join(map(str, each)) for each in zip(*self.stages, strict=True))
             return f"{family}{self.size}".strip() + f", {depths} blocks of width {widths}"
         words = [f"{family}{self.size}/{self.patch}", f"width {self.width}", f"{self.depth} blocks",
-                 _grid_text(self.places)]
+                 _grid_text(self.places) or f"{self.positions} positions"]
         if self.registers:
-            words.append(f"{self.registers} registers")
+            words.append(f"{self.registers} register{'s' * (self.registers > 1)}")
         if self.gated:
             words.append("gated feed-forward")
         return ", ".join(words)
 
 
-def _grid_text(places: int | None) -> str:
+def _grid_text(places: int | None) -> str | None:
     if places is None:
-        return "rotary positions"
+        return None
     side = math.isqrt(places)
     return f"position grid {side}x{side}" if side * side == places else (
         f"position grid of {places} places")
@@ -204,7 +206,7 @@ def _network(family: Family, weights: StateDict) -> Network | None:
         width, depth = stages[-1][1], sum(blocks for blocks, _ in stages)
         return Network(
             family.name, family.sizes.get((width, depth), ""), width, depth, stages, patch=None,
-            places=None, registers=0, gated=False)
+            places=None, positions=family.positions, registers=0, gated=False)
     if not {"patch_embed.proj.weight", "blocks.0.norm1.weight"} <= weights.keys():
         return None
     kernel, positions = weights["patch_embed.proj.weight"], weights.get("pos_embed")
@@ -220,6 +222,7 @@ def _network(family: Family, weights: StateDict) -> Network | None:
         patch=kernel.shape[-1],
         places=None if positions is None else positions.shape[1:-1].numel() - (
             "cls_token" in weights and registers is None),
+        positions=family.positions,
         registers=0 if registers is None else registers.shape[1],
         gated=is_packed_gated(weights) or "blocks.0.mlp.fc1_g.weight" in weights,
     )

@@ -1,8 +1,8 @@
 """Read the tensors of a TorchScript archive without running anything in it.
 
-OpenAI publishes CLIP as such archives. An archive is a zip file with compiled code, a pickle of the
-module's attributes and the tensors' bytes. Only the pickle and the bytes are read, with an unpickler
-that knows modules, tensors and plain containers, and refuses everything else.
+OpenAI publishes CLIP as such archives: zip files with compiled code, a pickle of the module's
+attributes and the tensors' bytes. Only the pickle and the bytes are read, with an unpickler that
+knows modules, tensors and plain containers, and refuses everything else.
 """
 
 import pickle

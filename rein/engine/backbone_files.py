@@ -1,6 +1,5 @@
 """Convert released backbones of any family to the names and size of a config."""
 
-import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +16,7 @@ from rein.engine.registration import register_all_modules
 from rein.engine.weight_files import write_output
 from rein.engine.weights import fit_backbone
 from rein.errors import UserError
+from rein.models.arguments import known_arguments
 
 PATCH_SIZE = 16
 """Patch side, in pixels, that plain transformers run at unless told otherwise."""
@@ -89,6 +89,8 @@ def build_target(
     """
     from mmseg.registry import MODELS
 
+    from rein.models.backbones import VisionFoundationModel
+
     register_all_modules(init_default_scope=False)
     if model.endswith((".py", ".json")):
         cfg = dict(load_config(model).model.backbone)
@@ -97,14 +99,12 @@ def build_target(
         builder = MODELS.get(cfg.pop("type"))
     else:
         cfg, checkpoint, builder = {}, None, MODELS.get(model) if model.isidentifier() else None
-        if builder is None or not hasattr(builder, "FAMILY"):
-            cfg, builder = _timm_arguments(model), MODELS.get("VisionFoundationModel")
-        elif "reins_config" in inspect.signature(builder.__init__).parameters:
-            builder = next(base for base in builder.__mro__[1:] if hasattr(base, "FAMILY"))
-    cfg.pop("reins_config", None)
-    if builder.__name__.startswith("Reins"):
-        builder = next((base for base in builder.__mro__[1:] if base.FAMILY), builder)
-    cfg |= _sizes(builder, cfg, img_size, patch_size)
+        if not hasattr(builder, "FAMILY"):
+            cfg, builder = _timm_arguments(model), VisionFoundationModel
+    names = known_arguments(builder, VisionFoundationModel)
+    if "reins_config" in names:  # the weights are the network's alone
+        cfg |= dict(reins_config=None, distinct_cfgs=None)
+    cfg |= _sizes(names, cfg, img_size, patch_size)
     with torch.device("meta"):
         return Target(builder(**cfg), checkpoint)
 
@@ -120,10 +120,9 @@ def _timm_arguments(model: str) -> dict:
 
 
 def _sizes(
-    builder: type, cfg: Mapping, img_size: tuple[int, int] | None, patch_size: int | None,
+    names: set[str], cfg: Mapping, img_size: tuple[int, int] | None, patch_size: int | None,
 ) -> dict:
     """Return the arguments of image and patch size that a backbone takes."""
-    names = inspect.signature(builder.__init__).parameters
     is_timm = "model" in cfg
     if is_timm and family_of(cfg["model"]).stages:
         if img_size or patch_size:
