@@ -16,16 +16,17 @@ from rein.checkpoint.families import CLIP
 from rein.models.backbones.vfm import VisionFoundationModel
 
 
-class _BilinearPositions(VisionTransformer):
-    """timm's network as published for CLIP: bilinear positions, and the class embedding twice."""
+class _PublishedCLIP(VisionTransformer):
+    """timm's network with the published embedding: bilinear positions, class embedding twice."""
 
     def _pos_embed(self, x: Tensor) -> Tensor:
         """Add class token and positions to patches (B, h, w, C); return tokens (B, 1 + h w, C)."""
         positions = resample_abs_pos_embed(
             self.pos_embed, x.shape[1:3], self.patch_embed.grid_size, interpolation="bilinear",
             antialias=False)
-        token = 2 * self.cls_token  # published: once as the token, once more with its position
-        tokens = torch.cat((token.expand(len(x), -1, -1), x.flatten(1, 2)), dim=1)
+        # the published network adds the class embedding as the token and again with its position
+        class_token = 2 * self.cls_token
+        tokens = torch.cat((class_token.expand(len(x), -1, -1), x.flatten(1, 2)), dim=1)
         return tokens + positions
 
 
@@ -73,7 +74,7 @@ class CLIPVisionTransformer(VisionFoundationModel):
     ) -> None:
         if get_embeddings:
             raise ValueError("get_embeddings=True: the joint embedding is not supported.")
-        network = _BilinearPositions(
+        network = _PublishedCLIP(
             img_size=input_resolution, patch_size=patch_size, embed_dim=width, depth=layers,
             num_heads=heads, drop_path_rate=drop_path_rate, pre_norm=True, final_norm=False,
             act_layer=QuickGELU, norm_layer=partial(nn.LayerNorm, eps=1e-5), num_classes=0,

@@ -5,7 +5,9 @@ arXiv:2312.04265 for the feature pyramid.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 
+import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
@@ -20,6 +22,7 @@ from rein.checkpoint.families import (
     matches,
     translate,
 )
+from rein.errors import UserError
 from rein.models.adapters import build_adapter
 from rein.models.arguments import known_arguments, refuse_unknown
 from rein.models.backbones.published_keys import from_published, to_published
@@ -27,6 +30,9 @@ from rein.models.backbones.timm_networks import create_network
 from rein.models.freezing import freeze
 from rein.models.pyramid import Pyramid
 from rein.models.stages import STRIDES, maps_of, stages_of
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+"""Data types of frozen weights."""
 
 PUBLISHED_PATCH = 16
 """Patch side, in pixels, that published adapters of staged networks assume."""
@@ -51,6 +57,9 @@ class VisionFoundationModel(BaseModule):
         distinct_cfgs (Sequence[dict], optional): Arguments of each stage's adapter, laid over
             `reins_config`. Default: derived from the network.
         frozen (bool): Freeze the model's weights. The adapter always trains.
+        frozen_dtype (str): 'bf16' keeps matrices and kernels of the frozen network in bfloat16,
+            half the memory, and computes in it where torch's autocast does. Other weights and the
+            adapter stay in float32.
         with_cp (bool): Checkpoint activations: training keeps only each block's input and
             recomputes the rest in the backward pass. Saves memory, costs time.
         init_cfg (dict, optional): `dict(type='Pretrained', checkpoint=PATH)`, a file with the
@@ -79,6 +88,7 @@ class VisionFoundationModel(BaseModule):
         reins_config: dict | None = None,
         distinct_cfgs: Sequence[dict] | None = None,
         frozen: bool = True,
+        frozen_dtype: str = "fp32",
         with_cp: bool = False,
         init_cfg: dict | None = None,
         **kwargs,
@@ -102,11 +112,29 @@ class VisionFoundationModel(BaseModule):
         if frozen:
             freeze(self.model)
         model.set_grad_checkpointing(with_cp)
+        if frozen_dtype not in DTYPES:
+            raise UserError(f"frozen_dtype={frozen_dtype!r}: expected 'fp32' or 'bf16'.")
+        self.frozen_dtype = DTYPES[frozen_dtype]
+        if frozen:
+            self.apply_frozen_dtype()
         self._describe_maps()
         self.reins = self._build_adapter(reins_config, distinct_cfgs) if reins_config else None
         # state dicts use the published names, whatever the nesting in memory
         self.register_state_dict_post_hook(to_published)
         self.register_load_state_dict_pre_hook(from_published)
+
+    def apply_frozen_dtype(self) -> None:
+        """Convert the frozen network's matrices and kernels to `frozen_dtype`."""
+        for layer in self.model.modules():
+            if isinstance(layer, nn.Linear | nn.Conv2d):
+                layer.weight.data = layer.weight.data.to(self.frozen_dtype)
+
+    @property
+    def normalisation(self) -> dict[str, list[float]]:
+        """The network's `mean` and `std` of RGB in [0, 255]; empty if unknown."""
+        given = getattr(self.model, "pretrained_cfg", None) or {}
+        return {name: [round(255 * value, 6) for value in given[name]]
+                for name in ("mean", "std") if given.get(name)}
 
     @property
     def family(self) -> Family:
@@ -127,6 +155,9 @@ class VisionFoundationModel(BaseModule):
         else:
             self.embed_dims = self.model.embed_dim
             self.multiple = tuple(self.model.patch_embed.patch_size)
+        patch_embed = getattr(self.model, "patch_embed", None)
+        is_strict = getattr(patch_embed, "strict_img_size", False)
+        self.only_size = tuple(patch_embed.img_size) if is_strict else None
 
     def _build_adapter(self, config: Mapping, distinct: Sequence[Mapping] | None) -> nn.Module:
         """Build the adapter and attach it to the network."""
@@ -151,8 +182,16 @@ class VisionFoundationModel(BaseModule):
             images.shape[-2:], self.multiple, strict=True))
         images = F.pad(images, (0, right, 0, down))
         image_size = tuple(images.shape[-2:])
+        if self.only_size not in (None, image_size):
+            raise UserError(f"{type(self.model).__name__} takes images of {self.only_size} (H, W) "
+                            f"only, found {image_size}. Set img_size in the backbone.")
+        kind, halved = images.device.type, self.frozen_dtype is not torch.float32
+        with torch.autocast(kind, self.frozen_dtype) if halved else nullcontext():
+            maps = self._maps(images)
+        if halved and not torch.is_autocast_enabled(kind):
+            maps = [one.float() for one in maps]
         queries = None if self.reins is None else self.reins.queries()
-        return Pyramid(self._maps(images), self._sizes(*image_size), queries, image_size)
+        return Pyramid(maps, self._sizes(*image_size), queries, image_size)
 
     def _maps(self, images: Tensor) -> list[Tensor]:
         """Compute the maps (B, C_i, h, w) of padded images, one for each of `out_indices`."""

@@ -4,6 +4,8 @@ Source: mmseg's `EncoderDecoder` (https://github.com/open-mmlab/mmsegmentation),
 same results.
 """
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from mmengine.structures import PixelData
@@ -26,6 +28,8 @@ class EncoderDecoder(MMSegEncoderDecoder):
     ViT-L). A GPU runs as many as fit into half of its total memory. Free memory is not used for
     this, since the number affects the last bits of a result.
 
+    Unless `data_preprocessor` has a `mean`, the backbone's own mean and standard deviation apply.
+
     Args:
         precision (str): "fp32", or "bf16": backbone and decoder compute in bfloat16 where torch's
             autocast allows it, losses and class scores in float32; weights stay float32.
@@ -44,6 +48,13 @@ class EncoderDecoder(MMSegEncoderDecoder):
         if precision not in ("fp32", "bf16"):
             raise ValueError(f"precision={precision!r}: expected 'fp32' or 'bf16'.")
         self.precision = precision
+        self._derive_normalisation(kwargs.get("data_preprocessor"))
+
+    def _derive_normalisation(self, given: Mapping | None) -> None:
+        """Normalise images as the network expects unless the config names a mean."""
+        derived = getattr(self.backbone, "normalisation", None)
+        if derived and isinstance(given, Mapping) and given.get("mean") is None:
+            self.data_preprocessor = MODELS.build({**given, **derived})
 
     def forward(self, inputs: Tensor, data_samples: list | None = None, mode: str = "tensor"):
         """Compute losses, predictions or logits, as in mmseg, in the model's precision."""

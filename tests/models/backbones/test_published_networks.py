@@ -7,7 +7,8 @@ import torch
 from conftest import build
 from mmengine.config import Config
 
-from rein.checkpoint.families import CLIP, translate
+from rein.checkpoint.families import CLIP
+from rein.checkpoint.families.clip import ARCHIVE
 from rein.checkpoint.resampling import fit
 from rein.models.freezing import count_parameters, trained_state_dict
 
@@ -108,9 +109,8 @@ def test_clip_and_its_neck_at_two_sizes(clip):
 
 
 def test_clips_pretrained_file_is_resampled_as_published(clip):
-    weights = translate(clip.numbers["pretrained"], CLIP.published)
-    network = clip.backbone.model
-    fitted = fit(CLIP.published.to_timm(weights), network.state_dict(), (4, 4), CLIP)
+    weights = ARCHIVE.to_timm(clip.numbers["pretrained"])
+    fitted = fit(weights, clip.backbone.model.state_dict(), (4, 4), CLIP)
     found = CLIP.published.from_timm(fitted)
     for name, expected in clip.numbers["resampled"].items():
         torch.testing.assert_close(found[name], expected, atol=1e-5, rtol=0)

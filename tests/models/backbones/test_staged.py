@@ -4,69 +4,10 @@ import copy
 
 import pytest
 import torch
-from conftest import build
+from tiny_networks import tiny_network as staged
 
 from rein.errors import UserError
 from rein.models import VisionFoundationModel
-from rein.models.freezing import trained_state_dict
-
-ADAPTER = dict(type="LoRAReins", token_length=6, query_dims=8, lora_dim=2)
-TINY = {
-    "convnext": dict(model="convnext_atto", depths=(1, 1, 2, 1), dims=(8, 16, 24, 32)),
-    "resnet": dict(model="resnet26", layers=(1, 1, 2, 1), channels=(8, 16, 24, 32)),
-    "swin": dict(model="swin_tiny_patch4_window7_224", depths=(1, 1, 2, 1), embed_dim=12,
-                 num_heads=(1, 2, 2, 2)),
-    "sam2": dict(model="sam2_hiera_tiny", stages=(1, 2, 3, 2), embed_dim=12,
-                 global_att_blocks=(4,)),
-    "efficientnet": dict(model="tf_efficientnet_lite0"),
-}
-
-
-def staged(name, **kwargs):
-    torch.manual_seed(0)
-    return build(dict(type="VisionFoundationModel", reins_config=ADAPTER, **TINY[name], **kwargs))
-
-
-@pytest.mark.parametrize("name", TINY)
-def test_maps_have_their_own_strides_at_any_size(name):
-    backbone = staged(name).eval()
-    for size in ((64, 96), (70, 33)):
-        with torch.no_grad():
-            feats = backbone(torch.randn(1, 3, *size))
-        padded = [-(-side // 32) * 32 for side in size]
-        assert feats.image_size == tuple(padded)
-        for feat, stride, width in zip(feats, (4, 8, 16, 32), backbone.embed_dims, strict=True):
-            assert feat.shape == (1, width, *(side // stride for side in padded))
-        assert feats.queries.shape == (6, 8)
-
-
-@pytest.mark.parametrize("name", TINY)
-def test_every_block_is_refined_and_the_adapter_alone_trains(name):
-    backbone = staged(name, with_cp=True).train()
-    image = torch.randn(1, 3, 64, 64)
-    feats = backbone(image)
-    (sum(feat.mean() for feat in feats) + feats.queries.sum()).backward()
-    for parameter_name, parameter in backbone.named_parameters():
-        assert (parameter.grad is not None) == parameter_name.startswith("reins."), parameter_name
-    for adapter in backbone.reins.children():  # tokens of all layers, not only of the last one
-        assert adapter.learnable_tokens_a.grad.flatten(1).abs().amax(1).gt(0).all()
-    plain = staged(name).train()
-    plain.load_state_dict(backbone.state_dict())
-    for found, expected in zip(backbone(image), plain(image), strict=True):
-        torch.testing.assert_close(found, expected)
-
-
-@pytest.mark.parametrize("name", TINY)
-def test_names_are_timms_own_and_the_saved_ones_the_adapters(name):
-    backbone = staged(name)
-    state = backbone.state_dict()
-    own = {name for name in state if not name.startswith("reins.")}
-    assert own == set(backbone.model.state_dict())
-    assert not any("head" in name or "classifier" in name for name in own)
-    saved = trained_state_dict(backbone)
-    assert saved.keys() == state.keys() - own  # no batch statistics either
-    assert {name.split(".")[1] for name in saved} == {
-        str(i) for i in range(6 if name == "efficientnet" else 4)}
 
 
 def test_frozen_batch_statistics_stay():
