@@ -23,7 +23,8 @@ def find_source(source: str) -> str:
         UserError: The model is unknown, or the file is not in the cache and cannot be downloaded.
     """
     if source.startswith("timm:"):
-        return _download(source, _timm_repository(source), FILES)
+        repository, file = _timm_repository(source)
+        return _download(source, repository, (file,) if file else FILES)
     if source.startswith("hf:"):
         owner, _, rest = source.removeprefix("hf:").partition("/")
         name, _, file = rest.partition("/")
@@ -33,8 +34,8 @@ def find_source(source: str) -> str:
     return find_path(source)
 
 
-def _timm_repository(source: str) -> str:
-    """Return the repository of a timm model's weights."""
+def _timm_repository(source: str) -> tuple[str, str | None]:
+    """Return the repository of a timm model's weights, and the file if it has an unusual name."""
     from timm.models import get_pretrained_cfg, is_model
 
     name = source.removeprefix("timm:").removeprefix("timm/")
@@ -45,7 +46,9 @@ def _timm_repository(source: str) -> str:
     if not cfg.hf_hub_id:
         raise UserError(f"{source}: timm has no weights for it. Download the official file.")
     repository = cfg.hf_hub_id
-    return f"{repository}{name}" if repository.endswith("/") else repository
+    if repository.endswith("/"):
+        repository += name
+    return repository, cfg.hf_hub_filename
 
 
 def _download(source: str, repository: str, files: tuple[str, ...]) -> str:
