@@ -14,10 +14,13 @@ from torch import Tensor
 from rein.checkpoint.families import Family, matches, recognise, wildcards
 from rein.checkpoint.families.base import is_packed_gated
 from rein.checkpoint.io import StateDict, meta_of, state_dict_of
-from rein.checkpoint.parts import ADAPTER, BACKBONE, HEAD, split
+from rein.checkpoint.parts import ADAPTER, BACKBONE, HEAD, split, without_prefix
 
 FINGERPRINT = "frozen_backbone"
 """Key in the `meta` of a trained checkpoint: the fingerprint of its frozen backbone."""
+
+CONVERTED = "converted_backbone"
+"""Key in the `meta` of a converted backbone: `model` and `size`."""
 
 TRAINING_STATE = frozenset({"meta", "optimizer", "param_schedulers", "message_hub"})
 """Keys that a file needs beside its weights for training to resume from it."""
@@ -48,7 +51,8 @@ class Network:
         depth: Blocks.
         stages: Blocks and width of each stage; empty for a plain transformer.
         patch: Patch side, pixels; None without patches.
-        places: Rows times columns of the position grid; None with rotary positions only.
+        places: Rows times columns of the position grid; None without absolute positions.
+        positions: Kind of the other positions, rotary or relative.
         registers: Register tokens.
         gated: Whether its feed-forward layers are gated (ViT-g, EVA02, DINOv3-H+).
     """
@@ -60,26 +64,27 @@ class Network:
     stages: tuple[tuple[int, int], ...]
     patch: int | None
     places: int | None
+    positions: str
     registers: int
     gated: bool
 
     def __str__(self) -> str:
-        family = "" if self.family == self.size else f"{self.family} "
+        family = "" if self.size.startswith(self.family) else f"{self.family} "
         if self.stages:
             depths, widths = ("-".join(map(str, each)) for each in zip(*self.stages, strict=True))
             return f"{family}{self.size}".strip() + f", {depths} blocks of width {widths}"
         words = [f"{family}{self.size}/{self.patch}", f"width {self.width}", f"{self.depth} blocks",
-                 _grid_text(self.places)]
+                 _grid_text(self.places) or f"{self.positions} positions"]
         if self.registers:
-            words.append(f"{self.registers} registers")
+            words.append(f"{self.registers} register{'s' * (self.registers > 1)}")
         if self.gated:
             words.append("gated feed-forward")
         return ", ".join(words)
 
 
-def _grid_text(places: int | None) -> str:
+def _grid_text(places: int | None) -> str | None:
     if places is None:
-        return "rotary positions"
+        return None
     side = math.isqrt(places)
     return f"position grid {side}x{side}" if side * side == places else (
         f"position grid of {places} places")
@@ -146,7 +151,7 @@ def identify(content: Mapping[str, Any]) -> Identity:
     Returns:
         Its identity; the weights' values are not read.
     """
-    weights = state_dict_of(content)
+    weights = without_prefix(state_dict_of(content))
     inner = split(weights).backbone
     alone = not inner and not any(name.startswith((HEAD, ADAPTER)) for name in weights)
     backbone = weights if alone else inner
@@ -179,7 +184,7 @@ def _kind(
     if alone:
         if network is None:
             return Kind.OTHER
-        converted = family.patch not in (None, network.patch)
+        converted = CONVERTED in meta_of(content) or family.patch not in (None, network.patch)
         return Kind.CONVERTED if converted else Kind.ORIGINAL
     has_head = any(name.startswith(HEAD) for name in weights)
     if split(weights).backbone:  # of any architecture
@@ -201,7 +206,7 @@ def _network(family: Family, weights: StateDict) -> Network | None:
         width, depth = stages[-1][1], sum(blocks for blocks, _ in stages)
         return Network(
             family.name, family.sizes.get((width, depth), ""), width, depth, stages, patch=None,
-            places=None, registers=0, gated=False)
+            places=None, positions=family.positions, registers=0, gated=False)
     if not {"patch_embed.proj.weight", "blocks.0.norm1.weight"} <= weights.keys():
         return None
     kernel, positions = weights["patch_embed.proj.weight"], weights.get("pos_embed")
@@ -217,6 +222,7 @@ def _network(family: Family, weights: StateDict) -> Network | None:
         patch=kernel.shape[-1],
         places=None if positions is None else positions.shape[1:-1].numel() - (
             "cls_token" in weights and registers is None),
+        positions=family.positions,
         registers=0 if registers is None else registers.shape[1],
         gated=is_packed_gated(weights) or "blocks.0.mlp.fc1_g.weight" in weights,
     )

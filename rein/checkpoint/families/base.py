@@ -125,6 +125,7 @@ class Family:
         sizes: (width of the last block, blocks) -> name of the released networks.
         resampled: Template of timm's names -> how the weight follows patch and image size.
         unused: Template of names, timm's or published -> why a backbone does without the weight.
+        positions: Kind of its positions beside or instead of absolute ones, rotary or relative.
         patch: Patch side of every released network, pixels; another one shows a conversion. None
             if they differ.
         adapt: Last step before weights enter a network, given the network's expected weights,
@@ -141,6 +142,7 @@ class Family:
     sizes: Mapping[tuple[int, int], str] = field(default_factory=dict)
     resampled: Mapping[str, Resampling] = field(default_factory=lambda: VIT)
     unused: Mapping[str, str] = field(default_factory=lambda: CLASSIFIER)
+    positions: str = "rotary"
     patch: int | None = None
     adapt: Callable[[StateDict, Mapping[str, Tensor]], StateDict] | None = None
 

@@ -49,6 +49,7 @@ BEIT = Family(
     marks=(_TABLE, "blocks.0.gamma_1"),
     sizes={(768, 12): "ViT-B", (1024, 24): "ViT-L"},
     resampled=KERNEL | {_TABLE: Resampling("bias_table")},
+    positions="relative",
     unused=CLASSIFIER | {
         "mask_token": "replaces masked patches in pretraining; nothing else reads it",
         "lm_head.*": "head of the pretraining",

@@ -56,7 +56,7 @@ EFFICIENTNET = Family(
     timm=r"^(tf_)?efficientnet",
     namings=(LUKEMELAS,),
     marks=("conv_stem.weight", "blocks.0.0.conv_dw.weight"),
-    stages="blocks.#.#.bn2.weight",
+    stages="blocks.#.#.bn3.weight",
     resampled={},
     unused={"classifier.*": "classifier", "conv_head.*": "layer before the classifier",
             "bn2.*": "layer before the classifier"},

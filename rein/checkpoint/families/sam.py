@@ -35,6 +35,7 @@ SAM = Family(
         "blocks.#.attn.rel_pos_h": Resampling("relative", "linear"),
         "blocks.#.attn.rel_pos_w": Resampling("relative", "linear"),
     },
+    positions="relative",
     unused=CLASSIFIER | {"neck.*": "the mask decoder's input; the maps are taken before it"},
 )
 

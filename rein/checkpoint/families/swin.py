@@ -53,6 +53,7 @@ SWIN = Family(
     stages="layers.#.blocks.#.norm1.weight",
     sizes={(768, 12): "T", (768, 24): "S", (1024, 24): "B", (1536, 24): "L"},
     resampled={"layers.#.blocks.#.attn.relative_position_bias_table": Resampling("bias_table")},
+    positions="relative",
     unused=CLASSIFIER | {
         "norm#.*": "norm of a map",
         "layers.#.blocks.#.attn_mask": "buffer of masks",
