@@ -24,8 +24,8 @@ class Int8Linear(nn.Module):
     successor, relies on torch.compile, which needs a C++ compiler. The product itself uses torch.
 
     Args:
-        linear (nn.Linear): The layer, in float32 or bfloat16. Its weights are dropped; its hooks are kept, because
-            adapters work through hooks.
+        linear (nn.Linear): The layer, in float32 or bfloat16. Its weights are dropped; its hooks
+            are kept, because adapters work through hooks.
     """
 
     def __init__(self, linear: nn.Linear) -> None:
