@@ -15,7 +15,13 @@ LEAVES = sorted(
 @pytest.mark.parametrize("path", LEAVES)
 def test_config_builds_and_is_plain_data(path):
     cfg = Config.fromfile(ROOT / path)
-    build_empty(cfg)
+    backbone = build_empty(cfg).backbone
+    widths, name = backbone.embed_dims, path.rpartition("/")[2]
+    widths = [widths] * 4 if isinstance(widths, int) else widths
+    assert widths == list(cfg.model.decode_head.in_channels)
+    if name.startswith(("rein_", "frozen_")):
+        trained = {name.split(".")[0] for name, p in backbone.named_parameters() if p.requires_grad}
+        assert trained == ({"reins"} if name.startswith("rein_") else set())
     assert cfg.model.data_preprocessor["size"] == cfg.model.test_cfg.crop_size
     assert config_from_text(cfg.pretty_text, path)._cfg_dict == cfg._cfg_dict
 

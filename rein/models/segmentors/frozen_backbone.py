@@ -17,6 +17,8 @@ class FrozenBackboneEncoderDecoder(EncoderDecoder):
     def __init__(self, **kwargs) -> None:
         super().__init__(**kwargs)
         freeze(self.backbone)
+        if hasattr(self.backbone, "apply_frozen_dtype"):
+            self.backbone.apply_frozen_dtype()
 
     def train(self, mode: bool = True) -> "FrozenBackboneEncoderDecoder":
         """Set the mode; the backbone stays in evaluation mode."""
