@@ -100,8 +100,8 @@ DINOV3 = Family(
     namings=(META, HUGGING_FACE),
     marks=("cls_token", "reg_token", "blocks.0.gamma_1", "!pos_embed",
            "!blocks.0.attn.relative_position_bias_table"),
-    sizes={(384, 12): "ViT-S", (768, 12): "ViT-B", (1024, 24): "ViT-L", (1280, 32): "ViT-H+",
-           (4096, 40): "ViT-7B"},
+    sizes={(192, 12): "ViT-Ti", (384, 12): "ViT-S", (768, 12): "ViT-B", (1024, 24): "ViT-L",
+           (1280, 32): "ViT-H+", (4096, 40): "ViT-7B"},
     resampled=KERNEL,
     unused=CLASSIFIER | {
         "mask_token": "replaces masked patches in pretraining; nothing else reads it",
