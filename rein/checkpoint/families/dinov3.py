@@ -65,6 +65,12 @@ META = Naming(
 _BLOCK, _THEIRS = "blocks.#.", "layer.#."
 
 
+def _is_gated(weights: StateDict) -> bool:
+    return "layer.0.mlp.gate_proj.weight" in weights
+
+
+
+
 def _read_hugging_face(weights: StateDict) -> StateDict:
     for name in [name for name in weights if name.endswith(".attn.q.bias")]:
         block = name.removesuffix("q.bias")
@@ -87,7 +93,8 @@ HUGGING_FACE = Naming(
         Rename(f"{_THEIRS}attention.o_proj.*", f"{_BLOCK}attn.proj.*"),
         Rename(f"{_THEIRS}layer_scale#.lambda1", f"{_BLOCK}gamma_#"),
         Rename(f"{_THEIRS}mlp.gate_proj.*", f"{_BLOCK}mlp.fc1_g.*"),
-        Rename(f"{_THEIRS}mlp.up_proj.*", f"{_BLOCK}mlp.fc1_x.*"),
+        Rename(f"{_THEIRS}mlp.up_proj.*", f"{_BLOCK}mlp.fc1_x.*", when=_is_gated),
+        Rename(f"{_THEIRS}mlp.up_proj.*", f"{_BLOCK}mlp.fc1.*"),
         Rename(f"{_THEIRS}mlp.down_proj.*", f"{_BLOCK}mlp.fc2.*"),
         Rename(f"{_THEIRS}*", f"{_BLOCK}*"),
     ),
