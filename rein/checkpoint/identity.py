@@ -206,6 +206,8 @@ def _network(family: Family, weights: StateDict) -> Network | None:
     """Infer an architecture from weights under timm's names; None if they are incomplete."""
     if family.stages:
         stages = _stages(weights, family.stages)
+        if not stages:
+            return None
         width, depth = stages[-1][1], sum(blocks for blocks, _ in stages)
         return Network(
             family.name, family.sizes.get((width, depth), ""), width, depth, stages, patch=None,

@@ -75,6 +75,8 @@ ENTRIES = (
       for size in ("tiny", "small", "base", "large", "xlarge")),
     Entry("resnet50.tv_in1k", "resnet50-0676ba61.pth"),
     Entry("resnet101.tv_in1k", "resnet101-63fe2227.pth"),
+    Entry("resnet50c.gluon_in1k", "resnet50_v1c-2cccc1ad.pth", "ReinsResNetV1c"),
+    Entry("resnet101c.gluon_in1k", "resnet101_v1c-e67eebb6.pth", "ReinsResNetV1c"),
     Entry("efficientnet_lite0.ra_in1k", "timm's"),
 )
 

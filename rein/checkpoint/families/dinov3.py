@@ -65,6 +65,12 @@ META = Naming(
 _BLOCK, _THEIRS = "blocks.#.", "layer.#."
 
 
+def _is_gated(weights: StateDict) -> bool:
+    return "layer.0.mlp.gate_proj.weight" in weights
+
+
+
+
 def _read_hugging_face(weights: StateDict) -> StateDict:
     for name in [name for name in weights if name.endswith(".attn.q.bias")]:
         block = name.removesuffix("q.bias")
@@ -87,7 +93,8 @@ HUGGING_FACE = Naming(
         Rename(f"{_THEIRS}attention.o_proj.*", f"{_BLOCK}attn.proj.*"),
         Rename(f"{_THEIRS}layer_scale#.lambda1", f"{_BLOCK}gamma_#"),
         Rename(f"{_THEIRS}mlp.gate_proj.*", f"{_BLOCK}mlp.fc1_g.*"),
-        Rename(f"{_THEIRS}mlp.up_proj.*", f"{_BLOCK}mlp.fc1_x.*"),
+        Rename(f"{_THEIRS}mlp.up_proj.*", f"{_BLOCK}mlp.fc1_x.*", when=_is_gated),
+        Rename(f"{_THEIRS}mlp.up_proj.*", f"{_BLOCK}mlp.fc1.*"),
         Rename(f"{_THEIRS}mlp.down_proj.*", f"{_BLOCK}mlp.fc2.*"),
         Rename(f"{_THEIRS}*", f"{_BLOCK}*"),
     ),
@@ -100,8 +107,8 @@ DINOV3 = Family(
     namings=(META, HUGGING_FACE),
     marks=("cls_token", "reg_token", "blocks.0.gamma_1", "!pos_embed",
            "!blocks.0.attn.relative_position_bias_table"),
-    sizes={(384, 12): "ViT-S", (768, 12): "ViT-B", (1024, 24): "ViT-L", (1280, 32): "ViT-H+",
-           (4096, 40): "ViT-7B"},
+    sizes={(192, 12): "ViT-Ti", (384, 12): "ViT-S", (768, 12): "ViT-B", (1024, 24): "ViT-L",
+           (1280, 32): "ViT-H+", (4096, 40): "ViT-7B"},
     resampled=KERNEL,
     unused=CLASSIFIER | {
         "mask_token": "replaces masked patches in pretraining; nothing else reads it",

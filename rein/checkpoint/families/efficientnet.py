@@ -57,6 +57,7 @@ EFFICIENTNET = Family(
     namings=(LUKEMELAS,),
     marks=("conv_stem.weight", "blocks.0.0.conv_dw.weight"),
     stages="blocks.#.#.bn3.weight",
+    sizes={(320, 15): "Lite0"},
     resampled={},
     unused={"classifier.*": "classifier", "conv_head.*": "layer before the classifier",
             "bn2.*": "layer before the classifier"},
