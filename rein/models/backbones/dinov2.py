@@ -62,7 +62,7 @@ class DinoVisionTransformer(VisionFoundationModel):
             img_size=img_size, patch_size=patch_size, embed_dim=embed_dim, depth=depth,
             num_heads=num_heads, init_values=init_values, qkv_bias=qkv_bias, proj_bias=proj_bias,
             reg_tokens=num_register_tokens, no_embed_class=num_register_tokens > 0,
-            num_classes=0, dynamic_img_size=True, dynamic_img_pad=True,
+            num_classes=0, dynamic_img_size=True,
             **_feed_forward(ffn_layer, mlp_ratio))
         super().__init__(network, frozen=self.FROZEN, **kwargs)
 

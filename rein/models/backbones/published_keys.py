@@ -19,7 +19,8 @@ ADAPTER = "reins."
 
 def _renames(model: nn.Module) -> tuple[tuple[str, str], ...]:
     """Return the renames for a network: registers, and gated layers if packed."""
-    layers = (getattr(model.blocks[0].mlp, name, None) for name in ("fc1", "fc2"))
+    mlp = getattr(model.blocks[0], "mlp", None) if hasattr(model, "blocks") else None
+    layers = (getattr(mlp, name, None) for name in ("fc1", "fc2"))
     packed = is_packed_gated(*(getattr(layer, "weight", None) for layer in layers))
     return (GATED_NAMES if packed else ()) + REGISTER_NAMES
 
