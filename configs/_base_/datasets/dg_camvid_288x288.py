@@ -5,7 +5,7 @@ data/camvid_small holds images/SPLIT/*.jpg and labels/SPLIT/*.png; the splits ar
 """
 
 _base_ = ["./loaders.py", "./train_pipelines.py"]
-from rein.datasets.descriptions import CAMVID, eval_pipeline
+from rein.datasets.descriptions import dataset_config, eval_pipeline
 
 root = "data/camvid_small/"
 targets = ["other_day", "dusk"]
@@ -19,8 +19,7 @@ def _split(split, pipeline):
         data_prefix=dict(img_path=f"images/{split}", seg_map_path=f"labels/{split}"),
         img_suffix=".jpg",
         seg_map_suffix=".png",
-        metainfo=dict(
-            classes=list(CAMVID.classes), palette=[list(color) for color in CAMVID.palette]),
+        metainfo=dataset_config("val_camvid_0001TP")["metainfo"],  # the 11 classes
         pipeline=pipeline,
     )
 
