@@ -1,7 +1,4 @@
-"""Identify weight files: kind and architecture by names and shapes, digest and fingerprint.
-
-Sources: DINOv2 (Oquab et al., arXiv:2304.07193) for the sizes of backbones.
-"""
+"""Identify weight files: kind and architecture by names and shapes, digest and fingerprint."""
 
 import hashlib
 import math
@@ -13,13 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rein.checkpoint.families import Family, matches, recognise
+from rein.checkpoint.families.base import is_packed_gated
 from rein.checkpoint.io import StateDict, meta_of, state_dict_of
-from rein.checkpoint.names import naming, to_dinov2_names
 from rein.checkpoint.parts import ADAPTER, BACKBONE, HEAD, split
-from rein.checkpoint.resampling import RESAMPLED, is_converted
-
-ARCHITECTURES = {(384, 12): "ViT-S", (768, 12): "ViT-B", (1024, 24): "ViT-L", (1536, 40): "ViT-g"}
-"""(width, blocks) of the released DINOv2 networks."""
 
 FINGERPRINT = "frozen_backbone"
 """Key in the `meta` of a trained checkpoint: the fingerprint of its frozen backbone."""
@@ -47,6 +41,8 @@ class Network:
     """A backbone's architecture.
 
     Attributes:
+        family: Its family, as shown to users.
+        size: Name of the released network of this width and depth, or "ViT".
         width: Channels.
         depth: Blocks.
         patch: Patch side, pixels.
@@ -55,6 +51,8 @@ class Network:
         gated: Whether its feed-forward layers are gated (ViT-g, EVA02, DINOv3-H+).
     """
 
+    family: str
+    size: str
     width: int
     depth: int
     patch: int
@@ -63,8 +61,8 @@ class Network:
     gated: bool
 
     def __str__(self) -> str:
-        name = ARCHITECTURES.get((self.width, self.depth), "ViT")
-        words = [f"{name}/{self.patch}", f"width {self.width}", f"{self.depth} blocks",
+        family = "" if self.family == self.size else f"{self.family} "
+        words = [f"{family}{self.size}/{self.patch}", f"width {self.width}", f"{self.depth} blocks",
                  _grid_text(self.places)]
         if self.registers:
             words.append(f"{self.registers} registers")
@@ -108,7 +106,7 @@ class Identity:
 
     Attributes:
         kind: Kind of file.
-        naming: Origin of the backbone's names: DINOv2, timm, Hugging Face; None without a backbone.
+        naming: Origin of the backbone's names, such as timm; None without a backbone.
         backbone: The backbone's architecture, or None.
         adapter: The adapter's sizes, or None.
         classes: Classes of the Mask2Former head, or None without one.
@@ -146,13 +144,13 @@ def identify(content: Mapping[str, Any]) -> Identity:
     inner = split(weights).backbone
     alone = not inner and not any(name.startswith((HEAD, ADAPTER)) for name in weights)
     backbone = weights if alone else inner
-    shapes = _shapes_as_dinov2(backbone)
-    network = _network(shapes)
+    found = recognise(backbone)
+    network = _network(found.family, found.naming.to_timm(_shapes(backbone))) if found else None
     meta = meta_of(content)
     head = weights.get(f"{HEAD}cls_embed.weight")
     return Identity(
-        kind=_kind(content, weights, shapes if network else None, alone),
-        naming=naming(backbone) if network else None,
+        kind=_kind(content, weights, found.family if network else None, network, alone),
+        naming=found.naming.publisher if network else None,
         backbone=network,
         adapter=_adapter(weights),
         classes=None if head is None else head.shape[0] - 1,  # the last one is "no object"
@@ -166,15 +164,17 @@ def identify(content: Mapping[str, Any]) -> Identity:
 
 
 def _kind(
-    content: Mapping, weights: StateDict, backbone: StateDict | None, alone: bool,
+    content: Mapping, weights: StateDict, family: Family | None, network: Network | None,
+    alone: bool,
 ) -> Kind:
-    """Infer the kind from the parts; `backbone` is None if its architecture is unknown."""
+    """Infer the kind from the parts; `network` is None if its architecture is unknown."""
     if not weights:
         return Kind.STATE if "optimizer" in content or "state" in content else Kind.OTHER
     if alone:
-        if backbone is None:
+        if network is None:
             return Kind.OTHER
-        return Kind.CONVERTED if is_converted(backbone) else Kind.ORIGINAL
+        converted = family.patch not in (None, network.patch)
+        return Kind.CONVERTED if converted else Kind.ORIGINAL
     has_head = any(name.startswith(HEAD) for name in weights)
     if split(weights).backbone:  # of any architecture
         return Kind.SEGMENTOR if has_head else Kind.OTHER
@@ -183,27 +183,30 @@ def _kind(
     return Kind.HEAD if has_head else Kind.OTHER
 
 
-def _shapes_as_dinov2(backbone: Mapping[str, Tensor]) -> StateDict:
-    """Return a backbone under DINOv2's names, without values."""
-    return to_dinov2_names({
-        name: torch.empty_like(value, device="meta") for name, value in backbone.items()})
+def _shapes(weights: Mapping[str, Tensor]) -> StateDict:
+    """Return weights without values."""
+    return {name: torch.empty_like(value, device="meta") for name, value in weights.items()}
 
 
-def _network(weights: StateDict) -> Network | None:
-    """Infer a ViT's architecture from weights under DINOv2's names; None for other networks."""
+def _network(family: Family, weights: StateDict) -> Network | None:
+    """Infer an architecture from weights under timm's names; None if they are incomplete."""
     if not {"patch_embed.proj.weight", "blocks.0.norm1.weight"} <= weights.keys():
         return None
     kernel, positions = weights["patch_embed.proj.weight"], weights.get("pos_embed")
-    blocks = {name.split(".")[1] for name in weights if name.startswith("blocks.")}
-    registers = weights.get("register_tokens")
+    width, depth = kernel.shape[0], len(
+        {name.split(".")[1] for name in weights if name.startswith("blocks.")})
+    registers = weights.get("reg_token")
     return Network(
-        width=kernel.shape[0],
-        depth=len(blocks),
+        family=family.name,
+        size=family.sizes.get((width, depth), "ViT"),
+        width=width,
+        depth=depth,
         patch=kernel.shape[-1],
-        places=None if positions is None else positions.shape[1] - ("cls_token" in weights),
+        places=None if positions is None else positions.shape[1] - (
+            "cls_token" in weights and registers is None),
         registers=0 if registers is None else registers.shape[1],
-        gated=not weights.keys().isdisjoint(
-            f"blocks.0.mlp.{name}.weight" for name in ("w12", "fc1_g")))
+        gated=is_packed_gated(weights) or "blocks.0.mlp.fc1_g.weight" in weights,
+    )
 
 
 def _adapter(weights: StateDict) -> Adapter | None:
@@ -256,24 +259,29 @@ def fingerprint(backbone: Mapping[str, Tensor]) -> dict[str, Any]:
     and some values of these, and the digest of all others.
 
     Args:
-        backbone: Frozen weights without prefix, under DINOv2's names.
+        backbone: Frozen weights without prefix, under the names of our checkpoints.
 
     Returns:
         `digest`, and `resampled`: name -> `shape` and `values`; all plain values that can be saved.
     """
-    backbone = dict(backbone)
-    if {"cls_token", "pos_embed"} <= backbone.keys():  # only their sum matters; files may split it
+    found = recognise(backbone)
+    resampled_names = [
+        name for name in backbone
+        if found and matches(found.naming.timm_name(name), found.family.resampled)]
+    backbone = {name: value for name, value in backbone.items()
+                if not (found and matches(name, found.family.unused))}
+    if {"cls_token", "pos_embed"} <= backbone.keys() and "reg_token" not in backbone:
+        # only their sum matters; files may split it. timm's token with registers includes it
         position = backbone["pos_embed"].detach().float()
         backbone["cls_token"] = backbone["cls_token"].detach().float() + position[:, :1]
         backbone["pos_embed"] = position[:, 1:]
-    exact = {n: v for n, v in backbone.items() if n not in (*RESAMPLED, "mask_token")}
+    exact = {name: v for name, v in backbone.items() if name not in resampled_names}
     resampled = {}
-    for name in RESAMPLED:
-        if name in backbone:
-            value = backbone[name].detach()
-            places = torch.linspace(0, value.numel() - 1, _SAMPLES, dtype=torch.float64).long()
-            resampled[name] = dict(
-                shape=list(value.shape), values=value.flatten()[places].float().tolist())
+    for name in resampled_names:
+        value = backbone[name].detach()
+        places = torch.linspace(0, value.numel() - 1, _SAMPLES, dtype=torch.float64).long()
+        resampled[name] = dict(
+            shape=list(value.shape), values=value.flatten()[places].float().tolist())
     return dict(digest=digest(exact), resampled=resampled)
 
 

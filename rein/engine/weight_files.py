@@ -63,7 +63,7 @@ def convert_file(
     Returns:
         The path of the written file.
     """
-    weights = ckpt.load_backbone(find_path(source))
+    weights = ckpt.to_dinov2_names(ckpt.load_backbone(find_path(source)))
     try:
         converted = ckpt.convert_dinov2(weights, img_size, patch_size)
     except UserError as error:

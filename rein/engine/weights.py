@@ -19,27 +19,24 @@ from rein.models.freezing import frozen_names
 
 
 def fit_backbone(weights: StateDict, backbone: nn.Module) -> StateDict:
-    """Convert downloaded DINOv2 weights to the patch size and grid of a backbone.
+    """Convert downloaded weights to the names, patch size and grid of a backbone.
 
     Args:
-        weights: Weights under DINOv2's names, without a prefix.
+        weights: Weights without a prefix, under any names of the backbone's family.
         backbone: The target; may be on the meta device.
 
     Returns:
-        The converted weights. Weights that already fit, or are not original DINOv2 weights, are
-        returned unchanged, and strict loading reports any mismatch. Converted weights are not
-        converted again, which would blur them.
+        The converted weights under the backbone's names. Weights that are not recognised only get
+        its names, and strict loading reports any mismatch. Converted weights are not converted
+        again, which would blur them.
     """
-    expected = backbone.state_dict()
-    if ckpt.identify(weights).kind is not ckpt.Kind.ORIGINAL or not all(
-            name in expected for name in ckpt.RESAMPLED):
-        return weights
-    if all(expected[name].shape == weights[name].shape for name in ckpt.RESAMPLED):
-        return weights
-    patch_embed = backbone.model.patch_embed
-    patch_size = patch_embed.patch_size[0]
-    rows, columns = patch_embed.grid_size
-    return ckpt.convert_dinov2(weights, (rows * patch_size, columns * patch_size), patch_size)
+    found = ckpt.recognise(weights)
+    if found is None or ckpt.identify(weights).kind is not ckpt.Kind.ORIGINAL:
+        return ckpt.translate(weights, backbone.naming)
+    network = backbone.model
+    fitted = ckpt.fit(found.naming.to_timm(weights), network.state_dict(),
+                      getattr(network.patch_embed, "grid_size", None), backbone.family)
+    return backbone.naming.from_timm(fitted)
 
 
 def build_empty(cfg: Config) -> nn.Module:

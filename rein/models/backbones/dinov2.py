@@ -11,6 +11,7 @@ from timm.layers import SwiGLUPacked
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
+from rein.checkpoint.families import DINOV2
 from rein.models.backbones.vfm import VisionFoundationModel
 
 
@@ -35,6 +36,7 @@ class DinoVisionTransformer(VisionFoundationModel):
         **kwargs: As for `VisionFoundationModel`.
     """
 
+    FAMILY = DINOV2
     FROZEN = False
 
     def __init__(

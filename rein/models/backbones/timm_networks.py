@@ -1,13 +1,27 @@
-"""Create timm's networks for maps of any image size, without the parts that no map needs."""
+"""Create timm's networks for maps of any image size, without the parts that no map needs.
+
+Importing this module makes timm resample absolute positions without antialiasing at run time: the
+published weights were trained so. timm's own loading of pretrained files is not affected.
+"""
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import timm
+from timm.layers import resample_abs_pos_embed, resample_abs_pos_embed_nhwc
+from timm.models import beit, deit, eva, vision_transformer, vision_transformer_sam
 from torch import nn
+
+from rein.checkpoint.families import DINOV2, family_of
 
 FLEXIBLE = dict(dynamic_img_size=True, strict_img_size=False)
 """timm's arguments for images of any size; each network takes one of them or none."""
+
+for _module in (beit, deit, eva, vision_transformer):
+    _module.resample_abs_pos_embed = partial(resample_abs_pos_embed, antialias=False)
+vision_transformer_sam.resample_abs_pos_embed_nhwc = partial(
+    resample_abs_pos_embed_nhwc, antialias=False)
 
 
 def create_network(
@@ -27,7 +41,7 @@ def create_network(
     while True:
         try:
             network = timm.create_model(name, num_classes=0, **{**flexible, **arguments})
-            return network, _prune(network)
+            return network, _prune(network, keep_norm=family_of(name) is DINOV2)
         except TypeError as error:
             unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
             refused = unknown.group(1) if unknown else None
@@ -38,16 +52,15 @@ def create_network(
             del flexible[refused]
 
 
-def _prune(network: nn.Module) -> set[str]:
+def _prune(network: nn.Module, keep_norm: bool) -> set[str]:
     """Remove what no map needs; return the names of the weights.
 
-    The final norm of networks in DINOv2's format stays: their files and fingerprints include it.
+    DINOv2's final norm stays: published files and fingerprints include it.
     """
     before = set(network.state_dict())
     if hasattr(network, "prune_intermediate_layers"):
-        is_dinov2 = {"cls_token", "pos_embed", "blocks.0.ls1.gamma"} <= before
         last = len(network.feature_info) - 1
-        network.prune_intermediate_layers([last], prune_norm=not is_dinov2, prune_head=True)
+        network.prune_intermediate_layers([last], prune_norm=not keep_norm, prune_head=True)
     classifiers = network.pretrained_cfg.get("classifier") or ()
     classifiers = [classifiers] if isinstance(classifiers, str) else classifiers
     return before - set(network.state_dict()) | {

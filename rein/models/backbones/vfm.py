@@ -12,6 +12,14 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from rein.checkpoint import load_backbone, load_strictly
+from rein.checkpoint.families import (
+    Family,
+    Naming,
+    checkpoint_names,
+    family_of,
+    matches,
+    translate,
+)
 from rein.models.adapters import build_adapter
 from rein.models.arguments import known_arguments, refuse_unknown
 from rein.models.backbones.published_keys import from_published, to_published
@@ -61,6 +69,9 @@ class VisionFoundationModel(BaseModule):
         UserError: An argument is unknown, or the adapter does not fit the model.
     """
 
+    FAMILY = None
+    """The family of a published type; its checkpoints use the family's published names."""
+
     def __init__(
         self,
         model: str | nn.Module,
@@ -75,6 +86,7 @@ class VisionFoundationModel(BaseModule):
         super().__init__(init_cfg=init_cfg)
         known = known_arguments(type(self), VisionFoundationModel)
         self.unused: set[str] = set()
+        self.timm_name = model if isinstance(model, str) else ""
         if isinstance(model, str):
             owner = f"{type(self).__name__}, model={model!r},"
             model, self.unused = create_network(
@@ -96,6 +108,16 @@ class VisionFoundationModel(BaseModule):
         self.register_state_dict_post_hook(to_published)
         self.register_load_state_dict_pre_hook(from_published)
 
+    @property
+    def family(self) -> Family:
+        """The network's family, which describes its files."""
+        return self.FAMILY or family_of(self.timm_name)
+
+    @property
+    def naming(self) -> Naming:
+        """Names of the network's weights in state dicts and checkpoints."""
+        return self.FAMILY.published if self.FAMILY else checkpoint_names(self.timm_name)
+
     def _describe_maps(self) -> None:
         """Set the channels of the maps and the multiple to which images are padded."""
         if self.is_staged:
@@ -114,6 +136,7 @@ class VisionFoundationModel(BaseModule):
         adapter.attach(self.model, stages, getattr(self.model, "num_prefix_tokens", 0))
         return adapter
 
+
     def forward(self, images: Tensor) -> Pyramid:
         """Compute the feature pyramid.
 
@@ -127,17 +150,23 @@ class VisionFoundationModel(BaseModule):
         down, right = (-side % part for side, part in zip(
             images.shape[-2:], self.multiple, strict=True))
         images = F.pad(images, (0, right, 0, down))
+        image_size = tuple(images.shape[-2:])
+        queries = None if self.reins is None else self.reins.queries()
+        return Pyramid(self._maps(images), self._sizes(*image_size), queries, image_size)
+
+    def _maps(self, images: Tensor) -> list[Tensor]:
+        """Compute the maps (B, C_i, h, w) of padded images, one for each of `out_indices`."""
         taken = sorted(set(self.out_indices))
         indices = [self.stage_maps[i] for i in taken] if self.is_staged else taken
         outputs = dict(zip(taken, self.model.forward_intermediates(
             images, indices=indices, norm=False, stop_early=True, output_fmt="NCHW",
             intermediates_only=True), strict=True))
-        maps = [outputs[index] for index in self.out_indices]
-        height, width = images.shape[-2:]
+        return [outputs[index] for index in self.out_indices]
+
+    def _sizes(self, height: int, width: int) -> list[tuple[int, int]]:
+        """Return the maps' sizes (H_i, W_i) in the pyramid of a padded image."""
         strides = [STRIDES[i] for i in self.out_indices] if self.is_staged else STRIDES
-        sizes = [(max(height // stride, 1), max(width // stride, 1)) for stride in strides]
-        queries = None if self.reins is None else self.reins.queries()
-        return Pyramid(maps, sizes, queries, image_size=(height, width))
+        return [(max(height // stride, 1), max(width // stride, 1)) for stride in strides]
 
     def train(self, mode: bool = True) -> "VisionFoundationModel":
         """Set the mode; a frozen model stays in evaluation mode."""
@@ -165,13 +194,17 @@ class VisionFoundationModel(BaseModule):
         """Load the model's weights, without an adapter, strictly.
 
         Args:
-            state_dict: Weights under published names, without prefix. Those of parts that no map
-                needs, such as a classifier, are ignored.
+            state_dict: Weights without prefix, under any names of the network's family. Those of
+                parts that no map needs, such as a classifier, are ignored.
             source: The file, named in messages.
         """
-        adapter = {name for name in self.state_dict() if name.startswith("reins.")}
+        state_dict = translate(state_dict, self.naming)
+        names = self.state_dict().keys()
         state_dict = {k: v for k, v in state_dict.items() if k not in self.unused}
-        load_strictly(self, state_dict, source, may_miss={"adapter": adapter})
+        load_strictly(self, state_dict, source, may_miss={
+            "adapter": {name for name in names if name.startswith("reins.")},
+            "output norms": {name for name in names if matches(name, ("norm#.*",))},
+        })
         if self.reins is not None:
             self.reins.on_pretrained()
 
