@@ -12,6 +12,7 @@ from rein.checkpoint.fitting import (
     load_strictly,
 )
 from rein.checkpoint.identity import (
+    CONVERTED,
     FINGERPRINT,
     TRAINING_STATE,
     Identity,
@@ -32,12 +33,18 @@ from rein.checkpoint.io import (
 )
 from rein.checkpoint.names import load_backbone, naming, to_dinov2_names
 from rein.checkpoint.parts import Parts, merge, split
-from rein.checkpoint.resampling import convert_dinov2, fit, resample, resample_pos_embed
+from rein.checkpoint.resampling import (
+    convert_dinov2,
+    fit,
+    is_converted,
+    resample,
+    resample_pos_embed,
+)
 
 __all__ = [
-    "CONVERT_COMMAND", "EXTRA_BACKBONE_KEYS", "FINGERPRINT", "Identity", "Kind", "MAY_MISS",
+    "CONVERTED", "CONVERT_COMMAND", "EXTRA_BACKBONE_KEYS", "FINGERPRINT", "Identity", "Kind", "MAY_MISS",
     "Parts", "StateDict", "TRAINING_STATE", "check_fits", "convert_dinov2", "digest",
-    "fingerprint", "fingerprint_difference", "fit", "how_to_get", "identify", "load_backbone",
+    "fingerprint", "fingerprint_difference", "fit", "how_to_get", "identify", "is_converted", "load_backbone",
     "load_file", "load_strictly", "merge", "meta_of", "naming", "recognise", "resample",
     "resample_pos_embed", "save_file", "split", "state_dict_of", "to_dinov2_names", "translate",
 ]

@@ -111,8 +111,8 @@ def _cause(expected: Mapping, missing: list[str], state_dict: Mapping) -> str:
 
 def _network_difference(found: Network, wanted: Network) -> str:
     convert = f"convert the downloaded file with `{CONVERT_COMMAND} SRC OUT"
-    if (found.width, found.depth) != (wanted.width, wanted.depth) or (
-            found.registers, found.gated) != (wanted.registers, wanted.gated):
+    if any(getattr(found, name) != getattr(wanted, name) for name in (
+            "width", "depth", "stages", "registers", "gated")):
         return f"They belong to another network ({found}), not to the config's ({wanted})."
     if found.patch != wanted.patch:
         return (f"They have patch size {found.patch}, but the config's model has {wanted.patch}: "

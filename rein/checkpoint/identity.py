@@ -5,18 +5,22 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from itertools import groupby
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from rein.checkpoint.families import Family, matches, recognise
+from rein.checkpoint.families import Family, matches, recognise, wildcards
 from rein.checkpoint.families.base import is_packed_gated
 from rein.checkpoint.io import StateDict, meta_of, state_dict_of
-from rein.checkpoint.parts import ADAPTER, BACKBONE, HEAD, split
+from rein.checkpoint.parts import ADAPTER, BACKBONE, HEAD, split, without_prefix
 
 FINGERPRINT = "frozen_backbone"
 """Key in the `meta` of a trained checkpoint: the fingerprint of its frozen backbone."""
+
+CONVERTED = "converted_backbone"
+"""Key in the `meta` of a converted backbone: `model` and `size`."""
 
 TRAINING_STATE = frozenset({"meta", "optimizer", "param_schedulers", "message_hub"})
 """Keys that a file needs beside its weights for training to resume from it."""
@@ -43,9 +47,10 @@ class Network:
     Attributes:
         family: Its family, as shown to users.
         size: Name of the released network of this width and depth, or "ViT".
-        width: Channels.
+        width: Channels, of the last block.
         depth: Blocks.
-        patch: Patch side, pixels.
+        stages: Blocks and width of each stage; empty for a plain transformer.
+        patch: Patch side, pixels; None without patches.
         places: Rows times columns of the position grid; None with rotary positions only.
         registers: Register tokens.
         gated: Whether its feed-forward layers are gated (ViT-g, EVA02, DINOv3-H+).
@@ -55,13 +60,17 @@ class Network:
     size: str
     width: int
     depth: int
-    patch: int
+    stages: tuple[tuple[int, int], ...]
+    patch: int | None
     places: int | None
     registers: int
     gated: bool
 
     def __str__(self) -> str:
         family = "" if self.family == self.size else f"{self.family} "
+        if self.stages:
+            depths, widths = ("-".join(map(str, each)) for each in zip(*self.stages, strict=True))
+            return f"{family}{self.size}".strip() + f", {depths} blocks of width {widths}"
         words = [f"{family}{self.size}/{self.patch}", f"width {self.width}", f"{self.depth} blocks",
                  _grid_text(self.places)]
         if self.registers:
@@ -140,7 +149,7 @@ def identify(content: Mapping[str, Any]) -> Identity:
     Returns:
         Its identity; the weights' values are not read.
     """
-    weights = state_dict_of(content)
+    weights = without_prefix(state_dict_of(content))
     inner = split(weights).backbone
     alone = not inner and not any(name.startswith((HEAD, ADAPTER)) for name in weights)
     backbone = weights if alone else inner
@@ -173,7 +182,7 @@ def _kind(
     if alone:
         if network is None:
             return Kind.OTHER
-        converted = family.patch not in (None, network.patch)
+        converted = CONVERTED in meta_of(content) or family.patch not in (None, network.patch)
         return Kind.CONVERTED if converted else Kind.ORIGINAL
     has_head = any(name.startswith(HEAD) for name in weights)
     if split(weights).backbone:  # of any architecture
@@ -190,6 +199,12 @@ def _shapes(weights: Mapping[str, Tensor]) -> StateDict:
 
 def _network(family: Family, weights: StateDict) -> Network | None:
     """Infer an architecture from weights under timm's names; None if they are incomplete."""
+    if family.stages:
+        stages = _stages(weights, family.stages)
+        width, depth = stages[-1][1], sum(blocks for blocks, _ in stages)
+        return Network(
+            family.name, family.sizes.get((width, depth), ""), width, depth, stages, patch=None,
+            places=None, registers=0, gated=False)
     if not {"patch_embed.proj.weight", "blocks.0.norm1.weight"} <= weights.keys():
         return None
     kernel, positions = weights["patch_embed.proj.weight"], weights.get("pos_embed")
@@ -201,12 +216,25 @@ def _network(family: Family, weights: StateDict) -> Network | None:
         size=family.sizes.get((width, depth), "ViT"),
         width=width,
         depth=depth,
+        stages=(),
         patch=kernel.shape[-1],
-        places=None if positions is None else positions.shape[1] - (
+        places=None if positions is None else positions.shape[1:-1].numel() - (
             "cls_token" in weights and registers is None),
         registers=0 if registers is None else registers.shape[1],
         gated=is_packed_gated(weights) or "blocks.0.mlp.fc1_g.weight" in weights,
     )
+
+
+def _stages(weights: StateDict, template: str) -> tuple[tuple[int, int], ...]:
+    """Return blocks and width of each stage, told by number or else by width."""
+    found = []
+    for name, value in weights.items():
+        numbers = wildcards(name, template)
+        if numbers:
+            numbers = tuple(map(int, numbers))
+            found.append((numbers, numbers[0] if len(numbers) > 1 else value.shape[0], len(value)))
+    runs = [list(run) for _, run in groupby(sorted(found), key=lambda block: block[1])]
+    return tuple((len(run), run[-1][2]) for run in runs)
 
 
 def _adapter(weights: StateDict) -> Adapter | None:

@@ -17,6 +17,7 @@ from mmengine.logging.history_buffer import HistoryBuffer
 from torch import Tensor
 
 from rein.atomic_files import replacing
+from rein.checkpoint.torchscript import is_torchscript, read_torchscript
 from rein.errors import UserError
 
 StateDict = dict[str, Tensor]
@@ -52,7 +53,7 @@ def _safe_globals() -> list:
 
 
 def load_file(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
-    """Read a `.pth` or `.safetensors` file without running code in it.
+    """Read a `.pth`, `.safetensors` or TorchScript file without running code in it.
 
     Args:
         path: The file.
@@ -72,6 +73,8 @@ def load_file(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
     try:
         if path.suffix == ".safetensors":
             return _load_safetensors(path, map_location)
+        if is_torchscript(path):
+            return read_torchscript(path)
         with torch.serialization.safe_globals(_safe_globals()):
             content = torch.load(path, map_location=map_location, weights_only=True)
     except UnpicklingError as error:
@@ -123,7 +126,7 @@ def how_to_get(path: Path) -> str:
 
 def state_dict_of(content: Mapping[str, Any]) -> StateDict:
     """Return the weights in a file's content, under any of the usual keys."""
-    for key in ("state_dict", "model", "teacher"):
+    for key in ("state_dict", "model", "module", "teacher"):
         if isinstance(content.get(key), Mapping):
             content = content[key]
     return {

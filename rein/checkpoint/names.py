@@ -7,6 +7,7 @@ from torch import Tensor
 
 from rein.checkpoint.families import DINOV2, TIMM, recognise, translate
 from rein.checkpoint.io import StateDict, load_file, state_dict_of
+from rein.checkpoint.parts import without_prefix
 
 
 def naming(state_dict: Mapping[str, Tensor]) -> str:
@@ -29,5 +30,8 @@ def to_dinov2_names(state_dict: Mapping[str, Tensor]) -> StateDict:
 
 
 def load_backbone(path: str | Path) -> StateDict:
-    """Read a backbone's weights safely, under the file's own names; see `load_file`."""
-    return state_dict_of(load_file(path))
+    """Read a backbone's weights safely, under the file's own names; see `load_file`.
+
+    OpenMMLab's classifiers have the prefix of our segmentors; it is removed.
+    """
+    return without_prefix(state_dict_of(load_file(path)))

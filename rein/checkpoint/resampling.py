@@ -4,6 +4,7 @@ Sources: DINOv2 (Oquab et al., arXiv:2304.07193) for the format, Rein (Wei et al
 arXiv:2312.04265) for how published adapters' backbones were resampled.
 """
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -147,5 +148,35 @@ def _positions(value: Tensor, shape: torch.Size, grid: tuple[int, int], mode: st
     return resample_pos_embed(value, grid, prefix, mode)
 
 
-_LAYOUTS = {"kernel": _kernel, "positions": _positions}
+def _square(value: Tensor, shape: torch.Size, grid: tuple[int, int], mode: str) -> Tensor:
+    """Resample to the square of the longer side and crop at the bottom or right, as C-RADIO."""
+    side = max(grid)
+    square = resample_pos_embed(value, (side, side), 0, mode).unflatten(1, (side, side))
+    return square[:, :grid[0], :grid[1]].flatten(1, 2)
+
+
+def _map(value: Tensor, shape: torch.Size, grid: tuple[int, int], mode: str) -> Tensor:
+    return resample(value.permute(0, 3, 1, 2), tuple(shape[1:3]), mode).permute(0, 2, 3, 1)
+
+
+def _relative(value: Tensor, shape: torch.Size, grid: tuple[int, int], mode: str) -> Tensor:
+    line = F.interpolate(value.float().T[None], size=shape[0], mode=mode)
+    return line[0].T.to(value.dtype)
+
+
+def _bias_table(value: Tensor, shape: torch.Size, grid: tuple[int, int], mode: str) -> Tensor:
+    """Resample the table of a window; entries of the class token follow it unchanged."""
+    rows, columns = 2 * grid[0] - 1, 2 * grid[1] - 1
+    rest = shape[0] - rows * columns
+    if rest not in (0, 3):  # a window smaller than the grid
+        rows = columns = math.isqrt(shape[0])
+        rest = shape[0] - rows * columns
+    side = math.isqrt(len(value) - rest)
+    table, tail = value.split((side * side, len(value) - side * side))
+    image = resample(table.T.reshape(1, -1, side, side), (rows, columns), mode)
+    return torch.cat((image[0].flatten(1).T, tail))
+
+
+_LAYOUTS = {"kernel": _kernel, "positions": _positions, "square": _square, "map": _map,
+            "relative": _relative, "bias_table": _bias_table}
 """Layout of a `Resampling` -> function of value, expected shape, grid and mode."""

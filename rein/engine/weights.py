@@ -12,6 +12,7 @@ from torch import nn
 
 from rein import checkpoint as ckpt
 from rein.checkpoint import StateDict
+from rein.checkpoint.families import matches
 from rein.engine.paths import find_path
 from rein.engine.registration import build_model, register_all_modules
 from rein.errors import UserError
@@ -31,12 +32,21 @@ def fit_backbone(weights: StateDict, backbone: nn.Module) -> StateDict:
         again, which would blur them.
     """
     found = ckpt.recognise(weights)
-    if found is None or ckpt.identify(weights).kind is not ckpt.Kind.ORIGINAL:
+    network = ckpt.identify(weights).backbone
+    if network is None or backbone.family.patch not in (None, network.patch):
         return ckpt.translate(weights, backbone.naming)
-    network = backbone.model
-    fitted = ckpt.fit(found.naming.to_timm(weights), network.state_dict(),
-                      getattr(network.patch_embed, "grid_size", None), backbone.family)
-    return backbone.naming.from_timm(fitted)
+    model = backbone.model
+    fitted = ckpt.fit(
+        found.naming.to_timm(weights), model.state_dict(),
+        getattr(getattr(model, "patch_embed", None), "grid_size", None), backbone.family)
+    return _neutral_norms(backbone) | backbone.naming.from_timm(fitted)
+
+
+def _neutral_norms(backbone: nn.Module) -> StateDict:
+    """Return output norms of a published ConvNeXt as they start; pretrained files lack them."""
+    make = {"weight": torch.ones, "bias": torch.zeros}
+    return {name: make[name.rpartition(".")[2]](value.shape)
+            for name, value in backbone.state_dict().items() if matches(name, ("norm#.*",))}
 
 
 def build_empty(cfg: Config) -> nn.Module:

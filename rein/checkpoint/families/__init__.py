@@ -11,24 +11,33 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from rein.checkpoint.families.base import CLASSIFIER, VIT, Family, Naming, has_marks, matches
+from rein.checkpoint.families.base import Family, Naming, has_marks, matches, wildcards
+from rein.checkpoint.families.beit import BEIT
 from rein.checkpoint.families.clip import CLIP
 from rein.checkpoint.families.convnext import CONVNEXT
 from rein.checkpoint.families.dinov2 import DINOV2
 from rein.checkpoint.families.dinov3 import DINOV3
+from rein.checkpoint.families.efficientnet import EFFICIENTNET
 from rein.checkpoint.families.eva02 import EVA02
+from rein.checkpoint.families.pe import PE
+from rein.checkpoint.families.radio import RADIO
 from rein.checkpoint.families.resnet import RESNET
+from rein.checkpoint.families.sam import HIERA, SAM
+from rein.checkpoint.families.siglip import SIGLIP
+from rein.checkpoint.families.swin import SWIN
+from rein.checkpoint.families.tips import TIPS
+from rein.checkpoint.families.vit import PLAIN
 from rein.checkpoint.io import StateDict
 
 TIMM = Naming(publisher="timm")
 """timm's own names: those of every backbone that is built by a timm name, DINOv2's excepted."""
 
-PLAIN = Family(
-    name="ViT", timm=r"^(vit|deit)", resampled=VIT, unused=CLASSIFIER,
-    marks=("patch_embed.proj.weight", "blocks.0.norm1.weight"))
-"""Any other vision transformer."""
+OPEN_CLIP = Naming(publisher="open_clip", prefix=r"visual\.trunk\.")
+"""open_clip's names of a text and image model whose image network is timm's."""
 
-FAMILIES = (DINOV3, DINOV2, EVA02, CLIP, CONVNEXT, RESNET, PLAIN)
+FAMILIES = (
+    DINOV3, DINOV2, TIPS, RADIO, SAM, HIERA, BEIT, EVA02, CLIP, PE, SIGLIP, SWIN, CONVNEXT, RESNET,
+    EFFICIENTNET, PLAIN)
 
 
 class Found(NamedTuple):
@@ -52,10 +61,11 @@ def recognise(state_dict: Mapping[str, Tensor]) -> Found | None:
         for naming in family.namings:
             if naming.matches(state_dict):
                 return Found(family, naming)
-    for family in FAMILIES:
-        if family.marks and has_marks(state_dict, family.marks) and family.fits(
-                dict(state_dict)):
-            return Found(family, TIMM)
+    for naming in (OPEN_CLIP, TIMM):
+        weights = naming.select(state_dict)
+        for family in FAMILIES:
+            if has_marks(weights, family.marks) and family.fits(weights):
+                return Found(family, naming)
     return None
 
 
@@ -94,7 +104,8 @@ def unused_weights() -> dict[str, str]:
 
 
 __all__ = [
-    "CLIP", "CONVNEXT", "DINOV2", "DINOV3", "EVA02", "FAMILIES", "PLAIN", "RESNET", "TIMM",
+    "BEIT", "CLIP", "CONVNEXT", "DINOV2", "DINOV3", "EFFICIENTNET", "EVA02", "FAMILIES", "HIERA",
+    "OPEN_CLIP", "PE", "PLAIN", "RADIO", "RESNET", "SAM", "SIGLIP", "SWIN", "TIMM", "TIPS",
     "Family", "Found", "Naming", "checkpoint_names", "family_of", "matches", "recognise",
-    "translate", "unused_weights",
+    "translate", "unused_weights", "wildcards",
 ]

@@ -22,7 +22,7 @@ class Rename(NamedTuple):
     Attributes:
         theirs: The publisher's name.
         timm: timm's name.
-        when: Whether a network, given its weights under timm's names, uses this row in writing.
+        when: Whether a network, given its weights under either names, uses this row.
     """
 
     theirs: str
@@ -68,10 +68,10 @@ class Naming:
 
     def to_timm(self, state_dict: Mapping[str, Tensor]) -> StateDict:
         """Rename a file's weights to timm's names."""
-        renamed = {}
-        for name, value in self.select(state_dict).items():
-            renamed[self.timm_name(name)] = value
-        return self.read(renamed)
+        weights = self.select(state_dict)
+        pairs = [(row.theirs, row.timm) for row in self.renames
+                 if row.when is None or row.when(weights)]
+        return self.read({_renamed(name, pairs): value for name, value in weights.items()})
 
     def timm_name(self, name: str) -> str:
         """Rename one name, without prefix, to timm's."""
@@ -90,9 +90,10 @@ class Resampling(NamedTuple):
     """How a weight follows the patch or image size.
 
     Attributes:
-        layout: 'kernel' (O, I, h, w), 'positions' (1, prefix + h * w, C), 'map' (1, h, w, C),
-            'relative' (2 * side - 1, C) or 'bias_table' ((2h - 1) * (2w - 1) + prefix, heads).
-        mode: 'bicubic' or 'bilinear', without antialiasing ('linear' for 'relative').
+        layout: 'kernel' (O, I, h, w); 'positions' (1, prefix + h * w, C); 'square', the same
+            resampled to a square and cropped; 'map' (1, h, w, C); 'relative' (2 * side - 1, C);
+            'bias_table' ((2h - 1) * (2w - 1) + rest, heads).
+        mode: 'bicubic' or 'bilinear', without antialiasing; 'linear' for 'relative'.
     """
 
     layout: str
@@ -119,7 +120,9 @@ class Family:
         published: The published names, which checkpoints of the published types use.
         marks: Templates that recognise its weights under timm's names; see `Naming.marks`.
         fits: Further condition on shapes, as in `Naming`.
-        sizes: (width, blocks) -> name of the released networks.
+        stages: Template of a weight that each block of a staged network has once, with the block's
+            width as its first axis; empty for plain transformers.
+        sizes: (width of the last block, blocks) -> name of the released networks.
         resampled: Template of timm's names -> how the weight follows patch and image size.
         unused: Template of names, timm's or published -> why a backbone does without the weight.
         patch: Patch side of every released network, pixels; another one shows a conversion. None
@@ -134,6 +137,7 @@ class Family:
     published: Naming | None = None
     marks: tuple[str, ...] = ()
     fits: Callable[[StateDict], bool] = field(default=lambda weights: True)
+    stages: str = ""
     sizes: Mapping[tuple[int, int], str] = field(default_factory=dict)
     resampled: Mapping[str, Resampling] = field(default_factory=lambda: VIT)
     unused: Mapping[str, str] = field(default_factory=lambda: CLASSIFIER)
@@ -148,6 +152,12 @@ def _pattern(template: str) -> re.Pattern:
     return re.compile(escaped)
 
 
+def wildcards(name: str, template: str) -> tuple[str, ...] | None:
+    """Return what the wildcards of a template stand for in a name; None if it does not match."""
+    match = _pattern(template).fullmatch(name)
+    return match and match.groups()
+
+
 def matches(name: str, templates: Collection[str]) -> bool:
     """Tell whether a name matches one of the templates."""
     return any(_pattern(template).fullmatch(name) for template in templates)
@@ -158,8 +168,8 @@ def _renamed(name: str, pairs) -> str:
     for old, new in pairs:
         match = _pattern(old).fullmatch(name)
         if match:
-            wildcards = iter(match.groups())
-            return re.sub(r"[#*]", lambda _: next(wildcards), new)  # noqa: B023  used at once
+            found = iter(match.groups())
+            return re.sub(r"[#*]", lambda _: next(found), new)  # noqa: B023  used at once
     return name
 
 
@@ -196,7 +206,9 @@ def is_packed_gated(weights: Mapping[str, Tensor]) -> bool:
     """Tell whether gated feed-forward layers join both input projections, as in ViT-g, EVA02-Ti.
 
     Args:
-        weights: Under timm's names.
+        weights: Under timm's names, or under DINOv2's and EVA02's, where `w12` shows it.
     """
+    if "blocks.0.mlp.w12.weight" in weights:
+        return True
     first, second = (weights.get(f"blocks.0.mlp.{name}.weight") for name in ("fc1", "fc2"))
     return first is not None and second is not None and first.shape[0] == 2 * second.shape[1]

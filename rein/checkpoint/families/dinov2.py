@@ -37,7 +37,8 @@ def _write(weights: StateDict) -> StateDict:
 
 def _is_not_timms(weights: StateDict) -> bool:
     """Plain networks have the same names in DINOv2 and timm; DINOv2's are reported."""
-    return "reg_token" not in weights and not is_packed_gated(weights)
+    is_named = "blocks.0.mlp.w12.weight" in weights or not is_packed_gated(weights)
+    return is_named and "reg_token" not in weights
 
 
 META = Naming(

@@ -17,14 +17,15 @@ from rein.models.backbones.vfm import VisionFoundationModel
 
 
 class _BilinearPositions(VisionTransformer):
-    """timm's network with positions resampled bilinearly, as published for CLIP."""
+    """timm's network as published for CLIP: bilinear positions, and the class embedding twice."""
 
     def _pos_embed(self, x: Tensor) -> Tensor:
         """Add class token and positions to patches (B, h, w, C); return tokens (B, 1 + h w, C)."""
         positions = resample_abs_pos_embed(
             self.pos_embed, x.shape[1:3], self.patch_embed.grid_size, interpolation="bilinear",
             antialias=False)
-        tokens = torch.cat((self.cls_token.expand(len(x), -1, -1), x.flatten(1, 2)), dim=1)
+        token = 2 * self.cls_token  # published: once as the token, once more with its position
+        tokens = torch.cat((token.expand(len(x), -1, -1), x.flatten(1, 2)), dim=1)
         return tokens + positions
 
 
