@@ -26,6 +26,7 @@ CONVERT_COMMAND = "python tools/convert_models/convert_dinov2.py"
 
 _REFUSED = re.compile(r"unsupported (global|class)|not allowed", re.IGNORECASE)
 _SAFETENSORS_META = "rein_meta"
+_META_TYPES = {"cfg": str, "dataset_meta": Mapping, "frozen_backbone": Mapping, "iter": int}
 
 
 # ------------------------------------------------------------------------------------------ reading
@@ -93,6 +94,11 @@ def load_file(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
         ) from None
     if not isinstance(content, Mapping):
         raise UserError(f"{path}: holds a {type(content).__name__}, expected a dict of tensors.")
+    for name, kind in _META_TYPES.items():
+        value = meta_of(content).get(name)
+        if value is not None and not isinstance(value, kind):
+            raise UserError(f"{path}: damaged, because its meta has {name!r} of type "
+                            f"{type(value).__name__}. Download or create it again.")
     return content
 
 

@@ -33,9 +33,6 @@ def read_carried_config(path: str) -> Config:
 def carried_config(content: Mapping[str, Any], source: str | Path) -> Config | None:
     """Return the config in a checkpoint's `meta`, or None."""
     text = meta_of(content).get("cfg")
-    if text is not None and not isinstance(text, str):
-        raise UserError(f"{source}: its embedded config is a {type(text).__name__}, expected text. "
-                        "Give a config file, which takes precedence.")
     return config_from_text(text, str(source)) if text else None
 
 

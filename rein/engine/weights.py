@@ -15,7 +15,7 @@ from rein.checkpoint import StateDict
 from rein.checkpoint.families import matches
 from rein.engine.paths import find_path
 from rein.engine.registration import build_model, register_all_modules
-from rein.errors import UserError
+from rein.errors import UserError, one_line
 from rein.models.freezing import frozen_names
 
 
@@ -87,7 +87,11 @@ def check_trained_with(
         print_log(f"{source}: does not record its frozen backbone, like all published files; "
                   "assuming this one.", "current")
         return
-    difference = ckpt.fingerprint_difference(trained, found)
+    try:
+        difference = ckpt.fingerprint_difference(trained, found)
+    except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
+        raise UserError(f"{source}: damaged, because the fingerprint of its backbone is unreadable "
+                        f"({one_line(error)}). Download or create it again.") from None
     if difference is None:
         return
     if not allow_other_backbone:
