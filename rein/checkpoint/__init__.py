@@ -37,11 +37,12 @@ from rein.checkpoint.resampling import (
     resample,
     resample_pos_embed,
 )
+from rein.checkpoint.soma import from_published_soma
 
 __all__ = [
     "CONVERT_COMMAND", "EXTRA_BACKBONE_KEYS", "FINGERPRINT", "Identity", "Kind", "MAY_MISS",
     "Parts", "RESAMPLED", "StateDict", "TRAINING_STATE", "check_fits", "convert_dinov2", "digest",
-    "fingerprint", "fingerprint_difference", "how_to_get", "identify", "load_backbone",
-    "load_file", "load_strictly", "merge", "meta_of", "naming", "resample", "resample_pos_embed",
-    "save_file", "split", "state_dict_of", "to_dinov2_names",
+    "fingerprint", "fingerprint_difference", "from_published_soma", "how_to_get", "identify",
+    "load_backbone", "load_file", "load_strictly", "merge", "meta_of", "naming", "resample",
+    "resample_pos_embed", "save_file", "split", "state_dict_of", "to_dinov2_names",
 ]

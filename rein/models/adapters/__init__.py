@@ -1,6 +1,15 @@
 """Adapters: small trainable modules that refine a frozen backbone."""
 
+from rein.models.adapters.adaptformer import AdaptFormer
 from rein.models.adapters.base import Adapter
+from rein.models.adapters.combined import Combined
+from rein.models.adapters.lora import DoRA, LoRA
 from rein.models.adapters.reins import LoRAReins, Reins
+from rein.models.adapters.soma import SoMA
+from rein.models.adapters.tuning import BitFit, NormTuning
+from rein.models.adapters.vpt import VPT
 
-__all__ = ["Adapter", "LoRAReins", "Reins"]
+__all__ = [
+    "AdaptFormer", "Adapter", "BitFit", "Combined", "DoRA", "LoRA", "LoRAReins", "NormTuning",
+    "Reins", "SoMA", "VPT",
+]
