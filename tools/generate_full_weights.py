@@ -33,6 +33,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--allow-other-backbone", action="store_true",
         help="merge with a backbone other than the one the adapter was trained with")
+    parser.add_argument(
+        "--fold", action="store_true",
+        help="fold the adapter into the backbone: the same outputs without its cost; for LoRA, "
+             "DoRA, SoMA, BitFit and NormTuning")
     parser.add_argument("--force", action="store_true", help="replace another file at OUT")
     return parser.parse_args()
 
@@ -44,7 +48,8 @@ def main(args: argparse.Namespace) -> None:
 
     out = merge_files(
         args.backbone, args.rein_head, args.dinov2_segmentor_path, load_config(args.config),
-        overwrite=args.force, allow_other_backbone=args.allow_other_backbone)
+        overwrite=args.force, allow_other_backbone=args.allow_other_backbone,
+        fold=args.fold)
     print(f"full segmentor with its config: {out}")
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from rein import checkpoint as ckpt
 from rein.engine.carried_config import carried_config
+from rein.engine.folding import fold_adapter
 from rein.engine.paths import find_path
 from rein.engine.weights import build_empty, check_trained_with, fit_backbone
 from rein.errors import UserError
@@ -85,6 +86,7 @@ def merge_files(
     default_config: Config,
     overwrite: bool = False,
     allow_other_backbone: bool = False,
+    fold: bool = False,
 ) -> Path:
     """Merge a backbone and the trained parts into a self-contained file for testing.
 
@@ -95,12 +97,14 @@ def merge_files(
         default_config: The config to store if the trained parts carry none.
         overwrite: Replace a different file at `out`.
         allow_other_backbone: Accept a backbone that the parts were not trained with.
+        fold: Fold the adapter into the backbone.
 
     Returns:
         The path of the written file.
 
     Raises:
-        UserError: A file is missing, or the parts do not fit each other or the config.
+        UserError: A file is missing, the parts do not fit each other or the config, or the adapter
+            cannot be folded.
     """
     content = ckpt.load_file(find_path(rein_and_head))
     _expect(content, rein_and_head, "an adapter and head", (ckpt.Kind.TRAINED, ckpt.Kind.HEAD))
@@ -116,6 +120,10 @@ def merge_files(
     ckpt.check_fits(expected, merged, f"{backbone} and {rein_and_head}")
     check_trained_with(content, ckpt.fingerprint(fitted), rein_and_head, allow_other_backbone)
     meta = dict(ckpt.meta_of(content))
+    if fold:
+        cfg, merged = fold_adapter(cfg, merged, rein_and_head)
+        meta["cfg"] = cfg.pretty_text
+        meta[ckpt.FINGERPRINT] = ckpt.fingerprint(ckpt.split(merged).backbone)
     meta.setdefault("cfg", cfg.pretty_text)
     return write_output(dict(meta=meta, state_dict=merged), out, overwrite)
 
