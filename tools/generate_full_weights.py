@@ -38,6 +38,10 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--raw-weights", action="store_true",
         help="merge the raw weights of a checkpoint trained with EMAHook; default: their average")
+    parser.add_argument(
+        "--fold", action="store_true",
+        help="fold the adapter into the backbone: the same outputs without its cost; for LoRA, "
+             "DoRA, SoMA, BitFit and NormTuning")
     parser.add_argument("--force", action="store_true", help="replace another file at OUT")
     return parser
 
@@ -51,7 +55,7 @@ def main(args: argparse.Namespace) -> None:
     out = merge_files(
         args.backbone, args.rein_head, args.dinov2_segmentor_path, config, overwrite=args.force,
         allow_other_backbone=args.allow_other_backbone, config=config if args.config else None,
-        raw_weights=args.raw_weights)
+        raw_weights=args.raw_weights, fold=args.fold)
     print(f"full segmentor with its config: {out}")
 
 

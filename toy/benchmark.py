@@ -2,6 +2,8 @@ r"""The paper's comparison in miniature: random frozen, Freeze, Full fine-tuning
 
     python toy/benchmark.py --seeds 0 1 2 --out docs/toy_benchmark.md
     python toy/benchmark.py --sources 40 160 --targets night fog rain snow
+    python toy/benchmark.py --methods freeze rein lora dora soma vpt adaptformer bitfit norm_tuning
+    python toy/benchmark.py --methods freeze linear linear4 semfpn
 
 Trains and tests each cell with the project's tools on the quickstart's toy world, skips the cells
 that are done, and goes on with one that was interrupted. Writes the comparison with
@@ -30,6 +32,11 @@ sys.path.insert(0, str(ROOT))  # works without installation
 _CONFIG = "configs/toy/{}toy_vit_mask2former_256x256.py"
 METHODS = {"random": _CONFIG.format("frozen_random_"), "freeze": _CONFIG.format("frozen_"),
            "full": _CONFIG.format(""), "rein": _CONFIG.format("rein_")}
+ADAPTERS = ("lora", "dora", "soma", "vpt", "adaptformer", "bitfit", "norm_tuning")
+HEADS = ("linear", "linear4", "semfpn")  # on the frozen network
+ALL_METHODS = {
+    **METHODS, **{name: _CONFIG.format(f"{name}_") for name in ADAPTERS},
+    **{name: f"configs/toy/{name}_toy_vit_256x256.py" for name in HEADS}}
 CONDITIONS = ("night", "fog", "rain", "snow")  # of ACDC
 HELD_OUT = "data/toy_held_out"  # toy GTA of another draw of streets
 SOURCES = 160  # toy GTA pictures that the quickstart makes
@@ -39,7 +46,7 @@ class Cell(NamedTuple):
     """One training with its tests.
 
     Attributes:
-        method: A key of `METHODS`.
+        method: A key of `ALL_METHODS`.
         sources: Source pictures to train on.
         seed: Of the training.
         folder: Receives everything.
@@ -55,7 +62,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--methods", nargs="+", choices=ALL_METHODS, default=list(METHODS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument(
         "--sources", nargs="+", type=int, default=[SOURCES], metavar="N",
@@ -88,7 +95,7 @@ def run_cell(cell: Cell, tests: Mapping[str, Sequence[str]], options: Sequence[s
     """
     from rein.atomic_files import write_atomically
 
-    config, train = METHODS[cell.method], cell.folder / "train"
+    config, train = ALL_METHODS[cell.method], cell.folder / "train"
     trained = cell.folder / "cost.json"
     if not trained.exists():
         settings = [f"randomness.seed={cell.seed}", *options]

@@ -40,12 +40,13 @@ from rein.checkpoint.resampling import (
     resample,
     resample_pos_embed,
 )
+from rein.checkpoint.soma import from_published_soma
 
 __all__ = [
     "CONVERTED", "CONVERT_COMMAND", "EXTRA_BACKBONE_KEYS", "FINGERPRINT", "Identity", "Kind",
     "MAY_MISS", "Parts", "StateDict", "TRAINING_STATE", "check_fits", "convert_dinov2", "digest",
-    "fingerprint", "fingerprint_difference", "fit", "how_to_get", "identify", "is_converted",
-    "load_backbone", "load_file", "load_strictly", "merge", "meta_of", "naming", "recognise",
-    "resample", "resample_pos_embed", "save_file", "split", "state_dict_of", "to_dinov2_names",
-    "translate",
+    "fingerprint", "fingerprint_difference", "fit", "from_published_soma", "how_to_get",
+    "identify", "is_converted", "load_backbone", "load_file", "load_strictly", "merge", "meta_of",
+    "naming", "recognise", "resample", "resample_pos_embed", "save_file", "split",
+    "state_dict_of", "to_dinov2_names", "translate",
 ]

@@ -190,7 +190,7 @@ def _kind(
         converted = CONVERTED in meta_of(content) or family.patch not in (None, network.patch)
         return Kind.CONVERTED if converted else Kind.ORIGINAL
     has_head = any(name.startswith(HEAD) for name in weights)
-    if split(weights).backbone:  # of any architecture
+    if any(not name.endswith("bias") for name in split(weights).backbone):  # of any architecture
         return Kind.SEGMENTOR if has_head else Kind.OTHER
     if any(name.startswith(ADAPTER) for name in weights):
         return Kind.TRAINED

@@ -17,6 +17,7 @@ from mmengine.logging.history_buffer import HistoryBuffer
 from torch import Tensor
 
 from rein.atomic_files import replacing
+from rein.checkpoint.soma import from_published_soma, is_published_soma
 from rein.checkpoint.torchscript import is_torchscript, read_torchscript
 from rein.errors import UserError
 
@@ -135,10 +136,11 @@ def state_dict_of(content: Mapping[str, Any]) -> StateDict:
     for key in ("state_dict", "model", "module", "teacher"):
         if isinstance(content.get(key), Mapping):
             content = content[key]
-    return {
+    weights = {
         name.removeprefix("module."): value
         for name, value in content.items() if isinstance(value, Tensor)
     }
+    return from_published_soma(weights) if is_published_soma(weights) else weights
 
 
 def meta_of(content: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -22,13 +22,14 @@ def merge(backbone: Mapping[str, Tensor], rein_and_head: Mapping[str, Tensor]) -
 
     Args:
         backbone: Without prefix, as the converter writes it.
-        rein_and_head: `backbone.reins.*` and `decode_head.*`, as training saves them.
+        rein_and_head: `backbone.reins.*` and `decode_head.*`, as training saves them. Biases of
+            the backbone in it, as in SoMA's published files, replace the frozen ones.
 
     Returns:
         Every weight of the segmentor under its published name.
     """
     frozen = {BACKBONE + name: value for name, value in backbone.items()}
-    both = sorted(set(frozen) & set(rein_and_head))
+    both = sorted(name for name in set(frozen) & set(rein_and_head) if not name.endswith("bias"))
     if both:
         raise UserError(
             f"{len(both)} weights are in both the backbone and the trained parts, such as "

@@ -11,6 +11,7 @@ from torch import Tensor
 from rein import checkpoint as ckpt
 from rein.engine.averaging import with_raw_weights
 from rein.engine.carried_config import carried_config
+from rein.engine.folding import fold_adapter
 from rein.engine.paths import find_path
 from rein.engine.weights import build_empty, check_trained_with, fit_backbone
 from rein.errors import UserError
@@ -88,6 +89,7 @@ def merge_files(
     allow_other_backbone: bool = False,
     config: Config | None = None,
     raw_weights: bool = False,
+    fold: bool = False,
 ) -> Path:
     """Merge a backbone and the trained parts into a self-contained file for testing.
 
@@ -100,12 +102,14 @@ def merge_files(
         allow_other_backbone: Accept a backbone that the parts were not trained with.
         config: Use and store this config instead of the one that the trained parts carry.
         raw_weights: Merge the raw weights of a training checkpoint instead of their average (EMA).
+        fold: Fold the adapter into the backbone.
 
     Returns:
         The path of the written file.
 
     Raises:
-        UserError: A file is missing, or the parts do not fit each other or the config.
+        UserError: A file is missing, the parts do not fit each other or the config, or the adapter
+            cannot be folded.
     """
     content = ckpt.load_file(find_path(rein_and_head))
     if raw_weights:
@@ -125,7 +129,10 @@ def merge_files(
     ckpt.check_fits(expected, merged, f"{backbone} and {rein_and_head}")
     check_trained_with(content, ckpt.fingerprint(fitted), rein_and_head, allow_other_backbone)
     meta = dict(ckpt.meta_of(content))
-    if config is not None or "cfg" not in meta:
+    if fold:
+        cfg, merged = fold_adapter(cfg, merged, rein_and_head)
+        meta[ckpt.FINGERPRINT] = ckpt.fingerprint(ckpt.split(merged).backbone)
+    if fold or config is not None or "cfg" not in meta:
         meta["cfg"] = cfg.pretty_text
     return write_output(dict(meta=meta, state_dict=merged), out, overwrite)
 

@@ -1,7 +1,16 @@
 """Adapters: small trainable modules that refine a frozen backbone."""
 
+from rein.models.adapters.adaptformer import AdaptFormer
 from rein.models.adapters.base import Adapter
+from rein.models.adapters.combined import Combined
+from rein.models.adapters.lora import DoRA, LoRA
 from rein.models.adapters.per_stage import StageAdapters, build_adapter
 from rein.models.adapters.reins import LoRAReins, Reins
+from rein.models.adapters.soma import SoMA
+from rein.models.adapters.tuning import BitFit, NormTuning
+from rein.models.adapters.vpt import VPT
 
-__all__ = ["Adapter", "LoRAReins", "Reins", "StageAdapters", "build_adapter"]
+__all__ = [
+    "AdaptFormer", "Adapter", "BitFit", "Combined", "DoRA", "LoRA", "LoRAReins", "NormTuning",
+    "Reins", "SoMA", "StageAdapters", "VPT", "build_adapter",
+]

@@ -12,6 +12,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from rein.checkpoint.families import DINOV2
+from rein.models.adapters.soma import soma_config
 from rein.models.backbones.vfm import VisionFoundationModel
 
 
@@ -33,6 +34,8 @@ class DinoVisionTransformer(VisionFoundationModel):
         proj_bias (bool): Biases in the attention's output projection.
         ffn_bias (bool): Must be True, as in every released DINOv2.
         block_chunks (int): Must be 0, as in every released DINOv2.
+        lora_cfg (dict, optional): SoMA's adapter in its published form, on the frozen network;
+            see `soma_config`.
         **kwargs: As for `VisionFoundationModel`.
     """
 
@@ -54,6 +57,7 @@ class DinoVisionTransformer(VisionFoundationModel):
         proj_bias: bool = True,
         ffn_bias: bool = True,
         block_chunks: int = 0,
+        lora_cfg: dict | None = None,
         **kwargs,
     ) -> None:
         if not ffn_bias or block_chunks:
@@ -66,7 +70,9 @@ class DinoVisionTransformer(VisionFoundationModel):
             reg_tokens=num_register_tokens, no_embed_class=num_register_tokens > 0,
             num_classes=0, dynamic_img_size=True,
             **_feed_forward(ffn_layer, mlp_ratio))
-        super().__init__(network, frozen=self.FROZEN, **kwargs)
+        if lora_cfg is not None:
+            kwargs["reins_config"] = soma_config(lora_cfg, depth)
+        super().__init__(network, frozen=self.FROZEN or lora_cfg is not None, **kwargs)
 
 
 @MODELS.register_module()

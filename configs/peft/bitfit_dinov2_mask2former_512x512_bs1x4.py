@@ -1,0 +1,17 @@
+"""BitFit, the biases of all blocks, DINOv2-L, GTA V -> Cityscapes, BDD100K, Mapillary at 512x512.
+
+    python tools/train.py configs/peft/bitfit_dinov2_mask2former_512x512_bs1x4.py
+"""
+
+_base_ = [
+    "../_base_/default_runtime.py",
+    "../_base_/models/dinov2_mask2former.py",
+    "../_base_/datasets/dg_gta_512x512.py",
+    "../_base_/schedules/schedule_40k.py",
+]
+model = dict(
+    backbone=dict(
+        type="ReinsDinoVisionTransformer",
+        reins_config=dict(type="BitFit"),
+    ),
+)

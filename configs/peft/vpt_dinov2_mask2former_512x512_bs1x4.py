@@ -1,0 +1,20 @@
+"""VPT, 150 prompts for each block, DINOv2-L, GTA V -> Cityscapes, BDD100K, Mapillary at 512x512.
+
+Trains 3,686,400 parameters of the backbone. Published by Rein (arXiv:2312.04265, table 3):
+65.2 / 59.4 / 65.5 mIoU.
+
+    python tools/train.py configs/peft/vpt_dinov2_mask2former_512x512_bs1x4.py
+"""
+
+_base_ = [
+    "../_base_/default_runtime.py",
+    "../_base_/models/dinov2_mask2former.py",
+    "../_base_/datasets/dg_gta_512x512.py",
+    "../_base_/schedules/schedule_40k.py",
+]
+model = dict(
+    backbone=dict(
+        type="ReinsDinoVisionTransformer",
+        reins_config=dict(type="VPT", num_tokens=150, deep=True),
+    ),
+)

@@ -1,0 +1,104 @@
+"""Find the linear layers of a frozen network that an adapter changes.
+
+A layer that joins several projections, as timm's `attn.qkv` does, counts as three: q, k and v are
+rows of its weight. Names are therefore the same for networks that join them and for those that
+do not: `blocks.3.attn.q`.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from torch import nn
+
+from rein.errors import UserError
+
+_JOINED = ("q", "k", "v")
+
+
+class Projection(NamedTuple):
+    """A linear map of the frozen network.
+
+    Attributes:
+        name: Such as "blocks.3.attn.q" or "blocks.3.mlp.fc1".
+        layer_name: Module that computes it, such as "blocks.3.attn.qkv".
+        layer: That module.
+        start: First row of its weight.
+        stop: Row after the last one.
+        block: Index of the block, counted over all stages.
+    """
+
+    name: str
+    layer_name: str
+    layer: nn.Linear
+    start: int
+    stop: int
+    block: int
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is the whole layer."""
+        return self.stop - self.start == self.layer.out_features
+
+
+def find_projections(
+    network: nn.Module,
+    stages: Sequence[Sequence[nn.Module]],
+    targets: str | Sequence[str],
+    blocks: Sequence[int] | None = None,
+) -> list[Projection]:
+    """Find the linear maps inside a network's blocks by name.
+
+    Args:
+        network: timm's network.
+        stages: Its blocks by stage.
+        targets: Last parts of names, such as `("q", "v")`; "q" also finds `q_proj`. A string is a
+            regular expression for the whole name.
+        blocks: First block and the block after the last one; None: all blocks.
+
+    Returns:
+        The projections in the network's order.
+
+    Raises:
+        UserError: A target is in no block; the message lists the known names.
+    """
+    names = {module: name for name, module in network.named_modules()}
+    flat = [block for stage in stages for block in stage]
+    first, last = blocks or (0, len(flat))
+    if not 0 <= first < last <= len(flat):
+        raise UserError(f"blocks={tuple(blocks)}: the backbone has blocks 0 to {len(flat) - 1}; "
+                        f"name the first and the one after the last, at most {len(flat)}.")
+    inside = [projection for index in range(first, last)
+              for projection in _projections(names[flat[index]], flat[index], index)]
+    found = [projection for projection in inside if _matches(projection.name, targets)]
+    entries = [targets] if isinstance(targets, str) else targets
+    missing = [entry for entry in entries if not any(
+        _matches(p.name, entry if isinstance(targets, str) else [entry]) for p in inside)]
+    if missing or not found:
+        known = sorted({p.name.rpartition(".")[2] for p in inside})
+        raise UserError(f"targets {missing}: the backbone's blocks have no such linear layer. "
+                        f"Known: {', '.join(known)}.")
+    return found
+
+
+def _projections(prefix: str, block: nn.Module, index: int) -> list[Projection]:
+    """List the linear maps of a block; joined ones as a whole and by part."""
+    found = []
+    for name, layer in block.named_modules():
+        if not isinstance(layer, nn.Linear):
+            continue
+        full, rows = f"{prefix}.{name}", layer.out_features
+        if full.endswith(".qkv") and rows % 3 == 0:
+            size = rows // 3
+            found += [Projection(f"{full[:-3]}{part}", full, layer, i * size, (i + 1) * size, index)
+                      for i, part in enumerate(_JOINED)]
+        found.append(Projection(full, full, layer, 0, rows, index))
+    return found
+
+
+def _matches(name: str, targets: str | Sequence[str]) -> bool:
+    if isinstance(targets, str):
+        return re.fullmatch(targets, name) is not None
+    last = name.rpartition(".")[2]
+    return any(last in (target, f"{target}_proj") or name.endswith(f".{target}")
+               for target in targets)

@@ -1,0 +1,105 @@
+"""Tuning of biases or norms alone: changes of the network's own small parameters.
+
+Sources: Ben Zaken et al., BitFit, arXiv:2106.10199; Zhao et al., Tuning LayerNorm in Attention,
+arXiv:2312.11420.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+import torch.nn.functional as F
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+from rein.errors import UserError
+from rein.models.adapters.base import Adapter
+from rein.models.adapters.lora import add_module
+
+
+class _Change(nn.Module):
+    """Changes of a module's parameters, zero at first.
+
+    Args:
+        module (nn.Module): Has the parameters.
+        names (Sequence[str]): Which ones.
+    """
+
+    def __init__(self, module: nn.Module, names: Sequence[str]) -> None:
+        super().__init__()
+        for name in names:
+            self.register_parameter(
+                name, nn.Parameter(getattr(module, name).detach().new_zeros(
+                    getattr(module, name).shape)))
+
+
+class _ParameterTuning(Adapter):
+    """Adds learned changes to parameters of modules in the blocks."""
+
+    def __init__(self, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.changed: list[str] = []
+
+    def attach(
+        self, network: nn.Module, stages: Sequence[Sequence[nn.Module]], num_prefix_tokens: int,
+    ) -> None:
+        """Hook onto the modules that `names_of` selects; see `Adapter.attach`."""
+        full = {module: name for name, module in network.named_modules()}
+        for block in (block for stage in stages for block in stage):
+            for module in block.modules():
+                names = self.names_of(module)
+                if names:
+                    name = full[module]
+                    add_module(self, name, _Change(module, names))
+                    module.register_forward_hook(partial(self._change_output, name))
+                    self.changed.append(name)
+        if not self.changed:
+            raise UserError(f"{type(self).__name__}: the backbone's blocks have nothing to tune.")
+
+    def names_of(self, module: nn.Module) -> list[str]:
+        """Select the parameters of a module that are tuned."""
+        raise NotImplementedError
+
+    def _change_output(self, name: str, module: nn.Module, args: tuple, output: Tensor) -> Tensor:
+        """Return a module's output with changed parameters (a forward hook)."""
+        raise NotImplementedError
+
+    def fold(self) -> dict[str, Tensor]:
+        """Return the changes; see `Adapter.fold`."""
+        return {f"{name}.{parameter}": value.detach().clone()
+                for name in self.changed
+                for parameter, value in self.get_submodule(name).named_parameters()}
+
+
+@MODELS.register_module()
+class BitFit(_ParameterTuning):
+    """Trains the biases of all linear, convolutional and norm layers in the blocks."""
+
+    def names_of(self, module: nn.Module) -> list[str]:
+        """Select the bias."""
+        layers = (nn.Linear, nn.Conv2d, nn.LayerNorm, nn.BatchNorm2d)
+        has = isinstance(module, layers) and getattr(module, "bias", None) is not None
+        return ["bias"] if has else []
+
+    def _change_output(self, name: str, module: nn.Module, args: tuple, output: Tensor) -> Tensor:
+        """Add the change of the bias."""
+        bias = self.get_submodule(name).bias
+        channels_first = isinstance(module, nn.Conv2d | nn.BatchNorm2d)
+        return output + (bias[:, None, None] if channels_first else bias)
+
+
+@MODELS.register_module()
+class NormTuning(_ParameterTuning):
+    """Trains the weights and biases of all layer norms in the blocks."""
+
+    def names_of(self, module: nn.Module) -> list[str]:
+        """Select weight and bias of a layer norm over the last axis."""
+        if not isinstance(module, nn.LayerNorm) or module.weight is None:
+            return []
+        return ["weight"] if module.bias is None else ["weight", "bias"]
+
+    def _change_output(self, name: str, module: nn.Module, args: tuple, output: Tensor) -> Tensor:
+        """Add the normalised input times the change of the weight, and the change of the bias."""
+        change = self.get_submodule(name)
+        return output + F.layer_norm(
+            args[0], module.normalized_shape, change.weight, getattr(change, "bias", None),
+            module.eps)

@@ -1,0 +1,69 @@
+"""LoRA, DoRA and SoMA against their formulas."""
+
+import pytest
+import torch
+from tiny_adapters import backbone
+from torch import nn
+
+from rein.errors import UserError
+from rein.models.adapters import SoMA
+
+
+def projection(adapter, name):
+    """Return a projection's description and parameters, the latter moved off their start."""
+    found = next(p for p in adapter.projections if p.name == name)
+    part = adapter.part(found)
+    with torch.no_grad():
+        for parameter in part.parameters():
+            parameter += torch.randn_like(parameter) * 0.1
+    return found, part
+
+
+@pytest.mark.parametrize("kind", ["LoRA", "DoRA", "SoMA"])
+def test_a_joined_projection_changes_its_own_rows_by_the_formula(kind):
+    adapter = backbone(dict(type=kind, rank=2, alpha=3, targets=["k"])).reins
+    found, part = projection(adapter, "blocks.2.attn.k")
+    x, layer = torch.randn(5, 32), found.layer
+    weight, bias = layer.weight[32:64], layer.bias[32:64]
+    product = 1.5 * part.lora_B.weight @ part.lora_A.weight
+    if kind == "SoMA":
+        product, bias = product - 1.5 * part.lora_B0 @ part.lora_A0, bias + part.bias
+    changed = weight + product
+    if kind == "DoRA":
+        changed = part.magnitude[:, None] * changed / changed.norm(dim=1, keepdim=True)
+    expected = nn.functional.linear(x, layer.weight, layer.bias)
+    torch.testing.assert_close(layer(x)[:, 32:64], x @ changed.T + bias, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(layer(x)[:, :32], expected[:, :32], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("options", "largest"), [
+    (dict(), False), (dict(first_eigen=True), True), (dict(weight_init="sora_niter_8"), True)])
+def test_soma_starts_from_the_smallest_or_largest_components(options, largest):
+    adapter = backbone(dict(type="SoMA", rank=3, targets=["fc1"], **options)).reins
+    found = adapter.projections[0]
+    with torch.no_grad():  # a steep spectrum, which a randomised decomposition finds
+        left, values, right = torch.linalg.svd(found.layer.weight, full_matrices=False)
+        found.layer.weight.copy_(left * 0.5 ** torch.arange(len(values)) @ right)
+    torch.manual_seed(0)
+    adapter.on_pretrained()
+    left, values, right = torch.linalg.svd(found.layer.weight, full_matrices=False)
+    chosen = slice(3) if largest else slice(-3, None)
+    expected = left[:, chosen] * values[chosen] @ right[chosen]
+    torch.testing.assert_close(
+        adapter.part(found).product(), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_soma_ramps_its_rank():
+    with torch.device("meta"):
+        adapter = SoMA(rank=4, targets=["proj"], rank_ramp=True)
+        network = nn.Module()
+        network.blocks = nn.ModuleList(
+            nn.ModuleDict(dict(proj=nn.Linear(64, 64))) for _ in range(24))
+        adapter.attach(network, [list(network.blocks)], 1)
+    ranks = [adapter.part(p).lora_A.out_features for p in adapter.projections]
+    assert ranks == [4] * 12 + [8] * 4 + [16] * 4 + [32] * 4
+
+
+def test_an_unknown_start_of_soma_is_refused():
+    with pytest.raises(UserError, match="weight_init='pissa' is unknown"):
+        SoMA(weight_init="pissa")
