@@ -14,7 +14,7 @@ from rein.atomic_files import replacing, write_atomically
 from rein.datasets.domains import domain_title
 from rein.evaluation.comparison import compare
 from rein.evaluation.curves import read_curves
-from toy.benchmark import ROOT, Cell
+from toy.benchmark import ROOT, Cell, acdc_folder
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  after the choice of the backend
@@ -44,9 +44,9 @@ def write_report(cells: Sequence[Cell], out: Path, conditions: Sequence[str] = (
         parts += [f"## {sources} source pictures",
                   compare([cell.folder for cell in chosen]).replace("# ", "### "),
                   cost_table(chosen)]
-        parts += [f"## ACDC {name}, {sources} source pictures\n\n"
-                  + compare([cell.folder / name for cell in chosen]).replace("# ", "### ")
-                  for name in conditions]
+        if conditions:
+            parts += [f"## Conditions of ACDC, {sources} source pictures",
+                      compare([cell.folder / acdc_folder(conditions) for cell in chosen]).replace("# ", "### ")]
     text = "\n\n".join(parts) + "\n"
     write_atomically(out, text.replace(f"{ROOT}{os.sep}", ""))
 
@@ -89,10 +89,10 @@ def draw_plots(cells: Sequence[Cell], path: Path, conditions: Sequence[str] = ()
     """
     counts, most = sorted({cell.sources for cell in cells}), max(cell.sources for cell in cells)
     chosen = [cell for cell in cells if cell.sources == most]
-    draws = [lambda axes: _draw_bars(axes, chosen, ["."]),
+    draws = [lambda axes: _draw_bars(axes, chosen, "."),
              lambda axes: _draw_losses(axes, chosen)]
     if conditions:
-        draws.insert(1, lambda axes: _draw_bars(axes, chosen, conditions))
+        draws.insert(1, lambda axes: _draw_bars(axes, chosen, acdc_folder(conditions)))
     if len(counts) > 1:
         draws.append(lambda axes: _draw_sources(axes, cells, counts))
     rows = (len(draws) + 1) // 2
@@ -121,19 +121,18 @@ def _miou(folder: Path) -> Mapping[str, float]:
     return {**values, "mean": results["mean"]["mIoU"]} if len(values) > 1 else values
 
 
-def _draw_bars(axes: plt.Axes, cells: Sequence[Cell], tests: Sequence[str]) -> None:
+def _draw_bars(axes: plt.Axes, cells: Sequence[Cell], test: str) -> None:
     """Draw the mean and the standard deviation over seeds for each domain."""
     groups = _by_method(cells)
     width = 0.8 / len(groups)
     for k, (method, members) in enumerate(groups.items()):
-        runs = [{n: v for test in tests for n, v in _miou(cell.folder / test).items()}
-                for cell in members]
+        runs = [_miou(cell.folder / test) for cell in members]
         names, values = list(runs[0]), np.array([list(run.values()) for run in runs])
         axes.bar(np.arange(len(names)) + width * k, values.mean(0), width, label=method,
                  color=COLOURS[method], capsize=2,
                  yerr=values.std(0, ddof=1) if len(values) > 1 else None)
     axes.set_xticks(np.arange(len(names)) + width * (len(groups) - 1) / 2, names)
-    axes.set(ylabel="mIoU, %", title="targets" if tests == ["."] else "ACDC by condition")
+    axes.set(ylabel="mIoU, %", title="targets" if test == "." else "ACDC by condition")
 
 
 def _draw_losses(axes: plt.Axes, cells: Sequence[Cell]) -> None:

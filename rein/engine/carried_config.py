@@ -90,7 +90,8 @@ def _types(node: Any) -> set[str]:
     """Collect the values of all `type` keys."""
     if isinstance(node, dict):
         own = {node["type"]} if isinstance(node.get("type"), str) else set()
-        return own.union(*map(_types, node.values()))
+        # SoMA's published `lora_cfg` has a type that no registry knows
+        return own.union(*(_types(value) for key, value in node.items() if key != "lora_cfg"))
     if isinstance(node, list | tuple):
         return set().union(*map(_types, node))
     return set()
