@@ -45,8 +45,9 @@ def write_report(cells: Sequence[Cell], out: Path, conditions: Sequence[str] = (
                   compare([cell.folder for cell in chosen]).replace("# ", "### "),
                   cost_table(chosen)]
         if conditions:
+            folders = [cell.folder / acdc_folder(conditions) for cell in chosen]
             parts += [f"## Conditions of ACDC, {sources} source pictures",
-                      compare([cell.folder / acdc_folder(conditions) for cell in chosen]).replace("# ", "### ")]
+                      compare(folders).replace("# ", "### ")]
     text = "\n\n".join(parts) + "\n"
     write_atomically(out, text.replace(f"{ROOT}{os.sep}", ""))
 

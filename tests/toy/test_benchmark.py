@@ -58,7 +58,7 @@ def test_a_cell_that_is_done_is_not_run_again(tmp_path, monkeypatch):
     assert "--resume" not in calls[0]
     (tmp_path / "cost.json").unlink()  # as after an interruption
     run_cell(cell, list_tests(["fog", "snow"], False))
-    assert "--resume" in calls[3] and len(calls) == 4
+    assert "--resume" in calls[3] and len(calls) == 5
 
 
 def test_costs_are_means_over_seeds(tmp_path):
@@ -107,7 +107,8 @@ def test_the_report_compares_methods_over_seeds_and_conditions(done_cells, tmp_p
     write_report(done_cells, tmp_path / "out.md", ["fog"])
     text = (tmp_path / "out.md").read_text()
     for line in ("# Toy benchmark", "### Against freeze",
-                 "## Conditions of ACDC, 160 source pictures", "| freeze | 1,234 | 9 | 500 |", "](out.png)"):
+                 "## Conditions of ACDC, 160 source pictures",
+                 "| freeze | 1,234 | 9 | 500 |", "](out.png)"):
         assert line in text
     draw_plots(done_cells, tmp_path / "out.png", ["fog"])
     assert Image.open(tmp_path / "out.png").width > 800
