@@ -20,7 +20,8 @@ def test_config_builds_and_is_plain_data(path):
     backbone = build_empty(cfg).backbone
     widths, name = backbone.embed_dims, path.rpartition("/")[2]
     widths = [widths] * 4 if isinstance(widths, int) else widths
-    assert widths == list(cfg.model.decode_head.in_channels)
+    taken = cfg.model.get("neck", cfg.model.decode_head).in_channels
+    assert widths == ([taken] * 4 if isinstance(taken, int) else list(taken))
     if name.startswith(("rein_", "frozen_")):
         trained = {name.split(".")[0] for name, p in backbone.named_parameters() if p.requires_grad}
         assert trained == ({"reins"} if name.startswith("rein_") else set())

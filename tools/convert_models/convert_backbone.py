@@ -17,11 +17,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # works without installation
 
+from rein.cli import command_parser, run_command  # noqa: E402
+from rein.errors import UserError  # noqa: E402
 
-def parse_args() -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = command_parser(__doc__)
     parser.add_argument("source", metavar="SRC", help="file, timm:NAME or hf:REPO[/FILE]")
     parser.add_argument(
         "out", nargs="?", metavar="OUT",
@@ -35,16 +37,15 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--patch-size", type=int, metavar="PIXELS", help="default: the config's, or 16")
     parser.add_argument("--force", action="store_true", help="replace another file at OUT")
-    args = parser.parse_args()
-    if args.img_size and len(args.img_size) > 2:
-        parser.error("--img-size takes one or two numbers")
-    return args
+    return parser
 
 
 def main(args: argparse.Namespace) -> None:
     """Convert the weights and print the output path."""
     from rein.engine.backbone_files import convert_backbone
 
+    if args.img_size and len(args.img_size) > 2:
+        raise UserError("--img-size takes one or two numbers.")
     size = args.img_size and (args.img_size[0], args.img_size[-1])
     out = convert_backbone(
         args.source, args.out, args.model, size, args.patch_size, overwrite=args.force)
@@ -52,7 +53,4 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    arguments = parse_args()
-    from rein.cli import run_cli
-
-    run_cli(lambda: main(arguments))
+    run_command(build_parser(), main)

@@ -17,7 +17,6 @@ from rein.datasets.converters.jobs import Job, Report, run_jobs
 from rein.datasets.converters.label_pngs import map_labels
 from rein.datasets.descriptions import CITYSCAPES
 from rein.datasets.label_maps import lookup_table
-from rein.errors import one_line
 
 SPLITS = {
     "gtFine": ("train", "val", "test"),
@@ -71,5 +70,5 @@ def _encode(sources: tuple[Path, ...], table: np.ndarray) -> tuple[np.ndarray, .
     try:
         ids = rasterize(annotation)
     except (KeyError, TypeError) as error:
-        raise ValueError(f"not a Cityscapes polygon annotation ({one_line(error)})") from error
+        raise ValueError(f"not a Cityscapes polygon annotation ({error!r:.200})") from error
     return (map_labels(ids, table),)
