@@ -31,9 +31,9 @@ def fit_backbone(weights: StateDict, backbone: nn.Module) -> StateDict:
         its names, and strict loading reports any mismatch. Converted weights are not converted
         again, which would blur them.
     """
-    found = ckpt.recognise(weights)
+    found, patch = ckpt.recognise(weights), backbone.family.patch
     network = ckpt.identify(weights).backbone
-    if network is None or backbone.family.patch not in (None, network.patch):
+    if found is None or patch is not None and (network is None or network.patch != patch):
         return ckpt.translate(weights, backbone.naming)
     model = backbone.model
     fitted = ckpt.fit(

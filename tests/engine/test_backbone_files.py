@@ -7,6 +7,7 @@ from rein import checkpoint as ckpt
 from rein.checkpoint.description import describe
 from rein.engine.backbone_files import build_target, convert_backbone
 from rein.engine.downloads import find_source
+from rein.engine.weights import fit_backbone
 from rein.errors import UserError
 from rein.models import VisionFoundationModel
 
@@ -113,3 +114,27 @@ def test_a_cached_file_is_used_without_network(monkeypatch, tmp_path):
         huggingface_hub, "try_to_load_from_cache", lambda repository, file: cached[file])
     assert find_source("hf:laion/CLIP") == "FILE"
     assert find_source("hf:laion/CLIP/open_clip_model.safetensors") == "FILE"
+
+
+def test_efficientnets_of_the_pytorch_package_are_numbered_by_stage():
+    """Its blocks count through, and a block without expansion has the names of one with."""
+    torch.manual_seed(0)
+    backbone = VisionFoundationModel("tf_efficientnet_lite0")
+    parts = dict(conv_pw="_expand_conv", bn1="_bn0", conv_dw="_depthwise_conv", bn2="_bn1",
+                 conv_pwl="_project_conv", bn3="_bn2")
+    first = dict(conv_dw="_depthwise_conv", bn1="_bn1", conv_pw="_project_conv", bn2="_bn2")
+    blocks = [(s, b) for s, stage in enumerate(backbone.model.blocks) for b in range(len(stage))]
+    theirs = {}
+    for name, value in backbone.model.state_dict().items():
+        if name.startswith("blocks."):
+            _, stage, block, part, *rest = name.split(".")
+            table = first if (stage, block) == ("0", "0") else parts
+            number = blocks.index((int(stage), int(block)))
+            name = ".".join(["_blocks", str(number), table[part], *rest])
+        else:
+            name = name.replace("conv_stem", "_conv_stem").replace("bn1", "_bn0")
+        theirs[name] = value
+    fitted = fit_backbone(theirs, backbone)
+    expected = backbone.state_dict()
+    assert fitted.keys() == expected.keys()
+    assert all(torch.equal(fitted[name], value) for name, value in expected.items())
