@@ -45,7 +45,7 @@ def done_cells(tmp_path):
 def test_the_report_compares_methods_over_seeds_and_conditions(done_cells, tmp_path):
     write_report(done_cells, tmp_path / "out.md", ["fog"])
     text = (tmp_path / "out.md").read_text()
-    for line in ("# Toy benchmark", "### Against freeze",
+    for line in ("# Toy benchmark", "### Against rein",
                  "## Conditions of ACDC, 160 source pictures",
                  "| freeze | 1,234 | 9 | 500 |", "](out.png)"):
         assert line in text
