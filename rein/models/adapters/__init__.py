@@ -3,6 +3,7 @@
 from rein.models.adapters.adaptformer import AdaptFormer
 from rein.models.adapters.base import Adapter
 from rein.models.adapters.combined import Combined
+from rein.models.adapters.encoder_only import EncoderOnlyQueries
 from rein.models.adapters.lora import DoRA, LoRA
 from rein.models.adapters.per_stage import StageAdapters, build_adapter
 from rein.models.adapters.reins import LoRAReins, Reins
@@ -11,6 +12,6 @@ from rein.models.adapters.tuning import BitFit, NormTuning
 from rein.models.adapters.vpt import VPT
 
 __all__ = [
-    "AdaptFormer", "Adapter", "BitFit", "Combined", "DoRA", "LoRA", "LoRAReins", "NormTuning",
-    "Reins", "SoMA", "StageAdapters", "VPT", "build_adapter",
+    "AdaptFormer", "Adapter", "BitFit", "Combined", "DoRA", "EncoderOnlyQueries", "LoRA",
+    "LoRAReins", "NormTuning", "Reins", "SoMA", "StageAdapters", "VPT", "build_adapter",
 ]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from rein.models.arguments import known_arguments, refuse_unknown
+from rein.models.pyramid import MaskQueries
 from rein.models.stages import Stage
 
 
@@ -50,8 +51,8 @@ class Adapter(nn.Module):
     def on_pretrained(self) -> None:
         """Initialise parameters that depend on the pretrained weights; called after loading."""
 
-    def queries(self) -> Tensor | None:
-        """Return queries for the decode head, (m, q) or (B, m, q), or None."""
+    def queries(self) -> Tensor | tuple[MaskQueries, ...] | None:
+        """Return queries for the decode head, (m, q) or (B, m, q), or `MaskQueries`, or None."""
         return None
 
     def fold(self) -> dict[str, Tensor]:
