@@ -1,12 +1,18 @@
 """Write files atomically: each is either complete or absent."""
 
+import contextlib
+import errno
 import os
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
+from rein.errors import UserError
 
-@contextmanager
+_TEMPORARY = re.compile(r"\..+\.(\d+)\.tmp")
+
+
+@contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Provide a temporary file beside `path`, and rename it to `path` if no error occurs.
 
@@ -14,7 +20,7 @@ def replacing(path: Path) -> Iterator[Path]:
         path: The target; its folder is created if missing.
 
     Yields:
-        An empty file; it is removed in every case.
+        An empty file; it is removed if an error occurs.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # the process id keeps two runs at once from writing into the same file
@@ -23,11 +29,43 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.touch()  # an OSError here if the folder takes no files
         yield temporary
         os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    except BaseException:
+        with contextlib.suppress(OSError):  # the first error says more
+            temporary.unlink()
+        raise
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
     """Write a file and its folder; the file is either complete or absent. Text is UTF-8."""
     with replacing(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def cannot_write(error: OSError, folder: Path) -> UserError:
+    """Return the error for a folder that takes no more files; finished files are intact."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return UserError(f"{folder}: the disk is full. Finished files are intact: free some space "
+                         "and run the command again to continue.")
+    return UserError(f"{folder}: cannot be written to ({error}). Correct the permissions, or name "
+                     "another folder.")
+
+
+def remove_stale(folder: Path) -> None:
+    """Remove temporary files that killed processes left in a folder."""
+    for path in Path(folder).glob(".*.tmp"):
+        match = _TEMPORARY.fullmatch(path.name)
+        if match and not _runs(int(match[1])):
+            path.unlink(missing_ok=True)
+
+
+def _runs(pid: int) -> bool:
+    """Tell whether another process with this id exists; signal 0 only asks."""
+    if pid == os.getpid():
+        return False
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True

@@ -1,8 +1,13 @@
 """Parse and run commands; a user's mistake becomes one line on stderr and an exit code."""
 
 import argparse
+import json
+import os
 import sys
+import time
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rein.errors import UserError
@@ -34,6 +39,13 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
         "--workers", type=int, metavar="N", help="processes; default: one per core")
 
 
+def input_path(text: str) -> Path:
+    """Return an argument as a path: in the working directory, else in the repository."""
+    from rein.engine.paths import find_path
+
+    return Path(find_path(text))
+
+
 def run_converter(
     parser: argparse.ArgumentParser,
     convert: Callable[[argparse.Namespace], tuple["Report", str]],
@@ -63,15 +75,48 @@ def run_command(
 def run_cli(main: Callable[[], int | None]) -> None:
     """Run a command; a `UserError` becomes one line on stderr and exit code 1.
 
+    So does an error of the file system that names its file. With REIN_TRACEBACK set in the
+    environment, the traceback is printed as well.
+
     Args:
         main: The command; returns its exit code, or None for 0.
     """
     try:
         code = main() or 0
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (UserError, OSError) as error:
+        if isinstance(error, OSError) and not (error.filename and error.strerror):
+            raise
+        if os.environ.get("REIN_TRACEBACK"):
+            traceback.print_exc()
+        _report(error)
         code = 1
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
         code = 130
     sys.exit(code)
+
+
+def is_main_process() -> bool:
+    """Tell whether this process speaks for a run: the first of several, or the only one."""
+    return int(os.environ.get("RANK", 0)) == 0
+
+
+def _report(error: UserError | OSError) -> None:
+    """Print an error; in a distributed run, leave it to the launcher, which prints it once."""
+    sys.last_value = error  # as for an uncaught error; see `rein.engine.runner`
+    message, path = _message(error), os.environ.get("TORCHELASTIC_ERROR_FILE")
+    if path is None:
+        print(f"error: {message}", file=sys.stderr)
+        return
+    # torchrun, which sets the path, defines the content
+    details = dict(py_callstack=message, timestamp=str(int(time.time())))
+    with open(path, "w") as file:
+        json.dump(dict(message=dict(message=message, extraInfo=details)), file)
+
+
+def _message(error: UserError | OSError) -> str:
+    """Return the line to print for an error."""
+    if isinstance(error, UserError):
+        return str(error)
+    path = error.filename2 or error.filename  # the target of a rename
+    return f"{os.fsdecode(path)}: {error.strerror}. Choose another path, or make it accessible."

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from rein.atomic_files import replacing, write_atomically
+from rein.atomic_files import remove_stale, replacing, write_atomically
 
 
 def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
@@ -32,3 +32,25 @@ def test_an_error_while_writing_leaves_the_old_file_and_nothing_else(tmp_path):
         temporary.write_text("ne")
         raise KeyboardInterrupt
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_an_error_of_the_clean_up_neither_hides_the_first_nor_fails_a_whole_file(
+        tmp_path, monkeypatch):
+    def broken(path, *_, **__):
+        raise OSError("clean-up")
+
+    monkeypatch.setattr(type(tmp_path), "unlink", broken)
+    write_atomically(tmp_path / "a.txt", "whole")
+    with pytest.raises(ValueError, match="first"), replacing(tmp_path / "a.txt"):
+        raise ValueError("first")
+    assert (tmp_path / "a.txt").read_text() == "whole"
+
+
+def test_only_temporary_files_of_dead_processes_are_stale(tmp_path):
+    dead = os.fork() or os._exit(0)
+    os.waitpid(dead, 0)
+    kept = [tmp_path / name for name in (f".a.txt.{os.getppid()}.tmp", ".notes.tmp", "a.txt")]
+    for path in (*kept, tmp_path / f".a.txt.{dead}.tmp", tmp_path / f".a.txt.{os.getpid()}.tmp"):
+        path.touch()
+    remove_stale(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted(kept)

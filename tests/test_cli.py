@@ -59,3 +59,24 @@ def test_a_command_exits_with_its_return_value(monkeypatch):
     monkeypatch.setattr("sys.argv", ["command"])
     assert ending(run_command, command_parser(""), lambda args: None) == 0
     assert ending(run_command, command_parser(""), lambda args: 3) == 3
+
+
+@pytest.mark.parametrize("error", [
+    PermissionError(13, "Permission denied", "out/a.png"),
+    NotADirectoryError(20, "Not a directory", "out/a.png")])
+def test_an_error_of_the_file_system_becomes_one_line_with_its_path(capsys, error):
+    def main():
+        raise error
+
+    assert ending(run_cli, main) == 1
+    assert capsys.readouterr().err.startswith(f"error: out/a.png: {error.strerror}. ")
+
+
+def test_the_traceback_of_a_mistake_is_printed_on_request(capsys, monkeypatch):
+    monkeypatch.setenv("REIN_TRACEBACK", "1")
+
+    def main():
+        raise UserError("broken")
+
+    assert ending(run_cli, main) == 1
+    assert "Traceback" in capsys.readouterr().err

@@ -28,3 +28,10 @@ def gradients(output, leaves):
     """Return the gradients of a weighted sum of the output."""
     weight = torch.linspace(-1, 1, output.numel()).view_as(output)
     return torch.autograd.grad((output * weight).sum(), leaves)
+
+
+def points_by_number(*shape, device=None):
+    """Draw like `torch.rand` (..., P, 2), but always the same points for the same P."""
+    shape = torch.Size(shape[0] if len(shape) == 1 else shape)
+    points = torch.empty(shape[-2:]).uniform_(generator=torch.Generator().manual_seed(shape[-2]))
+    return points.expand(shape).clone()

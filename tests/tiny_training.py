@@ -3,10 +3,28 @@
 import itertools
 import json
 
-from conftest import crop_small, tiny_model_config
+import numpy as np
+from conftest import build, crop_small, tiny_model_config
+from label_files import write_pairs
 from mmengine.config import Config
 
+from rein import checkpoint as ckpt
+
 RUNS = itertools.count()
+
+
+def write_training_data(root):
+    """Write six labelled images of coloured blocks, and frozen weights for the tiny model."""
+    rng = np.random.default_rng(0)
+    pairs = []
+    for _ in range(6):
+        label = np.kron(rng.integers(0, 19, (4, 5)), np.ones((24, 24))).astype(np.uint8)
+        label[:8] = 255
+        pairs.append((np.stack([label * 13] * 3, -1), label))
+    write_pairs(root, pairs, "_labelTrainIds.png")
+    backbone = ckpt.split(build(tiny_model_config()).state_dict()).backbone
+    ckpt.save_file(backbone, root / "backbone.pth")
+    return root
 
 
 def training_config(data, max_iters=4, workers=0):

@@ -17,29 +17,31 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # works without installation
 
+from rein.cli import command_parser, run_command  # noqa: E402
+from rein.errors import UserError  # noqa: E402
+
 SUBJECTS = sorted(
     path.stem for path in (ROOT / "benchmarks").glob("*.py")
     if path.stem not in ("__init__", "paired", "stock"))
 
 
-def parse_args() -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = command_parser(__doc__)
     parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help="default: all")
     parser.add_argument("--list", action="store_true", help="list the subjects and exit")
     parser.add_argument(
         "--repeats", type=int, default=5, help="pairs of runs to time; default: %(default)s")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the rows as JSON")
-    args = parser.parse_args()
-    unknown = sorted(set(args.subjects) - set(SUBJECTS))
-    if unknown:
-        parser.error(f"no such subject: {', '.join(unknown)}; choose from {', '.join(SUBJECTS)}")
-    return args
+    return parser
 
 
 def main(args: argparse.Namespace) -> None:
     """Run the subjects and print their rows."""
+    unknown = sorted(set(args.subjects) - set(SUBJECTS))
+    if unknown:
+        raise UserError(
+            f"no such subject: {', '.join(unknown)}; choose from {', '.join(SUBJECTS)}.")
     if args.list:
         for name in SUBJECTS:
             text = (ROOT / "benchmarks" / f"{name}.py").read_text()
@@ -60,7 +62,4 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    arguments = parse_args()
-    from rein.cli import run_cli
-
-    run_cli(lambda: main(arguments))
+    run_command(build_parser(), main)

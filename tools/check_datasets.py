@@ -17,7 +17,7 @@ from rein.cli import add_workers, command_parser, run_command  # noqa: E402
 
 def main(args) -> int:
     """Check the datasets and print the table."""
-    from rein.datasets.check import check_datasets, text_table
+    from rein.datasets.check import check_datasets, counted, text_table
     from rein.engine.paths import find_path
 
     root = Path(find_path(args.root))
@@ -26,7 +26,7 @@ def main(args) -> int:
     print(text_table(reports))
     wrong = sum(len(report.problems) for report in reports)
     datasets = len({report.dataset.name for report in reports})
-    print(f"{datasets} datasets in {root}: {wrong} problems")
+    print(f"{counted(datasets, 'dataset')} in {root}: {counted(wrong, 'problem')}")
     return 1 if wrong else 0
 
 

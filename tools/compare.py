@@ -14,40 +14,40 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works without installation
 
+from rein.cli import command_parser, input_path, run_command  # noqa: E402
+from rein.errors import UserError  # noqa: E402
 
-def parse_args() -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="folder with results.json")
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = command_parser(__doc__)
+    parser.add_argument(
+        "runs", nargs="+", type=input_path, metavar="RUN", help="folder with results.json")
     parser.add_argument("--out", type=Path, metavar="FILE", help="also write the Markdown to FILE")
     parser.add_argument(
         "--draws", type=int, default=10_000, help="bootstrap samples; default: %(default)s")
     parser.add_argument(
         "--seed", type=int, default=0, help="seed of the bootstrap; default: %(default)s")
-    args = parser.parse_args()
-    if args.draws < 1:
-        parser.error("--draws must be at least 1")
-    return args
+    return parser
 
 
 def main(args: argparse.Namespace) -> None:
     """Compare the runs, then print and write the result."""
+    if args.draws < 1:
+        raise UserError("--draws must be at least 1.")
     from rein.atomic_files import write_atomically
-    from rein.errors import UserError
     from rein.evaluation.comparison import compare
+    from rein.folders import naming_failures
 
     if args.out and args.out.exists():
         raise UserError(f"{args.out}: already exists. Remove it or choose another name.")
     text = compare(args.runs, args.draws, args.seed)
     print(text)
     if args.out:
-        write_atomically(args.out, text)
+        with naming_failures(args.out, "Choose another name, or make room."):
+            write_atomically(args.out, text)
         print(f"comparison of {len(args.runs)} runs written to {args.out}")
 
 
 if __name__ == "__main__":
-    arguments = parse_args()
-    from rein.cli import run_cli
-
-    run_cli(lambda: main(arguments))
+    run_command(build_parser(), main)

@@ -12,13 +12,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works without installation
 
+from rein.cli import command_parser, run_command  # noqa: E402
+
 DEFAULT_CONFIG = "configs/dinov2/rein_dinov2_mask2former_512x512_bs1x4.py"
 
 
-def parse_args() -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = command_parser(__doc__)
     parser.add_argument(
         "--dinov2_segmentor_path", required=True, metavar="OUT", help="output file")
     parser.add_argument(
@@ -28,8 +29,9 @@ def parse_args() -> argparse.Namespace:
         "--rein_head", required=True, metavar="PATH",
         help="training checkpoint with the adapter and head")
     parser.add_argument(
-        "--config", default=DEFAULT_CONFIG,
-        help="config to include if the training checkpoint has none; default: %(default)s")
+        "--config",
+        help="config to include; default: that of the training checkpoint, or if it has none, "
+             f"{DEFAULT_CONFIG}")
     parser.add_argument(
         "--allow-other-backbone", action="store_true",
         help="merge with a backbone other than the one the adapter was trained with")
@@ -37,8 +39,11 @@ def parse_args() -> argparse.Namespace:
         "--fold", action="store_true",
         help="fold the adapter into the backbone: the same outputs without its cost; for LoRA, "
              "DoRA, SoMA, BitFit and NormTuning")
+    parser.add_argument(
+        "--raw-weights", action="store_true",
+        help="merge the raw weights of a checkpoint trained with EMAHook; default: their average")
     parser.add_argument("--force", action="store_true", help="replace another file at OUT")
-    return parser.parse_args()
+    return parser
 
 
 def main(args: argparse.Namespace) -> None:
@@ -46,15 +51,13 @@ def main(args: argparse.Namespace) -> None:
     from rein.engine.config import load_config
     from rein.engine.weight_files import merge_files
 
+    config = load_config(args.config or DEFAULT_CONFIG)
     out = merge_files(
-        args.backbone, args.rein_head, args.dinov2_segmentor_path, load_config(args.config),
-        overwrite=args.force, allow_other_backbone=args.allow_other_backbone,
-        fold=args.fold)
+        args.backbone, args.rein_head, args.dinov2_segmentor_path, config, overwrite=args.force,
+        allow_other_backbone=args.allow_other_backbone, fold=args.fold,
+        config=config if args.config else None, raw_weights=args.raw_weights)
     print(f"full segmentor with its config: {out}")
 
 
 if __name__ == "__main__":
-    arguments = parse_args()
-    from rein.cli import run_cli
-
-    run_cli(lambda: main(arguments))
+    run_command(build_parser(), main)

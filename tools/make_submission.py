@@ -13,27 +13,29 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works without installation
 
+from rein.cli import command_parser, input_path, run_command  # noqa: E402
+from rein.errors import UserError  # noqa: E402
 
-def parse_args() -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = command_parser(__doc__)
     parser.add_argument("server", choices=["acdc", "cityscapes"])
     parser.add_argument(
-        "source", type=Path, help="folder of trainId PNGs, searched recursively, or a zip to check")
+        "source", type=input_path,
+        help="folder of trainId PNGs, searched recursively, or a zip to check")
     parser.add_argument("out", type=Path, nargs="?", help="zip to write if SOURCE is a folder")
     parser.add_argument(
-        "--images", type=Path, metavar="DIR",
+        "--images", type=input_path, metavar="DIR",
         help="the server's test images, to check that each has a prediction")
-    args = parser.parse_args()
-    if args.source.is_dir() != (args.out is not None):
-        parser.error("give OUT if SOURCE is a folder of predictions, and omit it if it is a zip")
-    return args
+    return parser
 
 
 def main(args: argparse.Namespace) -> int:
     """Pack a folder, check the zip and print the result."""
-    from rein.errors import UserError
+    if args.source.is_dir() != (args.out is not None):
+        raise UserError(
+            "give OUT if SOURCE is a folder of predictions, and omit it if it is a zip.")
     from rein.evaluation.submission import check_submission, make_submission, submission_text
 
     path = args.source
@@ -50,7 +52,4 @@ def main(args: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    arguments = parse_args()
-    from rein.cli import run_cli
-
-    run_cli(lambda: main(arguments))
+    run_command(build_parser(), main)

@@ -17,13 +17,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works without installation
 
+from rein.cli import command_parser, input_path, run_command  # noqa: E402
 
-def parse_args() -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = command_parser(__doc__)
     parser.add_argument(
-        "--images", type=Path, default=Path("data/toy_unlabelled/unlabelled"), metavar="DIR",
+        "--images", type=input_path, default="data/toy_unlabelled/unlabelled", metavar="DIR",
         help="folder of pairs NAME.jpg, NAME_fair.jpg; default: %(default)s")
     parser.add_argument(
         "--out", type=Path, default=Path("checkpoints/toy_vit_pretrain.pth"), metavar="FILE",
@@ -34,8 +35,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     parser.add_argument("--force", action="store_true", help="replace another file at FILE")
     parser.add_argument(
-        "--probe", type=Path, metavar="TOY", help="probe FILE on this toy world, e.g. data/toy")
-    return parser.parse_args()
+        "--probe", type=input_path, metavar="TOY",
+        help="probe FILE on this toy world, e.g. data/toy")
+    return parser
 
 
 def main(args: argparse.Namespace) -> None:
@@ -50,7 +52,4 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    arguments = parse_args()
-    from rein.cli import run_cli
-
-    run_cli(lambda: main(arguments))
+    run_command(build_parser(), main)

@@ -12,11 +12,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works without installation
 
+from rein.cli import command_parser, run_command  # noqa: E402
 
-def parse_args() -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = command_parser(__doc__)
     parser.add_argument(
         "--data", default="data/toy", metavar="DIR", help="the toy world; default: %(default)s")
     parser.add_argument(
@@ -26,7 +27,7 @@ def parse_args() -> argparse.Namespace:
         "--streets", nargs="*", default=[], metavar="ARGUMENT",
         help="arguments of tools/make_toy_streets.py without their dashes, e.g. gta=40")
     parser.add_argument("--iters", type=int, help="training iterations; default: the config's")
-    return parser.parse_args()
+    return parser
 
 
 def main(args: argparse.Namespace) -> None:
@@ -37,7 +38,4 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    arguments = parse_args()
-    from rein.cli import run_cli
-
-    run_cli(lambda: main(arguments))
+    run_command(build_parser(), main)

@@ -20,11 +20,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works without installation
 
+from rein.cli import command_parser, run_command  # noqa: E402
+from rein.errors import UserError  # noqa: E402
 
-def parse_args() -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = command_parser(__doc__)
     parser.add_argument("config", help="config file, or a checkpoint that contains its config")
     parser.add_argument("checkpoint", help="merged segmentor, or training checkpoint")
     parser.add_argument(
@@ -42,6 +44,9 @@ def parse_args() -> argparse.Namespace:
         "--mode", choices=["slide", "whole"],
         help="predict sliding crops or the whole image; default: the config's mode")
     parser.add_argument("--tta", action="store_true", help="average over scales and flips")
+    parser.add_argument(
+        "--raw-weights", action="store_true",
+        help="test the raw weights of a checkpoint trained with EMAHook; default: their average")
     parser.add_argument(
         "--int8", action="store_true",
         help="run the frozen backbone in int8 on the CPU: faster, with nearly the same result")
@@ -63,16 +68,17 @@ def parse_args() -> argparse.Namespace:
         help="override config values, e.g. test_dataloader.num_workers=8")
     parser.add_argument(
         "--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none",
-        help="how processes are started")
+        help="how processes are started; tools/dist_test.sh sets pytorch")
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    if args.submission and (len(args.protocols) > 1 or args.show_dir):
-        parser.error("--submission allows at most one --protocol, and no --show-dir")
-    return args
+    return parser
 
 
 def main(args: argparse.Namespace) -> int:
     """Test the checkpoint; print the mIoUs and the report paths."""
+    from rein.cli import is_main_process
+
+    if args.submission and (len(args.protocols) > 1 or args.show_dir):
+        raise UserError("--submission allows at most one --protocol, and no --show-dir.")
     from rein.engine.config import read_config
 
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
@@ -86,14 +92,23 @@ def main(args: argparse.Namespace) -> int:
     if args.submission:
         return submit_predictions(cfg, args.checkpoint, args.submission, options)
     tested = evaluate_checkpoint(cfg, args.checkpoint, options)
-    for metrics, folder, _ in tested:
-        means = ", ".join(f"{k} {v:.2f}" for k, v in metrics.items() if k.endswith("mIoU"))
-        print(f"{means}; results written to {folder / 'results.html'} and beside it")
+    for one in tested if is_main_process() else ():
+        print(describe(one))
     failed = [image for one in tested for image in one.failed]
     if failed:
         number = f"{len(failed)} images" if len(failed) > 1 else "1 image"
         print(f"error: {number} could not be read; the first: {failed[0].error}", file=sys.stderr)
     return 3 if failed else 0
+
+
+def describe(tested) -> str:
+    """Describe a test in one line: its mIoUs and the report written."""
+    means = ", ".join(f"{k} {v:.2f}" for k, v in tested.metrics.items() if k.endswith("mIoU"))
+    if tested.written is None:
+        return f"{means}; no report"
+    if not tested.metrics:
+        return f"predictions written to {tested.written}"
+    return f"{means}; results written to {tested.written} and beside it"
 
 
 def submit_predictions(cfg, checkpoint: str, server: str, options) -> int:
@@ -109,7 +124,4 @@ def submit_predictions(cfg, checkpoint: str, server: str, options) -> int:
 
 
 if __name__ == "__main__":
-    arguments = parse_args()
-    from rein.cli import run_cli
-
-    run_cli(lambda: main(arguments))
+    run_command(build_parser(), main)

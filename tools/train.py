@@ -10,11 +10,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works without installation
 
+from rein.cli import command_parser, run_command  # noqa: E402
 
-def parse_args() -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = command_parser(__doc__)
     parser.add_argument("config", help="config file")
     parser.add_argument(
         "--work-dir", metavar="DIR",
@@ -22,6 +23,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--resume", nargs="?", const="auto", metavar="CHECKPOINT",
         help="continue a run from CHECKPOINT, or from the latest checkpoint in the work dir")
+    parser.add_argument(
+        "--force", action="store_true",
+        help="delete the checkpoints of an earlier run in the work dir and train anew")
     parser.add_argument(
         "--allow-other-backbone", action="store_true",
         help="resume with a frozen backbone other than the one the checkpoint was trained with")
@@ -33,11 +37,12 @@ def parse_args() -> argparse.Namespace:
         "--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none",
         help="how processes are started; tools/dist_train.sh sets pytorch")
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
-    return parser.parse_args()
+    return parser
 
 
 def main(args: argparse.Namespace) -> None:
     """Train the model and print the path of the last checkpoint."""
+    from rein.cli import is_main_process
     from rein.engine.config import load_config
 
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
@@ -46,12 +51,11 @@ def main(args: argparse.Namespace) -> None:
 
     checkpoint = train(
         cfg, name=Path(args.config).stem, work_dir=args.work_dir, resume=args.resume,
-        amp=args.amp, launcher=args.launcher, allow_other_backbone=args.allow_other_backbone)
-    print(f"trained weights (adapter and head): {checkpoint}")
+        amp=args.amp, launcher=args.launcher, allow_other_backbone=args.allow_other_backbone,
+        force=args.force)
+    if is_main_process():
+        print(f"trained weights: {checkpoint}")
 
 
 if __name__ == "__main__":
-    arguments = parse_args()
-    from rein.cli import run_cli
-
-    run_cli(lambda: main(arguments))
+    run_command(build_parser(), main)

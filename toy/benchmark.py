@@ -103,10 +103,10 @@ def run_cell(cell: Cell, tests: Mapping[str, Sequence[str]], options: Sequence[s
             settings.append(f"train_dataloader.dataset.indices={cell.sources}")
         seconds, memory = run_tool(
             "tools/train.py", config, "--work-dir", train,
-            *(["--resume"] if (train / "last_checkpoint").exists() else []),
+            *(["--resume"] if any(train.glob("iter_*.pth")) else []),
             "--cfg-options", *settings, log=cell.folder / "train.log")
         write_atomically(trained, json.dumps(dict(seconds=round(seconds), peak_mib=round(memory))))
-    checkpoint = (train / "last_checkpoint").read_text().strip()
+    checkpoint = train / (train / "last_checkpoint").read_text().strip()
     for name, settings in tests.items():
         out = cell.folder / name
         if not (out / "results.json").exists():

@@ -21,6 +21,7 @@ CONFIG = "configs/toy/rein_toy_vit_mask2former_256x256.py"
 DATA = "data/toy"
 WEIGHTS = "checkpoints/toy_vit_pretrain.pth"
 LAST = "last_checkpoint"  # a word of a command: stands for the path in this text file of training's
+WARM_UP = 30  # iterations, in configs/_base_/schedules/schedule_toy.py
 
 _COUNT = re.compile(r"\((?:train|val|test)\)\s*\[\s*(\d+)/(\d+)\]")  # mmengine: (train) [ 25/400]
 _PERCENT = re.compile(r"(\d+)%\|")  # tqdm: 45%|
@@ -55,6 +56,8 @@ def list_steps(data: str, work_dir: str, streets: Sequence[str] = (), iters: int
         training, testing = [], []
     if iters:
         training.append(f"train_cfg.max_iters={iters}")
+        if iters > WARM_UP:  # the learning rate falls to 0 at the end of training
+            training.append(f"param_scheduler.1.end={iters}")
     convert, labels = "tools/convert_datasets", f"{data}/mapillary/cityscapes_trainIdLabel"
     return [
         Step("make toy streets", [
@@ -71,7 +74,7 @@ def list_steps(data: str, work_dir: str, streets: Sequence[str] = (), iters: int
             "tools/convert_models/convert_dinov2.py", WEIGHTS,
             "checkpoints/toy_vit_converted.pth", "--img-size", "256", "--force"]),
         Step("train Rein", [
-            "tools/train.py", CONFIG, "--work-dir", train, *_cfg_options(training)]),
+            "tools/train.py", CONFIG, "--work-dir", train, "--force", *_cfg_options(training)]),
         Step("merge", [
             "tools/generate_full_weights.py", "--dinov2_segmentor_path",
             f"{work_dir}/toy_segmentor.pth", "--backbone", WEIGHTS, "--rein_head",
@@ -96,7 +99,7 @@ def _cfg_options(options: list[str]) -> list[str]:
 
 def run_quickstart(data: str = DATA, work_dir: str = "work_dirs/quickstart",
                    streets: Sequence[str] = (), iters: int | None = None) -> None:
-    """Run all steps, then print the results and their files.
+    """Run all steps in the working directory, then print the results and their files.
 
     Args:
         data: Folder of the toy world.
@@ -109,7 +112,7 @@ def run_quickstart(data: str = DATA, work_dir: str = "work_dirs/quickstart",
     """
     start = time.monotonic()
     steps = list_steps(data, work_dir, streets, iters)
-    logs = Path(ROOT, work_dir, "logs")
+    logs = Path(work_dir, "logs")
     logs.mkdir(parents=True, exist_ok=True)
     for number, step in enumerate(steps, 1):
         head = f"[{number}/{len(steps)}] {step.title}"
@@ -122,10 +125,12 @@ def _run(head: str, step: Step, log: Path) -> None:
     """Run one step; show its progress in one line, and write all its output to a log."""
     start = time.monotonic()
     # training names its last checkpoint in a text file
-    words = [Path(ROOT, word).read_text().strip() if word.endswith(f"/{LAST}") else word
-             for word in step.words]
+    words = [str(Path(word).parent / Path(word).read_text().strip())
+             if word.endswith(f"/{LAST}") else word for word in step.words]
+    if words[0].startswith("tools/"):
+        words[0] = str(ROOT / words[0])
     command = subprocess.Popen(
-        [sys.executable, *words], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        [sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         text=True, errors="replace", env={**os.environ, "PYTHONWARNINGS": "ignore"})
     with command, log.open("w", buffering=1) as file:
         for line in command.stdout:
@@ -155,9 +160,9 @@ def progress(line: str) -> float | None:
 
 def _report(work_dir: str, seconds: float) -> None:
     """Print the table and the files of the results."""
-    results = json.loads(Path(ROOT, work_dir, "test/results.json").read_text())
+    results = json.loads(Path(work_dir, "test/results.json").read_text())
     mean = results["mean"]
-    print(f"\n{Path(ROOT, work_dir, 'test/results.md').read_text()}")
+    print(f"\n{Path(work_dir, 'test/results.md').read_text()}")
     print(f"mIoU over the target domains: Rein {mean['mIoU']:.1f}, "
           f"majority-class guess {mean['majority_mIoU']:.1f}   ({seconds:.0f} s in all)\n")
     for what, where in (

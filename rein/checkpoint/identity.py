@@ -24,8 +24,11 @@ ARCHITECTURES = {(384, 12): "ViT-S", (768, 12): "ViT-B", (1024, 24): "ViT-L", (1
 FINGERPRINT = "frozen_backbone"
 """Key in the `meta` of a trained checkpoint: the fingerprint of its frozen backbone."""
 
-TRAINING_STATE = frozenset({"meta", "optimizer", "param_schedulers", "message_hub"})
-"""Keys that a file needs beside its weights for training to resume from it."""
+TRAINING_STATE = frozenset({"meta", "optimizer", "message_hub"})
+"""Keys that a file needs beside its weights for training to resume from it.
+
+Runs with a schedule of the learning rate also need `param_schedulers`.
+"""
 
 _SAMPLES = 32
 

@@ -158,12 +158,13 @@ def save_file(content: Mapping[str, Any], path: str | Path) -> Path:
             if path.suffix == ".safetensors":
                 _save_safetensors(content, temporary)
             else:
-                torch.save(content, temporary)
+                with open(temporary, "wb") as file:  # a path would hide the reason of a failure
+                    torch.save(content, file)
     except Exception as error:  # a full disk is an OSError, RuntimeError or SafetensorError
         if not _is_disk_error(error):
             raise
-        raise UserError(f"{path}: cannot be written ({str(error).splitlines()[0]}). Is the disk "
-                        "full? Any previous file is unchanged.") from None
+        raise UserError(f"{path}: cannot be written ({_reason(error)}). Is the disk full? Any "
+                        "previous file is unchanged.") from None
     return path
 
 
@@ -179,6 +180,14 @@ def _save_safetensors(content: Mapping[str, Any], path: Path) -> None:
         metadata = {_SAFETENSORS_META: json.dumps(meta_of(content))}
         content = content["state_dict"]
     save({name: value.contiguous() for name, value in content.items()}, path, metadata)
+
+
+def _reason(error: BaseException) -> str:
+    """Name the system's error, which torch's writer hides behind its own."""
+    cause = error
+    while cause is not None and not isinstance(cause, OSError):
+        cause = cause.__context__
+    return getattr(cause, "strerror", None) or str(error).splitlines()[0]
 
 
 def _is_disk_error(error: Exception) -> bool:

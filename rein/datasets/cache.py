@@ -4,10 +4,8 @@ A cache file is a header followed by the pixels as the loading transform returne
 stores the size and modification time of the source, so that outdated copies are never used.
 """
 
-import errno
 import logging
 import os
-import shutil
 import struct
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -22,10 +20,10 @@ import cv2
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from mmengine.logging import print_log
-from mmseg.datasets.transforms import LoadAnnotations
 from tqdm import tqdm
 
-from rein.atomic_files import write_atomically
+from rein.atomic_files import cannot_write, remove_stale, write_atomically
+from rein.datasets.exact_labels import LoadExactLabels
 from rein.datasets.image_files import is_cut_short
 from rein.errors import UserError
 from rein.parallel import in_processes
@@ -33,7 +31,7 @@ from rein.parallel import in_processes
 CACHE_VARIABLE = "REIN_DATA_CACHE"
 
 _HEADER = struct.Struct("<8sqqiii")  # magic, source size in bytes, mtime in ns, H, W, channels
-_MARK = b"reinraw1"  # increase the number when the layout changes
+_MARK = b"reinraw2"  # increase the number when the layout or a decoder changes
 _SAID: set[str] = set()  # caches already warned about
 
 
@@ -63,7 +61,7 @@ def load(transform: Callable, results: dict, cache_dir: str | None) -> dict | No
     """Load an image or a label, from the cache if possible.
 
     Args:
-        transform: A `LoadImageFromFile` or mmseg's `LoadAnnotations`. With non-default options,
+        transform: A `LoadImageFromFile` or `LoadExactLabels`. With non-default options,
             such as another decoder, it always loads from the source.
         results: Holds `img_path` or `seg_map_path`.
         cache_dir: Folder written by `cache_files`; None to load from the source.
@@ -90,10 +88,10 @@ def _is_plain(transform: Callable, results: dict) -> bool:
     """Tell whether the transform would load the same pixels as `_decode`."""
     if isinstance(transform, LoadImageFromFile):
         expected = LoadImageFromFile()
-    elif type(transform) is LoadAnnotations:
+    elif type(transform) is LoadExactLabels:
         if results.get("reduce_zero_label") or results.get("label_map"):
             return False
-        expected = LoadAnnotations()
+        expected = LoadExactLabels()
         expected.reduce_zero_label = transform.reduce_zero_label  # set by the first sample
     else:
         return False
@@ -171,27 +169,20 @@ def cache_files(
     counts, failed = Counter(), []
     try:
         cache_dir.mkdir(parents=True, exist_ok=True)
+        for folder in {_path_of(source, str(cache_dir)).parent for source, _ in sources}:
+            remove_stale(folder)
     except OSError as error:
-        raise _not_written(error, cache_dir) from None
+        raise cannot_write(error, cache_dir) from None
     cv2.setNumThreads(0)  # OpenCV threads would hang forked processes
     with closing(in_processes(partial(_cache_file, str(cache_dir)), sources, workers)) as outcomes:
         progress = tqdm(outcomes, total=len(sources), unit="file", desc="Caching")
         for (source, _), outcome in zip(sources, progress, strict=True):
             if isinstance(outcome, OSError):
-                raise _not_written(outcome, cache_dir)
+                raise cannot_write(outcome, cache_dir)
             counts[outcome] += 1
             if outcome not in ("written", "kept"):
                 failed.append((source, outcome))
     return CacheReport(counts["written"], counts["kept"], tuple(failed))
-
-
-def _not_written(error: OSError, cache_dir: Path) -> UserError:
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-        return UserError(f"{cache_dir}: cannot be written to ({error}). Name another folder.")
-    free = shutil.disk_usage(cache_dir).free / 1e9
-    return UserError(
-        f"{cache_dir}: the disk is full ({free:.1f} GB free). Files cached so far are "
-        "intact; free some space and run the command again to continue.")
 
 
 def _cache_file(cache_dir: str, item: tuple[str, bool]) -> str | OSError:
@@ -222,5 +213,5 @@ def _decode(source: str, is_label: bool) -> np.ndarray:
         raise ValueError("the file is truncated")
     if not is_label:
         return LoadImageFromFile()(dict(img_path=source))["img"]
-    loaded = LoadAnnotations()(dict(seg_map_path=source, reduce_zero_label=False, seg_fields=[]))
+    loaded = LoadExactLabels()(dict(seg_map_path=source, reduce_zero_label=False, seg_fields=[]))
     return loaded["gt_seg_map"]

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from rein.datasets.descriptions import DESCRIPTIONS, DatasetDescription, Part
 from rein.datasets.domains import Origin, domain_title
-from rein.datasets.image_files import is_cut_short, list_file
+from rein.datasets.image_files import is_cut_short, list_file, turned_size
 from rein.datasets.label_maps import CLASSES, IGNORE_INDEX
 from rein.errors import UserError
 from rein.parallel import in_processes
@@ -89,7 +89,7 @@ def check_part(
         images, labels = images & listed, labels & listed
     problems = []
     if part.count is not None and len(images) != part.count and not any_count:
-        problems.append(f"{len(images)} images, but {part.count} were published")
+        problems.append(f"{counted(len(images), 'image')}, but {part.count} were published")
     if part.labels:
         problems += _unpaired(dataset, part, home, images, labels)
     chosen = sorted(images & labels if part.labels else images)
@@ -121,11 +121,16 @@ def _unpaired(
     unlabelled, imageless = sorted(images - labels), sorted(labels - images)
     if unlabelled and (len(unlabelled) > dataset.max_unlabelled or len(unlabelled) == len(images)):
         how = _origin(dataset, part, home).how_to_convert()
-        yield f"{len(unlabelled)} images have no label ({_examples(unlabelled)}). {how}"
+        yield f"{counted(len(unlabelled), 'image')} without label ({_examples(unlabelled)}). {how}"
     if imageless:
         title = domain_title(part.domain or dataset.domain)
-        yield (f"{len(imageless)} labels have no image ({_examples(imageless)}). Get {title} "
-               f"again from {dataset.url}.")
+        yield (f"{counted(len(imageless), 'label')} without image ({_examples(imageless)}). Get "
+               f"{title} again from {dataset.url}.")
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: "1 image", "2 images"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _examples(names: Sequence[str]) -> str:
@@ -150,7 +155,7 @@ def _open_pair(image: tuple[Path, str], label: tuple[Path, str] | None, name: st
     try:
         with Image.open(path) as picture:
             _load(picture, path)
-            size = picture.size
+            size = turned_size(picture)
         if label is None:
             return ""
         path = label[0] / f"{name}{label[1]}"
@@ -196,6 +201,6 @@ def text_table(reports: Sequence[PartReport]) -> str:
         for problem in report.problems[:EXAMPLES]:
             lines.append(f"{report.part.name}: {problem}")
         if len(report.problems) > EXAMPLES:
-            lines.append(
-                f"{report.part.name}: {len(report.problems) - EXAMPLES} more problems")
+            more = counted(len(report.problems) - EXAMPLES, "more problem")
+            lines.append(f"{report.part.name}: {more}")
     return "\n".join(lines)

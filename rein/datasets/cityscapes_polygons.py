@@ -11,6 +11,9 @@ from PIL import Image, ImageDraw
 
 from rein.datasets.label_maps import CITYSCAPES_LABELS
 
+MAX_SIDE = 2**15
+"""Longest side of an image in pixels, and largest coordinate; real ones are below 2**13."""
+
 _LABELS = {label.name: label for label in CITYSCAPES_LABELS}
 
 
@@ -25,9 +28,12 @@ def rasterize(annotation: Mapping) -> np.ndarray:
         uint8 array (H, W) of Cityscapes label ids; 0 (unlabeled) outside all polygons.
 
     Raises:
-        ValueError: An object has an unknown label.
+        ValueError: An object has an unknown label, or the image or a coordinate is too large.
     """
-    image = Image.new("L", (annotation["imgWidth"], annotation["imgHeight"]), 0)
+    size = annotation["imgWidth"], annotation["imgHeight"]
+    if not all(isinstance(side, int) and 0 < side <= MAX_SIDE for side in size):
+        raise ValueError(f"imgWidth and imgHeight are {size}, expected 1 to {MAX_SIDE}")
+    image = Image.new("L", size, 0)
     draw = ImageDraw.Draw(image)
     for item in annotation["objects"]:
         name = item["label"]
@@ -38,5 +44,8 @@ def rasterize(annotation: Mapping) -> np.ndarray:
         # objects with negative ids (license plate) are skipped: the label behind them stays
         if item.get("deleted") or _LABELS[name].id < 0:
             continue
-        draw.polygon([tuple(point) for point in item["polygon"]], fill=_LABELS[name].id)
+        points = [(x, y) for x, y in item["polygon"]]
+        if not all(abs(value) <= MAX_SIDE for point in points for value in point):
+            raise ValueError(f"a polygon of label {name!r} leaves +-{MAX_SIDE}")
+        draw.polygon(points, fill=_LABELS[name].id)
     return np.asarray(image)

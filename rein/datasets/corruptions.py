@@ -7,6 +7,7 @@ the images; it needs numba and scikit-image.
 """
 
 import hashlib
+import importlib.util
 import io
 import os
 from pathlib import Path
@@ -83,9 +84,15 @@ class Corrupt(BaseTransform):
             <corruption>/<severity>/*.png. Default: the environment variable
             REIN_CORRUPTION_CACHE; if it is unset, nothing is cached.
 
+    Attributes:
+        changes_pixels: Makes pictures of predictions show the corrupted image.
+
     Raises:
-        UserError: The corruption or severity does not exist, or the library is missing.
+        UserError: The corruption or severity does not exist, or the library is missing and no
+            cache can replace it.
     """
+
+    changes_pixels = True
 
     def __init__(self, corruption: str, severity: int, cache_dir: str | None = None):
         if corruption not in CORRUPTIONS or severity not in SEVERITIES:
@@ -94,6 +101,8 @@ class Corrupt(BaseTransform):
                 f"from 1 to 5 and one of {', '.join(CORRUPTIONS)}.")
         self.corruption, self.severity = corruption, severity
         self.cache_dir = cache_dir or os.environ.get(CACHE_VARIABLE)
+        if self.cache_dir is None and importlib.util.find_spec("imagecorruptions") is None:
+            _library()  # raises now instead of at the first image
 
     def transform(self, results: dict) -> dict:
         """Corrupt `results["img"]`, a uint8 (H, W, 3) BGR image."""

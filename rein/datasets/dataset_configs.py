@@ -7,6 +7,12 @@ from typing import Any
 from rein.datasets.domains import Origin, domain_of_root, require_folder
 
 
+def type_name(cfg: Mapping[str, Any]) -> str:
+    """Return the type in a config without its scope or package: "Resize" for "mmseg.Resize"."""
+    kind = cfg.get("type", "")
+    return kind.rpartition(".")[2] if isinstance(kind, str) else kind.__name__
+
+
 def leaf_datasets(cfg: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """List the dataset configs inside wrappers such as ConcatDataset; `[cfg]` if unwrapped."""
     parts = [*cfg.get("datasets", ()), *([cfg["dataset"]] if "dataset" in cfg else ())]

@@ -17,20 +17,32 @@ class StampDomain(BaseTransform):
 
     Args:
         domain (str): The domain, for example "citys".
+        pixels_changed (bool): Also note that a step changed the pixels of the image, so that
+            pictures show the changed image instead of its file.
     """
 
-    def __init__(self, domain: str):
+    def __init__(self, domain: str, pixels_changed: bool = False):
         self.domain = domain
+        self.pixels_changed = pixels_changed
 
     def transform(self, results: dict) -> dict:
         """Stamp `results["data_samples"]`, one sample or a list of augmented ones."""
+        meta = dict(domain=self.domain)
+        if self.pixels_changed:
+            meta["pixels_changed"] = True
         samples = results.get("data_samples", [])  # absent if a wrapper packs later
         for sample in samples if isinstance(samples, list) else [samples]:
-            sample.set_metainfo(dict(domain=self.domain))
+            sample.set_metainfo(meta)
         return results
 
     def __repr__(self):
         return f"{type(self).__name__}(domain={self.domain!r})"
+
+
+def stamped_domain(dataset: Any) -> str | None:
+    """Return the domain that a dataset stamps on its samples, or None."""
+    steps = getattr(getattr(dataset, "pipeline", None), "transforms", ())
+    return next((step.domain for step in steps if isinstance(step, StampDomain)), None)
 
 
 def finish_pipeline(dataset: Any, domain: str) -> None:
@@ -42,8 +54,9 @@ def finish_pipeline(dataset: Any, domain: str) -> None:
     )
     origin = Origin(domain, dataset.data_root)
     transforms = faster(dataset.pipeline.transforms)
+    changed = any(getattr(step, "changes_pixels", False) for step in transforms)
     steps = [checked(step, origin, **labels) for step in transforms]
-    dataset.pipeline.transforms = [*steps, StampDomain(domain)]
+    dataset.pipeline.transforms = [*steps, StampDomain(domain, changed)]
 
 
 def stamp_domains(dataset: Any) -> None:
@@ -56,5 +69,5 @@ def stamp_domains(dataset: Any) -> None:
         dataset: A dataset, or a wrapper such as mmengine's ConcatDataset, nested to any depth.
     """
     for leaf in datasets_inside(dataset):
-        if not any(isinstance(step, StampDomain) for step in leaf.pipeline.transforms):
+        if stamped_domain(leaf) is None:
             finish_pipeline(leaf, domain_of_root(leaf.data_root))

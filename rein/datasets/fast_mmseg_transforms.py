@@ -114,15 +114,14 @@ class ResizedCrop(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Draw a scale and a crop box, then resize and crop `results` as mmseg does."""
-        if results.get("seg_fields") != ["gt_seg_map"]:
+        image, label = results["img"], results.get("gt_seg_map")
+        if results.get("seg_fields") != ["gt_seg_map"] or label.shape != image.shape[:2]:
             return self.crop(self.resize(results))
-        image = results["img"]
         height, width = image.shape[:2]
         edge, results["scale_idx"] = self.resize._random_select()
         results["scale"] = self.resize.resize._get_output_shape(image, edge)
         new_width, new_height = mmcv.rescale_size((width, height), results["scale"])
-        label = cv2.resize(
-            results["gt_seg_map"], (new_width, new_height), interpolation=cv2.INTER_NEAREST)
+        label = cv2.resize(label, (new_width, new_height), interpolation=cv2.INTER_NEAREST)
         box = self.crop.box_in(new_height, new_width, label)
         results["img"] = _resized(image, new_height, new_width, box)
         results["gt_seg_map"] = self.crop.crop(label, box)

@@ -11,19 +11,18 @@ from mmcv.transforms import (
     Resize,
     TestTimeAug,
 )
+from mmseg.datasets.transforms import LoadAnnotations as MMSegLoadAnnotations
+from PIL import Image
 
 from rein.datasets.cache import cache_from_environment, load
 from rein.datasets.domains import Origin
+from rein.datasets.exact_labels import LoadExactLabels, WrongLabel, values_text
 from rein.datasets.fast_mmseg_transforms import ResizedCrop
 from rein.errors import UserError
 
 
 class SampleError(UserError):
-    """An unusable sample; the message stays one line when raised in a data loader worker."""
-
-    def __init__(self, message: str):
-        # a data loader worker passes its whole traceback as the message; keep the last line
-        super().__init__(message.rpartition(f"{type(self).__name__}: ")[2].strip())
+    """An unusable sample."""
 
 
 class CorruptFile(SampleError):
@@ -67,31 +66,52 @@ class CheckedLoading:
         """Load the file; check and map labels.
 
         Raises:
-            CorruptFile: The file is missing or does not decode.
-            SampleError: A label value matches no class.
+            CorruptFile: The file is missing or cannot be read.
+            SampleError: The label has another size than its image, or a value matches no class.
         """
         is_label = isinstance(self.load, LoadAnnotations)
         path = results["seg_map_path" if is_label else "img_path"]
-        retry = self.origin.how_to_convert() if is_label else "Copy or download it again."
-        sample = self.origin.domain, results["img_path"]
+        image_path = results["img_path"]
         try:
             results = load(self.load, results, self.cache_dir)
-        except FileNotFoundError as error:
-            raise CorruptFile(f"{path}: no such file. {retry}", *sample) from error
+        except WrongLabel as error:
+            raise SampleError(f"{path}: {error} {self.origin.how_to_convert()}") from error
         except Exception as error:  # each decoder raises its own types
-            kind = "label" if is_label else "image"
+            retry = self.origin.how_to_convert() if is_label else "Copy or download it again."
+            reason = self._reason(error, path, "label" if is_label else "image")
             raise CorruptFile(
-                f"{path}: the {kind} does not decode. {retry}", *sample) from error
+                f"{path}: {reason}. {retry}", self.origin.domain, image_path) from error
         if is_label and results.get("gt_seg_map") is not None:
+            self._check_size(path, results)
             results["gt_seg_map"] = self._classes_of(path, results["gt_seg_map"])
         return results
 
+    def _reason(self, error: Exception, path: str, kind: str) -> str:
+        """Say why loading failed; blame the file only if it does not decode."""
+        if isinstance(error, FileNotFoundError):
+            return "no such file"
+        if isinstance(error, OSError) and error.strerror:
+            return f"the {kind} cannot be read ({error.strerror})"
+        try:
+            with Image.open(path) as image:
+                image.load()
+        except Exception:
+            return f"the {kind} does not decode"
+        return f"the {kind} decodes, but {self.load!r} failed ({type(error).__name__}: {error})"
+
+    def _check_size(self, path: str, results: dict) -> None:
+        """Refuse a label that differs in size from its image file."""
+        found, expected = results["gt_seg_map"].shape[:2], results.get("ori_shape")
+        if expected is None or found == tuple(expected[:2]):
+            return
+        turned = ", turned as its EXIF data says" if found == tuple(expected[1::-1]) else ""
+        raise SampleError(
+            f"{path}: the label is {found[1]}x{found[0]}, but its image {results['img_path']} is "
+            f"{expected[1]}x{expected[0]}{turned}. Give both the same size, or move both "
+            "elsewhere.")
+
     def _classes_of(self, path: str, seg_map: np.ndarray) -> np.ndarray:
         """Map label values (H, W) to classes; reject unexpected values."""
-        if seg_map.ndim != 2:
-            raise SampleError(
-                f"{path}: the label has {seg_map.shape[-1]} colour channels, but one class per "
-                f"pixel is expected. {self.origin.how_to_convert()}")
         if self.label_values is not None:
             return self._mapped(path, seg_map)
         wrong = (seg_map >= self.num_classes) & (seg_map != self.ignore_index)
@@ -109,11 +129,9 @@ class CheckedLoading:
         return classes.astype(np.uint8)
 
     def _refuse(self, path: str, wrong: np.ndarray, expected: str) -> None:
-        values = np.unique(wrong)
-        shown = ", ".join(map(str, values[:8])) + (", ..." if len(values) > 8 else "")
         raise SampleError(
-            f"{path}: label values {shown}, but {expected} and {self.ignore_index} (ignored) are "
-            f"expected. {self.origin.how_to_convert()}")
+            f"{path}: label values {values_text(wrong)}, but {expected} and {self.ignore_index} "
+            f"(ignored) are expected. {self.origin.how_to_convert()}")
 
     def __repr__(self):
         return f"{type(self).__name__}({self.load!r})"
@@ -159,6 +177,9 @@ def checked(transform: Callable, origin: Origin, **labels) -> Callable:
         origin: Where to get the files.
         **labels: As in `CheckedLoading`: num_classes, ignore_index, label_values.
     """
+    if type(transform) is MMSegLoadAnnotations:
+        transform = LoadExactLabels(
+            transform.reduce_zero_label, transform.backend_args, transform.imdecode_backend)
     if isinstance(transform, LoadImageFromFile | LoadAnnotations):
         return CheckedLoading(transform, origin, **labels)
     if isinstance(transform, Resize | RandomChoiceResize | ResizedCrop):

@@ -57,12 +57,19 @@ class UrbanSceneDataset(BaseSegDataset):
         self.max_unlabelled = max_unlabelled
         self.label_values = label_values
         super().__init__(**kwargs)
-        num_classes = len(self.metainfo["classes"])
-        if label_values is not None and len(set(label_values)) != num_classes:
-            raise UserError(
-                f"{domain}: label_values is {list(label_values)}, but there are {num_classes} "
-                "classes. Give one value for each.")
+        if label_values is not None:
+            self._check_label_values(label_values)
         finish_pipeline(self, domain)
+
+    def _check_label_values(self, label_values: Sequence[int]) -> None:
+        num_classes = len(self.metainfo["classes"])
+        if not len(label_values) == len(set(label_values)) == num_classes:
+            raise UserError(
+                f"{self.domain}: label_values is {list(label_values)}, but there are {num_classes} "
+                "classes. Give one value for each.")
+        if not {*label_values} <= {*range(256)}:
+            raise UserError(f"{self.domain}: label_values is {list(label_values)}, but the values "
+                            "of 8-bit labels are integers from 0 to 255.")
 
     @classmethod
     def get_label_map(cls, new_classes=None) -> None:

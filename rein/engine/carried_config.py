@@ -4,20 +4,17 @@ It may name only registered types.
 """
 
 import ast
-import contextlib
-import io
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.registry import Registry
-from mmengine.registry import root as root_registries
 
 from rein.checkpoint import load_file, meta_of
 from rein.engine.paths import find_path
-from rein.engine.registration import register_all_modules
-from rein.errors import UserError
+from rein.engine.registered_types import registered_types
+from rein.errors import UserError, one_line
 
 
 def read_carried_config(path: str) -> Config:
@@ -36,6 +33,9 @@ def read_carried_config(path: str) -> Config:
 def carried_config(content: Mapping[str, Any], source: str | Path) -> Config | None:
     """Return the config in a checkpoint's `meta`, or None."""
     text = meta_of(content).get("cfg")
+    if text is not None and not isinstance(text, str):
+        raise UserError(f"{source}: its embedded config is a {type(text).__name__}, expected text. "
+                        "Give a config file, which takes precedence.")
     return config_from_text(text, str(source)) if text else None
 
 
@@ -55,15 +55,18 @@ def config_from_text(text: str, source: str) -> Config:
             if not isinstance(statement, ast.Assign) or len(statement.targets) != 1:
                 raise ValueError(f"line {statement.lineno} is not an assignment")
             values[statement.targets[0].id] = _literal(statement.value)
-    except (SyntaxError, ValueError, AttributeError) as error:
-        raise UserError(f"{source}: its embedded config is not plain data ({error}). Pass a config "
-                        "file instead.") from None
-    values.pop("custom_imports", None)  # only the user decides what to import
-    unknown = sorted(_types(values) - _registered_types())
+        values.pop("custom_imports", None)  # only the user decides what to import
+        unknown, cfg = sorted(_types(values) - registered_types().keys()), Config(values)
+    # TypeError: two lists as keys; the last two: deep nesting
+    except (SyntaxError, ValueError, AttributeError, TypeError, KeyError, RecursionError,
+            MemoryError) as error:
+        raise UserError(
+            f"{source}: its embedded config is not plain data ({one_line(error)}). Give a config "
+            "file, which takes precedence.") from None
     if unknown:
         raise UserError(f"{source}: its embedded config names {', '.join(unknown[:5])}, which this "
-                        "installation does not have. Pass a config file instead.")
-    return Config(values)
+                        "installation does not have. Give a config file, which takes precedence.")
+    return cfg
 
 
 def _literal(node: ast.AST) -> Any:
@@ -79,6 +82,10 @@ def _literal(node: ast.AST) -> Any:
         return [_literal(item) for item in node.elts]
     if isinstance(node, ast.Tuple):
         return tuple(_literal(item) for item in node.elts)
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        return -_literal(node.operand)
+    if isinstance(node, ast.Name) and node.id in ("inf", "nan"):  # as Python prints floats
+        return getattr(math, node.id)
     return ast.literal_eval(node)
 
 
@@ -90,18 +97,3 @@ def _types(node: Any) -> set[str]:
     if isinstance(node, list | tuple):
         return set().union(*map(_types, node))
     return set()
-
-
-def _registered_types() -> set[str]:
-    """Collect the names in all registries, with and without their scope."""
-    register_all_modules(init_default_scope=False)
-    names = set()
-    pending = [r for r in vars(root_registries).values() if isinstance(r, Registry)]
-    while pending:
-        registry = pending.pop()
-        with contextlib.redirect_stdout(io.StringIO()):  # mmdet reports missing packages
-            registry.import_from_location()
-        names.update(registry.module_dict)
-        names.update(f"{registry.scope}.{name}" for name in registry.module_dict)
-        pending.extend(registry.children.values())
-    return names

@@ -57,11 +57,14 @@ def read_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 
 def _override(cfg: Config, overrides: Sequence[str]) -> None:
     """Merge KEY=VALUE overrides into a config, in place."""
+    from rein.engine.config_check import check_override  # imports torch
+
     values = {}
     for override in overrides:
         key, separator, text = override.partition("=")
         if not separator:
             raise UserError(f"--cfg-options {override}: expected KEY=VALUE.")
+        check_override(key, cfg)
         values[key] = _value(text)
     try:
         cfg.merge_from_dict(values)

@@ -1,7 +1,9 @@
 """Hooks of every run: terminal logging, parameter counts, and checkpoint contents."""
 
 import logging
+import sys
 
+from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
@@ -17,10 +19,34 @@ def unwrap(model):
 
 
 def set_terminal_level(logger: logging.Logger, level: int) -> None:
-    """Set the minimum level of a logger's terminal output; its file still gets everything."""
+    """Set the minimum level of a logger's terminal output; its file still gets everything.
+
+    In a distributed run only the main process logs to the terminal, the others just errors.
+    """
+    if not is_main_process():
+        return
     for handler in logger.handlers:
         if not isinstance(handler, logging.FileHandler):
             handler.setLevel(level)
+
+
+def survive_unwritable_log(logger: logging.Logger) -> None:
+    """Warn once, instead of printing a traceback per line, if a log file cannot be written."""
+    for handler in logger.handlers:
+        if isinstance(handler, logging.FileHandler):
+            handler.handleError = _WarnOnce(handler.baseFilename)
+
+
+class _WarnOnce:
+    """Replaces `logging.Handler.handleError`."""
+
+    def __init__(self, path: str):
+        self.path, self.warned = path, False
+
+    def __call__(self, record: logging.LogRecord) -> None:
+        if not self.warned:
+            print(f"warning: {self.path}: the log has gaps ({sys.exc_info()[1]})", file=sys.stderr)
+        self.warned = True
 
 
 @HOOKS.register_module()

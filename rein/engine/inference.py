@@ -12,7 +12,7 @@ from mmseg.registry import TRANSFORMS
 from torch import nn
 
 from rein.checkpoint import load_file, meta_of
-from rein.datasets.dataset_configs import leaf_datasets
+from rein.datasets.dataset_configs import leaf_datasets, type_name
 from rein.datasets.label_maps import CLASSES, PALETTE
 from rein.engine.config import read_config
 from rein.engine.paths import find_path
@@ -84,7 +84,8 @@ def segment(model: nn.Module, image: str | Path | np.ndarray) -> np.ndarray:
     """Predict the class of each pixel of an image.
 
     The image is resized like the config's first test dataset, and the prediction is resized back
-    to the original size. Without a test dataset in the config, nothing is resized.
+    to the original size. Without a test dataset in the config, nothing is resized. Corruptions of
+    the dataset (Cityscapes-C) are left out.
 
     Args:
         model: A model from `init_segmentor`.
@@ -109,13 +110,14 @@ def segment(model: nn.Module, image: str | Path | np.ndarray) -> np.ndarray:
 
 
 def _test_pipeline(cfg: Config) -> Compose:
-    """Build the first test dataset's pipeline for images in memory, without labels."""
+    """Build the first test dataset's pipeline for images in memory: no labels, no corruption."""
     dataset = leaf_datasets(cfg.get("test_dataloader", {}).get("dataset", {}))[0]
     steps = [dict(type="LoadImageFromNDArray")]
     for step in dataset.get("pipeline", [dict(type="PackSegInputs")]):
         if isinstance(step.get("scale"), list):  # from JSON, which has no tuples
             step = dict(step, scale=tuple(step["scale"]))
-        if not step["type"].startswith("Load"):
+        kind = type_name(step)
+        if not kind.startswith("Load") and kind != "Corrupt":
             steps.append(step)
     with DefaultScope.overwrite_default_scope("mmseg"):
         return Compose([TRANSFORMS.build(step) for step in steps])

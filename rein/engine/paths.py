@@ -20,6 +20,19 @@ def find_path(path: str | Path) -> str:
     return str(path)
 
 
+def output_path(path: str | Path, *inputs: str | Path) -> Path:
+    """Return where to write: in the repository if all inputs are there, else as given.
+
+    A folder of converted data that is apart from its source would hide the source's folder.
+
+    Args:
+        path: The output; relative to the working directory, or to the repository.
+        inputs: Paths returned by `find_path`.
+    """
+    there = all(REPOSITORY in Path(source).parents for source in inputs)
+    return REPOSITORY / path if there else Path(path)
+
+
 def resolve_paths(cfg: "Config") -> "Config":
     """Return a copy of a config with dataset and weight paths resolved by `find_path`."""
     def resolve(node: Any) -> None:

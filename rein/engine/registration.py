@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from mmengine.registry import DefaultScope
 
+from rein.errors import building
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -39,7 +41,18 @@ def register_all_modules(init_default_scope: bool = True) -> None:
     with _collection_paused(), contextlib.redirect_stdout(io.StringIO()):  # mmdet prints messages
         for module in _MODULES:
             importlib.import_module(module)
+        _load_files_safely()
         importlib.import_module("mmseg.utils").register_all_modules(init_default_scope)
+
+
+def _load_files_safely() -> None:
+    """Let mmengine read local weight files as data; its own loader falls back to running code."""
+    from mmengine.runner import CheckpointLoader
+
+    from rein.checkpoint import load_file
+
+    CheckpointLoader.register_scheme(
+        "", lambda path, map_location=None: load_file(path, map_location or "cpu"), force=True)
 
 
 @contextlib.contextmanager
@@ -55,7 +68,14 @@ def _collection_paused() -> Iterator[None]:
 
 
 def build_model(cfg: Mapping[str, Any]) -> "nn.Module":
-    """Build a model from its config, e.g. `cfg.model`, with mmseg's registry as the default."""
+    """Build a model from its config, e.g. `cfg.model`, with mmseg's registry as the default.
+
+    Raises:
+        UserError: A type or a key is unknown, or a part cannot be built.
+    """
+    from rein.engine.config_check import check_types  # imports torch
+
     register_all_modules(init_default_scope=False)
-    with DefaultScope.overwrite_default_scope("mmseg"):
+    check_types(cfg, "model")
+    with building("model"), DefaultScope.overwrite_default_scope("mmseg"):
         return importlib.import_module("mmseg.registry").MODELS.build(cfg)

@@ -2,40 +2,55 @@
 
 import atexit
 import logging
+import os
+import sys
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import master_only
+from mmengine.dist import is_main_process, master_only
 from mmengine.logging import MMLogger
-from mmengine.model import MMDistributedDataParallel
 from mmengine.runner import Runner
 from torch import nn
 
 from rein.atomic_files import replacing
-from rein.checkpoint import TRAINING_STATE, load_file, load_strictly, state_dict_of
+from rein.checkpoint import load_file, load_strictly, state_dict_of
 from rein.datasets.building import build_dataset
-from rein.datasets.dataset_configs import leaf_datasets
+from rein.datasets.dataset_configs import leaf_datasets, type_name
 from rein.datasets.label_maps import CLASSES
+from rein.engine.averaging import TrainedEMAHook
+from rein.engine.checked_building import CheckedBuilding
 from rein.engine.compiling import compile_model
+from rein.engine.config_check import check_config
 from rein.engine.config_text import FormattedOnce
+from rein.engine.finite_losses import FiniteLossHook
 from rein.engine.hooks import (
     TerminalHook,
     TrainableParametersHook,
     TrainedWeightsHook,
     set_terminal_level,
+    survive_unwritable_log,
     unwrap,
 )
 from rein.engine.loaders import fit_to_machine
 from rein.engine.paths import resolve_paths
 from rein.engine.registration import register_all_modules
-from rein.engine.seeding import IterationSeedHook, SeededDataset, SeededSampler
-from rein.engine.testing.corrupt_files import SurvivingDataset, SurvivingTestLoop, collate_surviving
+from rein.engine.resuming import check_resumable
+from rein.engine.saving import SafeCheckpointHook
+from rein.engine.seeding import SEEDED_SAMPLERS, ExactEpochLoop, IterationSeedHook, SeededDataset
+from rein.engine.testing.corrupt_files import (
+    SurvivingDataset,
+    SurvivingTestLoop,
+    SurvivingValLoop,
+    collate_surviving,
+)
 from rein.engine.weights import check_trained_with, frozen_fingerprint
-from rein.errors import UserError
+from rein.errors import UserError, building
 from rein.models.freezing import frozen_names
 
+_OUR_HOOKS = {"CheckpointHook": SafeCheckpointHook, "EMAHook": TrainedEMAHook}
 _CITYSCAPES_BY_DEFAULT = ("UrbanSceneDataset", "CityscapesDataset")
 
 
@@ -51,7 +66,7 @@ def _check_classes(cfg: Config) -> None:
     for name in ("train_dataloader", "val_dataloader", "test_dataloader"):
         for dataset in leaf_datasets((cfg.get(name) or {}).get("dataset") or {}):
             classes = (dataset.get("metainfo") or {}).get("classes")
-            if classes is None and dataset.get("type") in _CITYSCAPES_BY_DEFAULT:
+            if classes is None and type_name(dataset) in _CITYSCAPES_BY_DEFAULT:
                 classes = CLASSES
             if expected and classes is not None and len(classes) != expected:
                 raise UserError(
@@ -61,18 +76,21 @@ def _check_classes(cfg: Config) -> None:
 
 
 def _leave_process_group() -> None:
-    if torch.distributed.is_initialized():
+    # after an error, the others may be waiting for this process, and leaving for them
+    if torch.distributed.is_initialized() and not hasattr(sys, "last_value"):
         torch.distributed.destroy_process_group()
 
 
-class ReinRunner(Runner):
+class ReinRunner(CheckedBuilding):
     """Run training and testing from a config; see mmengine's `Runner` for the arguments.
 
     Attributes:
         allow_other_backbone: Accept checkpoints that were trained with another frozen backbone.
+        replaces_earlier_run: Delete the checkpoints in the work dir when training begins.
     """
 
     allow_other_backbone = False
+    replaces_earlier_run = False
     _read: dict | None = None  # the checkpoint to resume from, read once
     _compiled = False
 
@@ -85,11 +103,15 @@ class ReinRunner(Runner):
                 resolved in the repository; checkpoints store them unresolved.
 
         Raises:
-            UserError: The head and a dataset have different numbers of classes.
+            UserError: The config has a mistake, or the head and a dataset have different numbers
+                of classes.
         """
         register_all_modules(init_default_scope=False)
-        _check_classes(cfg)
-        runner = super().from_cfg(FormattedOnce.of(resolve_paths(cfg)))
+        check_config(cfg)
+        with building("a dataset"):
+            _check_classes(cfg)
+        with building("the config"):
+            runner = super().from_cfg(FormattedOnce.of(resolve_paths(cfg)))
         runner.cfg = FormattedOnce.of(cfg)
         return runner
 
@@ -97,21 +119,27 @@ class ReinRunner(Runner):
         """Build the logger; only warnings reach the terminal until `TerminalHook` runs."""
         logger = super().build_logger(*args, **kwargs)
         set_terminal_level(logger, logging.WARNING)
+        survive_unwritable_log(logger)
         return logger
 
     def setup_env(self, env_cfg: dict) -> None:
         """Set up processes; without GPUs they communicate over gloo."""
         if self.launcher == "pytorch" and not torch.cuda.is_available():
             torch.distributed.init_process_group("gloo")
+        if not is_main_process():  # the main process gives the same warnings
+            warnings.simplefilter("ignore")
         super().setup_env(env_cfg)
         if torch.distributed.is_initialized():
             # threads of a group that is still open can abort the process at its very end
             atexit.register(_leave_process_group)
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
-        """Wrap the model for distributed training; mmengine's wrapper needs a GPU per process."""
-        if self.distributed and model_wrapper_cfg is None and not torch.cuda.is_available():
-            return MMDistributedDataParallel(module=model, broadcast_buffers=False)
+        """Wrap the model for distributed training; by default, mmengine needs a GPU per process."""
+        if self.distributed and not torch.cuda.is_available():
+            model_wrapper_cfg = dict(model_wrapper_cfg or dict(
+                broadcast_buffers=False,
+                find_unused_parameters=self.cfg.get("find_unused_parameters", False)))
+            model_wrapper_cfg.setdefault("device_ids", None)
         return super().wrap_model(model_wrapper_cfg, model)
 
     @staticmethod
@@ -124,18 +152,37 @@ class ReinRunner(Runner):
         if dataloader.pop("survive", False):
             dataset["type"] = SurvivingDataset
             dataloader["collate_fn"] = collate_surviving
-        if dataloader["sampler"]["type"] == "InfiniteSampler" and seed is not None:  # for training
+        sampler = dataloader["sampler"]
+        trains = dataloader.pop("trains", False) or sampler["type"] == "InfiniteSampler"
+        if trains and sampler["type"] in SEEDED_SAMPLERS and seed is not None:
             dataset = dict(type=SeededDataset, cfg=dataloader["dataset"], seed=seed)
-            dataloader["sampler"] = dict(dataloader["sampler"], type=SeededSampler)
+            dataloader["sampler"] = dict(sampler, type=SEEDED_SAMPLERS[sampler["type"]])
         dataloader["dataset"] = dataset
         fit_to_machine(dataloader)
-        return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
+        with building("the data loader"):
+            return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
+
+    def build_train_loop(self, loop):
+        """Build the training loop and its seeded data; loops over epochs resume exactly."""
+        if isinstance(self._train_dataloader, dict):
+            self._train_dataloader = dict(self._train_dataloader, trains=True)
+        if isinstance(loop, dict) and (
+                loop.get("type") == "EpochBasedTrainLoop" or loop.get("by_epoch")):
+            loop = {key: value for key, value in loop.items() if key != "by_epoch"}
+            loop["type"] = ExactEpochLoop
+        return super().build_train_loop(loop)
 
     def build_test_loop(self, loop):
         """Build the test loop; replace mmengine's `TestLoop` by one that survives broken files."""
         if isinstance(loop, dict) and loop.get("type", "TestLoop") == "TestLoop":
             loop = dict(loop, type=SurvivingTestLoop)
         return super().build_test_loop(loop)
+
+    def build_val_loop(self, loop):
+        """Build the validation loop; replace mmengine's `ValLoop` likewise."""
+        if isinstance(loop, dict) and loop.get("type", "ValLoop") == "ValLoop":
+            loop = dict(loop, type=SurvivingValLoop)
+        return super().build_val_loop(loop)
 
     def prepare_test(self, cfg: Config) -> None:
         """Set up the next `test` with another config's test datasets and the same model.
@@ -160,10 +207,17 @@ class ReinRunner(Runner):
         self._maybe_compile("test_step")
         return super().test()
 
+    def register_hook(self, hook, priority=None) -> None:
+        """Register a hook; ours replace mmengine's of the same name."""
+        if isinstance(hook, dict) and hook.get("type") in _OUR_HOOKS:
+            hook = dict(hook, type=_OUR_HOOKS[hook["type"]])
+        super().register_hook(hook, priority)
+
     def register_hooks(self, default_hooks=None, custom_hooks=None) -> None:
         """Register the config's hooks and those of every run."""
         super().register_hooks(default_hooks, custom_hooks)
-        for hook in (TerminalHook, IterationSeedHook, TrainableParametersHook, TrainedWeightsHook):
+        for hook in (TerminalHook, IterationSeedHook, TrainableParametersHook, TrainedWeightsHook,
+                     FiniteLossHook):
             self.register_hook(hook())
 
     def load_checkpoint(self, filename: str, map_location="cpu", **kwargs) -> dict:
@@ -200,19 +254,27 @@ class ReinRunner(Runner):
         """Resume training from a training checkpoint.
 
         Raises:
-            UserError: The file has weights but no training state.
+            UserError: The file has weights but no training state, or that of another schedule.
         """
         self._read = load_file(filename)
-        missing = TRAINING_STATE - self._read.keys()
-        if missing:
-            raise UserError(
-                f"{filename}: cannot resume from it, because it has no "
-                f"{', '.join(sorted(missing))}. To start from its weights, use "
-                f"`--cfg-options load_from={filename}`.")
+        check_resumable(self._read, filename, self.param_schedulers)
         super().resume(filename, *args, **kwargs)
 
     @master_only
     def save_checkpoint(self, out_dir: str, filename: str, *args, **kwargs) -> None:
-        """Save to a temporary file and rename it, so that a checkpoint is complete or absent."""
-        with replacing(Path(out_dir, filename)) as temporary:
-            super().save_checkpoint(out_dir, temporary.name, *args, **kwargs)
+        """Save to a temporary file and rename it, so that a checkpoint is complete or absent.
+
+        Raises:
+            UserError: The disk is full or fails; earlier checkpoints are unchanged.
+        """
+        path = Path(out_dir, filename)
+        try:
+            with replacing(path) as temporary:
+                super().save_checkpoint(out_dir, temporary.name, *args, **kwargs)
+                with open(temporary, "rb") as file:  # an older one may be removed afterwards
+                    os.fsync(file.fileno())
+        except OSError as error:
+            raise UserError(
+                f"{path}: cannot be saved ({error.strerror or error}). Earlier checkpoints are "
+                "unchanged: free disk space or correct the folder, and continue with --resume."
+            ) from error

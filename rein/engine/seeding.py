@@ -9,10 +9,11 @@ from collections.abc import Iterator, Sequence, Sized
 
 import numpy as np
 import torch
-from mmengine.dataset import InfiniteSampler
+from mmengine.dataset import DefaultSampler, InfiniteSampler
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
+from mmengine.runner import EpochBasedTrainLoop
 
 from rein.datasets.building import build_dataset
 from rein.datasets.wrappers import DatasetAround
@@ -104,6 +105,43 @@ class SeededSampler(InfiniteSampler):
         self.skipped = num_samples
 
 
+class SeededEpochSampler(DefaultSampler):
+    """mmengine's sampler of epochs, yielding (index, position in the stream of all epochs).
+
+    Attributes:
+        start: Samples of the current epoch and process that are passed over.
+    """
+
+    start = 0
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        before = self.epoch * self.total_size
+        for i, index in enumerate(super().__iter__()):
+            if i >= self.start:
+                yield index, before + i * self.world_size + self.rank
+
+
+SEEDED_SAMPLERS = {"InfiniteSampler": SeededSampler, "DefaultSampler": SeededEpochSampler}
+"""Sampler of a training config -> the same with positions, for `SeededDataset`."""
+
+
+class ExactEpochLoop(EpochBasedTrainLoop):
+    """mmengine's loop; a run resumed within an epoch continues with the rest of its data."""
+
+    def run_epoch(self) -> None:
+        """Iterate over the rest of the epoch."""
+        runner, loader = self.runner, self.dataloader
+        runner.call_hook("before_train_epoch")
+        runner.model.train()
+        done = self._iter - self._epoch * len(loader)
+        loader.sampler.start = done * loader.batch_size
+        for idx, data_batch in enumerate(loader, start=done):
+            self.run_iter(idx, data_batch)
+        loader.sampler.start = 0
+        runner.call_hook("after_train_epoch")
+        self._epoch += 1
+
+
 @HOOKS.register_module()
 class IterationSeedHook(Hook):
     """Seed the model's random draws (loss points, dropout) by (seed, iteration, process)."""
@@ -112,4 +150,5 @@ class IterationSeedHook(Hook):
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
         """Seed after loading the batch, before the forward pass."""
-        seed_everything(runner.seed, batch_idx, get_rank())
+        # batch_idx starts again in each epoch
+        seed_everything(runner.seed, runner.iter, get_rank())

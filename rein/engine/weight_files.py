@@ -9,6 +9,7 @@ from mmengine.config import Config
 from torch import Tensor
 
 from rein import checkpoint as ckpt
+from rein.engine.averaging import with_raw_weights
 from rein.engine.carried_config import carried_config
 from rein.engine.folding import fold_adapter
 from rein.engine.paths import find_path
@@ -87,6 +88,8 @@ def merge_files(
     overwrite: bool = False,
     allow_other_backbone: bool = False,
     fold: bool = False,
+    config: Config | None = None,
+    raw_weights: bool = False,
 ) -> Path:
     """Merge a backbone and the trained parts into a self-contained file for testing.
 
@@ -98,6 +101,8 @@ def merge_files(
         overwrite: Replace a different file at `out`.
         allow_other_backbone: Accept a backbone that the parts were not trained with.
         fold: Fold the adapter into the backbone.
+        config: Use and store this config instead of the one that the trained parts carry.
+        raw_weights: Merge the raw weights of a training checkpoint instead of their average (EMA).
 
     Returns:
         The path of the written file.
@@ -107,8 +112,12 @@ def merge_files(
             cannot be folded.
     """
     content = ckpt.load_file(find_path(rein_and_head))
+    if raw_weights:
+        content = with_raw_weights(content, rein_and_head)
     _expect(content, rein_and_head, "an adapter and head", (ckpt.Kind.TRAINED, ckpt.Kind.HEAD))
-    cfg = carried_config(content, rein_and_head) or default_config
+    cfg = config
+    if cfg is None:
+        cfg = carried_config(content, rein_and_head) or default_config
     model = build_empty(cfg)
     weights = ckpt.load_backbone(find_path(backbone))
     _expect(weights, backbone, "a backbone", (ckpt.Kind.ORIGINAL, ckpt.Kind.CONVERTED))
@@ -122,9 +131,9 @@ def merge_files(
     meta = dict(ckpt.meta_of(content))
     if fold:
         cfg, merged = fold_adapter(cfg, merged, rein_and_head)
-        meta["cfg"] = cfg.pretty_text
         meta[ckpt.FINGERPRINT] = ckpt.fingerprint(ckpt.split(merged).backbone)
-    meta.setdefault("cfg", cfg.pretty_text)
+    if config is not None or fold or "cfg" not in meta:
+        meta["cfg"] = cfg.pretty_text
     return write_output(dict(meta=meta, state_dict=merged), out, overwrite)
 
 

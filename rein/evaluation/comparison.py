@@ -4,7 +4,7 @@ Sources: Efron and Tibshirani, An Introduction to the Bootstrap (1993): percenti
 Images are drawn with replacement within each domain, the same images for both sides.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,11 +58,29 @@ def find_runs(folders: Sequence[str | Path]) -> list[SavedRun]:
     return runs
 
 
+def _check_classes(runs: Sequence[SavedRun]) -> None:
+    """Check that all runs have the same classes.
+
+    Raises:
+        UserError: They differ.
+    """
+    first, *others = runs
+    for run in others:
+        if run.classes != first.classes:
+            raise UserError(
+                f"{run.folder}: tested with the classes {_class_list(run)}, but {first.folder} "
+                f"with {_class_list(first)}. Compare runs with the same list of classes.")
+
+
+def _class_list(run: SavedRun) -> str:
+    return f"{', '.join(run.classes)} ({len(run.classes)})"
+
+
 def group_runs(runs: Sequence[SavedRun]) -> list[Group]:
     """Group runs of one config that were tested the same way, in order of appearance.
 
-    If two runs of a group share a seed (two checkpoints of one training, for example), each run
-    of that group becomes a group of its own.
+    If a group's seeds are not all known and different (two checkpoints of one training, for
+    example), each of its runs becomes a group of its own.
     """
     together: dict[tuple, list[SavedRun]] = {}
     for run in runs:
@@ -72,8 +90,8 @@ def group_runs(runs: Sequence[SavedRun]) -> list[Group]:
     groups = []
     for members in together.values():
         name = _group_name(members[0].record, [runs[0].record for runs in together.values()])
-        seeds = [run.record.seed for run in members if run.record.seed is not None]
-        if len(set(seeds)) == len(seeds):
+        seeds = {run.record.seed for run in members} - {None}
+        if len(members) in (1, len(seeds)):
             groups.append(Group(name, tuple(members)))
         else:
             groups += [Group(f"{name} ({run.folder})", (run,)) for run in members]
@@ -97,29 +115,32 @@ def areas(confusion: np.ndarray) -> np.ndarray:
 
 
 def miou(summed: np.ndarray) -> np.ndarray:
-    """Compute mIoU (...) in percent from summed areas (..., 2, C), over the classes that occur."""
+    """Compute mIoU (...) in percent from summed areas (..., 2, C), over the classes that occur.
+
+    NaN if no class occurs because all pixels are ignored.
+    """
     correct, union = summed[..., 0, :], summed[..., 1, :]
     occurs = union > 0
     ratios = np.divide(correct, union, out=np.zeros(correct.shape), where=occurs)
-    return 100 * ratios.sum(-1) / np.maximum(occurs.sum(-1), 1)
+    number = occurs.sum(-1)
+    return np.where(number > 0, 100 * ratios.sum(-1) / np.maximum(number, 1), np.nan)
 
 
 def common_images(runs: Sequence[SavedRun]) -> dict[str, list[str]]:
-    """List the images that all runs share, by domain.
+    """List the images that all runs share, by domain, as paths below the data root.
 
     Raises:
         UserError: The runs share no image.
     """
     images = {}
     for domain in runs[0].confusion:
-        if all(domain in run.confusion for run in runs):
-            shared = set.intersection(*(set(run.confusion[domain]) for run in runs))
-            if shared:
-                images[domain] = sorted(shared)
+        shared = set.intersection(*({*run.by_path(domain)} for run in runs))
+        if shared:
+            images[domain] = sorted(shared)
     if not images:
         raise UserError(
             f"{', '.join(str(run.folder) for run in runs)}: no image in common. Compare tests of "
-            "the same datasets.")
+            "the same datasets; test again where an older version wrote the results.")
     return images
 
 
@@ -140,18 +161,26 @@ def paired_bootstrap(
     images = common_images([*group.runs, *baseline.runs])
     generator = np.random.default_rng(seed)
     drawn, whole = {}, {}
-    for domain, names in images.items():
-        sides = [np.stack([areas(np.stack([run.confusion[domain][name] for name in names]))
-                           for run in side.runs]).astype(float) for side in (group, baseline)]
-        whole[domain] = np.subtract(*(miou(side.sum(1)).mean() for side in sides))
+    for domain, paths in images.items():
+        sides = [np.stack([_areas_of(run.by_path(domain), paths) for run in side.runs])
+                 for side in (group, baseline)]
+        value = np.subtract(*(miou(side.sum(1)).mean() for side in sides))
+        if np.isnan(value):  # all pixels are ignored
+            continue
+        whole[domain] = value
         drawn[domain] = np.concatenate([
             np.subtract(*(_drawn_miou(counts, side) for side in sides))
-            for counts in _draw(generator, len(names), draws)])
-    used = [domain for domain in baseline.runs[0].mean_domains if domain in images]
+            for counts in _draw(generator, len(paths), draws)])
+    used = [domain for domain in baseline.runs[0].mean_domains if domain in whole]
     if used:
         whole[MEAN] = np.mean([whole[domain] for domain in used])
         drawn[MEAN] = np.mean([drawn[domain] for domain in used], axis=0)
     return {domain: _difference(whole[domain], drawn[domain]) for domain in whole}
+
+
+def _areas_of(confusion: Mapping[str, np.ndarray], paths: Sequence[str]) -> np.ndarray:
+    """Stack the areas of images, float64 (images, 2, C)."""
+    return areas(np.stack([confusion[path] for path in paths])).astype(float)
 
 
 def _draw(generator: np.random.Generator, images: int, draws: int) -> Iterator[np.ndarray]:
@@ -167,6 +196,7 @@ def _drawn_miou(counts: np.ndarray, side: np.ndarray) -> np.ndarray:
 
 
 def _difference(value: float, drawn: np.ndarray) -> Difference:
+    drawn = drawn[~np.isnan(drawn)]  # some draws may have ignored pixels only
     low, high = np.percentile(drawn, [2.5, 97.5])
     beyond = min(np.mean(drawn <= 0), np.mean(drawn >= 0))
     return Difference(float(value), float(low), float(high),
@@ -176,7 +206,8 @@ def _difference(value: float, drawn: np.ndarray) -> Difference:
 def _run_miou(run: SavedRun) -> dict[str, float]:
     values = {domain: float(miou(areas(sum(images.values()))))
               for domain, images in run.confusion.items() if images}
-    values[MEAN] = float(np.mean([values[name] for name in run.mean_domains]))
+    counted = [values[name] for name in run.mean_domains if not np.isnan(values.get(name, np.nan))]
+    values[MEAN] = float(np.mean(counted)) if counted else float("nan")
     return values
 
 
@@ -199,9 +230,11 @@ def compare(folders: Sequence[str | Path], draws: int = 10_000, seed: int = 0) -
         Markdown tables of the runs, of the groups, and of each group against the first.
 
     Raises:
-        UserError: A folder contains no run, or the runs have no image in common.
+        UserError: A folder contains no run, or the runs have other classes or no image in common.
     """
-    groups = group_runs(find_runs(folders))
+    loaded = find_runs(folders)
+    _check_classes(loaded)
+    groups = group_runs(loaded)
     runs = [run for group in groups for run in group.runs]
     domains = list(dict.fromkeys(domain for run in runs for domain in run.confusion))
     titles = [*map(domain_title, domains), MEAN]
@@ -239,7 +272,8 @@ def _groups_table(
     for group in groups:
         cells = []
         for name in (*domains, MEAN):
-            values = [found[id(run)][name] for run in group.runs if name in found[id(run)]]
+            values = [found[id(run)].get(name, np.nan) for run in group.runs]
+            values = [value for value in values if not np.isnan(value)]
             cells.append(_spread(values) if values else "-")
         rows.append([group.name, str(len(group.runs)), *cells])
     return markdown_rows(["config", "runs", *titles], rows)
@@ -249,17 +283,28 @@ def _differences_table(
     groups: Sequence[Group], domains: Sequence[str], titles: Sequence[str], draws: int, seed: int,
 ) -> str:
     baseline, *others = groups
-    rows = []
+    rows, shared = [], {}
     for group in others:
         found = paired_bootstrap(group, baseline, draws, seed)
         cells = [_cell(found[name], draws) if name in found else "-" for name in (*domains, MEAN)]
         rows.append([group.name, *cells])
-    shared = common_images([run for group in groups for run in group.runs])
-    number = ", ".join(f"{len(names)} of {domain_title(name)}" for name, names in shared.items())
+        shared[group.name] = _shared_text(group, baseline)
+    texts = {*shared.values()}
+    if len(texts) > 1:
+        texts = [f"{text} ({name})" for name, text in shared.items()]
     note = (f"Difference in mIoU with its 95 % interval and two-sided p: paired bootstrap over "
-            f"images, {draws} draws, seed {seed}; images in common: {number}. It covers the "
-            "choice of images, not of training seeds.")
+            f"images, {draws} draws, seed {seed}; images in common: {'; '.join(texts)}. It covers "
+            "the choice of images, not of training seeds.")
     return f"{note}\n\n{markdown_rows(['config', *titles], rows)}"
+
+
+def _shared_text(group: Group, baseline: Group) -> str:
+    """Count the images that a difference is computed on, by domain."""
+    images = common_images([*group.runs, *baseline.runs])
+    text = ", ".join(f"{len(paths)} of {domain_title(domain)}" for domain, paths in images.items())
+    missing = [domain_title(domain) for domain in baseline.runs[0].mean_domains
+               if domain not in images]
+    return text + (f", so the mean is without {', '.join(missing)}" if missing else "")
 
 
 def _cell(one: Difference, draws: int) -> str:

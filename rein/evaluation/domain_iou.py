@@ -5,7 +5,7 @@ Sources: mmseg's IoUMetric for the measures and their names. Each sample's metad
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +16,14 @@ from mmseg.registry import METRICS
 from PIL import Image
 from torch import Tensor
 
+from rein.datasets.image_folders import ImageFolders, image_name
 from rein.datasets.label_maps import IGNORE_INDEX
 from rein.datasets.sample_checks import SampleError
 from rein.errors import UserError
 from rein.evaluation.pictures import example_strip, save_png
 from rein.evaluation.report import failures_text, text_table
 from rein.evaluation.results import DomainResults, ImageResult, image_miou
+from rein.evaluation.seen_images import seen_image
 
 
 def confusion_matrix(
@@ -95,7 +97,8 @@ class DGIoUMetric(BaseMetric):
 
     Returns `<domain>_mIoU`, `<domain>_mAcc`, `<domain>_aAcc` for each domain and `mean_mIoU`,
     rounded to two decimals. In the main process, `results_table` keeps the last results at full
-    precision and `images` the results of each image, for reports.
+    precision and `images` the results of each image, for reports. Test loops set `folders`, from
+    `rein.datasets.image_folders`, to name images by their place in the dataset.
 
     Args:
         dataset_keys (Sequence[str], optional): Domains to report, in this order; samples of other
@@ -106,7 +109,7 @@ class DGIoUMetric(BaseMetric):
         protocol (str): Name of the evaluation protocol, printed with the table.
         examples (int): Number of best images, and of worst ones, to keep as pictures per domain.
         output_dir (str, optional): Folder for the predictions, written as trainIds to
-            <domain>/<image name>.png.
+            <domain>/<path below the folder of the domain's images>.png.
         format_only (bool): Only write predictions; labels are not needed.
         **kwargs: Passed to `mmengine.evaluator.BaseMetric`.
     """
@@ -138,17 +141,18 @@ class DGIoUMetric(BaseMetric):
         self.format_only = format_only
         self.results_table: DomainResults | None = None
         self.images: tuple[ImageResult, ...] = ()
+        self.folders: Mapping[str, ImageFolders] = {}
         self._extremes = _Extremes(examples)
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Count the pixels of one batch.
 
         Args:
-            data_batch (dict): Unused.
+            data_batch (dict): The images, for the pictures.
             data_samples (Sequence[dict]): Samples with `pred_sem_seg` (1, H, W), `gt_sem_seg`
                 (1, H, W), `domain` and `img_path`.
         """
-        for sample in data_samples:
+        for i, sample in enumerate(data_samples):
             if "domain" not in sample:
                 raise UserError(
                     f"{sample.get('img_path')}: the sample has no domain. Use UrbanSceneDataset, "
@@ -159,13 +163,15 @@ class DGIoUMetric(BaseMetric):
             if self.format_only:
                 self.results.append(ImageResult(sample["domain"], sample["img_path"]))
             else:
-                self.results.append(self._count(prediction, sample))
+                self.results.append(self._count(prediction, sample, data_batch, i))
 
     def fail(self, domain: str, path: str, error: str) -> None:
         """Record an image without a prediction; it is reported, but excluded from the results."""
         self.results.append(ImageResult(domain, path, error=error))
 
-    def _count(self, prediction: Tensor, sample: dict) -> ImageResult:
+    def _count(
+        self, prediction: Tensor, sample: dict, data_batch: dict, index: int
+    ) -> ImageResult:
         domain, path = sample["domain"], sample.get("img_path", "")
         if "gt_sem_seg" not in sample:
             raise UserError(
@@ -179,13 +185,16 @@ class DGIoUMetric(BaseMetric):
             raise SampleError(f"{sample.get('seg_map_path')}: {error}") from error
         strip = b""
         if self._extremes.offer(domain, image_miou(counts)):
-            strip = example_strip(path, prediction.cpu().numpy(), truth.cpu().numpy(),
-                                  self.dataset_meta["palette"])
+            seen = seen_image(sample, data_batch, index)
+            strip = example_strip(path if seen is None else seen, prediction.cpu().numpy(),
+                                  truth.cpu().numpy(), self.dataset_meta["palette"])
         return ImageResult(domain, path, counts, strip=strip)
 
     def _save(self, prediction: Tensor, sample: dict) -> None:
-        path = Path(self.output_dir, sample["domain"], f"{Path(sample['img_path']).stem}.png")
-        save_png(Image.fromarray(prediction.cpu().numpy().astype(np.uint8)), path)
+        domain = sample["domain"]
+        name = Path(image_name(sample["img_path"], domain, self.folders)).with_suffix(".png")
+        labels = Image.fromarray(prediction.cpu().numpy().astype(np.uint8))
+        save_png(labels, Path(self.output_dir, domain, name))
 
     def compute_metrics(self, results: list[ImageResult]) -> dict[str, float]:
         """Sum the counts of all images and print the table.
@@ -194,7 +203,7 @@ class DGIoUMetric(BaseMetric):
             results: One result per sample.
         """
         self._extremes = _Extremes(self.examples)
-        self.images = self._without_other_strips(results)
+        self.images = self._named(self._without_other_strips(results))
         failures = failures_text(self.images)
         if failures:
             print_log(failures, "current", logging.WARNING)
@@ -223,6 +232,14 @@ class DGIoUMetric(BaseMetric):
             kept.update(order[:self.examples] + order[-self.examples:])
         return tuple(image if i in kept else dataclasses.replace(image, strip=b"")
                      for i, image in enumerate(results))
+
+    def _named(self, images: Sequence[ImageResult]) -> tuple[ImageResult, ...]:
+        """Add names and folders to the images of domains with known folders."""
+        return tuple(
+            image if image.domain not in self.folders else dataclasses.replace(
+                image, name=image_name(image.path, image.domain, self.folders),
+                folder=self.folders[image.domain].below_root())
+            for image in images)
 
     def _summarize(self) -> DomainResults:
         found: dict[str, np.ndarray] = {}

@@ -20,7 +20,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from rein.atomic_files import replacing
 from rein.datasets.domains import domain_title
+from rein.datasets.image_folders import image_folders, image_name
 from rein.datasets.label_maps import CLASSES, IGNORE_INDEX, PALETTE
+from rein.evaluation.seen_images import seen_image
+from rein.folders import naming_failures
 
 Palette = Sequence[Sequence[int]]
 
@@ -98,13 +101,13 @@ def error_map(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def example_strip(
-    path: str, prediction: np.ndarray, truth: np.ndarray, palette: Palette = PALETTE,
-    width: int = 400,
+    source: str | np.ndarray, prediction: np.ndarray, truth: np.ndarray,
+    palette: Palette = PALETTE, width: int = 400,
 ) -> bytes:
     """Draw small panels of the image, the overlaid prediction and the errors side by side.
 
     Args:
-        path: Image file.
+        source: Image file, or RGB uint8 (h, w, 3) of any size.
         prediction: Classes (H, W).
         truth: Classes (H, W), 255 where ignored.
         palette: RGB of each class, uint8 range.
@@ -114,7 +117,8 @@ def example_strip(
         The strip, JPEG-encoded.
     """
     size = (width, max(round(width * truth.shape[0] / truth.shape[1]), 1))
-    image = mmcv.imresize(mmcv.imread(path, channel_order="rgb"), size, interpolation="area")
+    image = source if isinstance(source, np.ndarray) else mmcv.imread(source, channel_order="rgb")
+    image = mmcv.imresize(image, size, interpolation="area")
     prediction, truth = (
         mmcv.imresize(seg_map.astype(np.uint8), size, interpolation="nearest")
         for seg_map in (prediction, truth))
@@ -197,8 +201,13 @@ def contact_sheet(
 
 
 def save_png(picture: Image.Image, path: str | Path) -> None:
-    """Write a PNG atomically; its folder is created if missing."""
-    with replacing(Path(path)) as part:
+    """Write a PNG atomically; its folder is created if missing.
+
+    Raises:
+        UserError: The file cannot be written.
+    """
+    with naming_failures(Path(path), "Make room or choose another folder, then test again."), \
+            replacing(Path(path)) as part:
         picture.save(part, format="PNG", compress_level=_COMPRESS_LEVEL)
 
 
@@ -213,7 +222,8 @@ class _Shown(NamedTuple):
 class PredictionPictures(Hook):
     """Save each test sample as image | truth | prediction, and a sheet of all domains.
 
-    Writes <out_dir>/<domain>/<image name>.png at the image's size and <out_dir>/sheet.png.
+    Writes <out_dir>/<domain>/<path below the folder of the domain's images>.png at the image's size
+    and <out_dir>/sheet.png.
 
     Args:
         out_dir (str): Folder for the pictures.
@@ -239,21 +249,24 @@ class PredictionPictures(Hook):
         Args:
             runner: The runner; its test dataset defines the colours.
             batch_idx (int): Unused.
-            data_batch (dict, optional): Unused.
+            data_batch (dict, optional): The images, shown where the pipeline changed them.
             outputs (Sequence[SegDataSample]): Predictions with `domain` and `img_path`.
         """
-        palette = runner.test_dataloader.dataset.metainfo["palette"]
-        for sample in outputs:
+        dataset = runner.test_dataloader.dataset
+        palette, folders = dataset.metainfo["palette"], image_folders(dataset)
+        for i, sample in enumerate(outputs):
             domain = sample.metainfo.get("domain", "unnamed")
-            images = self._draw(sample, palette)
+            images = self._draw(sample, seen_image(sample.metainfo, data_batch, i), palette)
             side_by_side = Image.fromarray(np.concatenate(images, axis=1))
-            name = f"{Path(sample.img_path).stem}.png"
+            name = Path(image_name(sample.img_path, domain, folders)).with_suffix(".png")
             save_png(side_by_side, self.out_dir / domain / name)
             self._keep(domain, [_Shown(sample.img_path, images)])
 
-    def _draw(self, sample, palette: Palette) -> list[np.ndarray]:
+    def _draw(self, sample, image: np.ndarray | None, palette: Palette) -> list[np.ndarray]:
+        """Draw a sample's panels; `image` is RGB uint8 (h, w, 3), or None for its file."""
         prediction = sample.pred_sem_seg.data.squeeze(0).cpu().numpy()
-        image = mmcv.imread(sample.img_path, channel_order="rgb")
+        if image is None:
+            image = mmcv.imread(sample.img_path, channel_order="rgb")
         if image.shape[:2] != prediction.shape:
             image = mmcv.imresize(image, prediction.shape[::-1])
         if "gt_sem_seg" not in sample:
@@ -263,9 +276,9 @@ class PredictionPictures(Hook):
         return [*images, error_map(prediction, truth)] if self.errors else images
 
     def _keep(self, domain: str, shown: list[_Shown]) -> None:
-        """Keep a domain's first samples by path."""
-        candidates = self._shown.get(domain, []) + shown
-        self._shown[domain] = sorted(candidates, key=lambda one: one.img_path)[:self.samples]
+        """Keep a domain's first samples by path; several processes may have the same one."""
+        candidates = {one.img_path: one for one in (*self._shown.get(domain, []), *shown)}
+        self._shown[domain] = [candidates[path] for path in sorted(candidates)[:self.samples]]
 
     def after_test_epoch(self, runner, metrics=None) -> None:
         """Draw the sheet from the samples of all processes.

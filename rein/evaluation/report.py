@@ -66,13 +66,14 @@ def paper_rows(runs: Sequence[tuple[RunRecord, DomainResults]]) -> str:
     """Format one row of mIoUs per run, as papers print them, in Markdown and in LaTeX.
 
     Args:
-        runs: Runs tested on the same domains.
+        runs: Settings and results; a domain that a run lacks is "-" in its row.
     """
-    domains = runs[0][1].domains
+    domains = list(dict.fromkeys(name for _, results in runs for name in results.domains))
     header = ["config", "checkpoint", "protocol", *map(domain_title, domains), "mean"]
     lines, latex = [], []
     for record, results in runs:
-        values = [*results.miou, results.mean(results.miou)]
+        found = dict(zip(results.domains, results.miou, strict=True))
+        values = [*(found.get(name, np.nan) for name in domains), results.mean(results.miou)]
         lines.append([record.config, f"`{record.digest[:12]}`", record.protocol or "the config's",
                       *map(percent, values)])
         cells = " & ".join(percent(value, 1) for value in values)

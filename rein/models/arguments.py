@@ -36,13 +36,16 @@ def known_arguments(cls: type, last: type = object) -> set[str]:
     return names
 
 
-def refuse_unknown(owner: str, given: Collection[str], known: Collection[str]) -> None:
+def refuse_unknown(
+    owner: str, given: Collection[str], known: Collection[str], what: str = "argument",
+) -> None:
     """Raise if an argument is unknown.
 
     Args:
         owner: Type name in the config.
         given: Argument names in the config.
         known: Known argument names.
+        what: What the names are, for the message.
 
     Raises:
         UserError: An argument is unknown; the message names the nearest known one.
@@ -51,5 +54,6 @@ def refuse_unknown(owner: str, given: Collection[str], known: Collection[str]) -
         if name in known:
             continue
         near = difflib.get_close_matches(name, known, n=1)
-        hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(sorted(known))}."
-        raise UserError(f"{owner} has no argument {name!r}. {hint}")
+        listed = sorted(name for name in known if not name.startswith("_"))
+        hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(listed)}."
+        raise UserError(f"{owner} has no {what} {name!r}. {hint}")

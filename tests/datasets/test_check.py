@@ -41,12 +41,12 @@ def test_intact_dataset_has_no_problem_except_its_image_count(tmp_path):
 
 def test_missing_conversion_is_reported_with_its_command(tmp_path):
     write(tmp_path / "gta/images/00.png", np.zeros((4, 6, 3)))
-    assert "1 images have no label (00)" in problems(tmp_path)[0]  # GTA may lack ten, not all
+    assert "1 image without label (00)" in problems(tmp_path)[0]  # GTA may lack ten, not all
     for i in range(11):
         write(tmp_path / f"gta/images/{i:02}.png", np.zeros((4, 6, 3)))
         write(tmp_path / f"gta/labels/{i:02}.png", np.zeros((4, 6)))
     found, = problems(tmp_path)
-    assert found == ("11 images have no label (00, 01, 02, ...). "
+    assert found == ("11 images without label (00, 01, 02, ...). "
                      f"Run `python tools/convert_datasets/gta.py {tmp_path}/gta`.")
 
 
@@ -79,7 +79,15 @@ def test_label_without_image_is_named(tmp_path):
     make_gta(tmp_path)
     (tmp_path / "gta/images/2.png").unlink()
     found, = problems(tmp_path)
-    assert found.startswith("1 labels have no image (2)")
+    assert found.startswith("1 label without image (2)")
+
+
+def test_a_photo_that_exif_turns_has_the_size_it_is_loaded_with(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter turn
+    make_gta(tmp_path)
+    Image.new("RGB", (4, 6)).save(tmp_path / "gta/images/1.png", exif=exif)
+    assert problems(tmp_path) == []
 
 
 def test_dataset_in_another_layout_is_reported_with_the_expected_folder(tmp_path):
@@ -120,7 +128,7 @@ def test_command_prints_a_table_and_returns_an_exit_code(tmp_path, monkeypatch, 
 
     assert run(tmp_path, "--any-count", "--workers", 2) == 0
     printed = capsys.readouterr().out
-    assert "train_gta" in printed and printed.endswith("0 problems\n")
+    assert "train_gta" in printed and printed.endswith(f"1 dataset in {tmp_path}: 0 problems\n")
     assert run(tmp_path, "--fast") == 1
     assert "24966 were published" in capsys.readouterr().out
     assert run("nowhere") == 1

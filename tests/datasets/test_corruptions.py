@@ -7,6 +7,7 @@ import pytest
 from conftest import ROOT
 from mmengine.config import Config
 from PIL import Image
+from torch.utils.data import DataLoader
 
 from rein.datasets import corruptions
 from rein.datasets.corruptions import CORRUPTIONS, SEVERITIES, Corrupt
@@ -79,7 +80,18 @@ def test_environment_variable_sets_the_cache(tmp_path, monkeypatch):
 def test_missing_library_error_gives_the_install_commands(monkeypatch):
     monkeypatch.setitem(sys.modules, "imagecorruptions", None)
     with pytest.raises(UserError, match="--no-deps imagecorruptions-imaug"):
-        Corrupt("fog", 1)(results())
+        Corrupt("fog", 1)  # before a model is built
+
+
+def test_missing_library_is_one_line_in_a_loader_worker(tmp_path, monkeypatch):
+    """With a cache folder, only the first image that is not in it shows that it is needed."""
+    monkeypatch.setitem(sys.modules, "imagecorruptions", None)
+    step = Corrupt("fog", 1, cache_dir=str(tmp_path))
+    batches = iter(DataLoader([results()], num_workers=1, collate_fn=lambda items: step(items[0])))
+    with pytest.raises(UserError, match="^corrupted images need the library") as error:
+        next(batches)
+    batches._shutdown_workers()  # leaving it to the garbage collector takes 5 s
+    assert "\n" not in str(error.value)
 
 
 def test_unknown_corruptions_are_rejected():

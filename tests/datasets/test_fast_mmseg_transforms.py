@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from label_files import write_pairs
+from mmcv.transforms import RandomChoiceResize
 from mmengine.registry import DefaultScope
 from mmseg.datasets.transforms import PhotoMetricDistortion, RandomCrop
 from mmseg.registry import DATASETS
@@ -76,6 +77,25 @@ def test_samples_equal_mmsegs_bit_for_bit_with_the_same_seed(root, flip):
     assert steps[2:6] == [
         "ResizedCrop", "CopyingFlip", "TablePhotoMetricDistortion", "PlanarPackSegInputs"]
     same_samples(stock, ours)
+
+
+def test_a_label_of_another_size_is_resized_as_in_mmseg():
+    """Loading refuses such a pair; a user's own loading step may not."""
+    steps = [
+        RandomChoiceResize(scales=[48, 96], resize_type="ResizeShortestEdge", max_size=256),
+        RandomCrop((64, 64), cat_max_ratio=0.75)]
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (80, 120, 3), np.uint8)
+    label = np.kron(rng.integers(0, 19, (6, 4)), np.ones((20, 20))).astype(np.uint8)
+    found = []
+    for transforms in (steps, faster(steps)):
+        np.random.seed(0)
+        results = dict(img=image, gt_seg_map=label, seg_fields=["gt_seg_map"])
+        for transform in transforms:
+            results = transform(results)
+        found.append(results)
+    for key in ("img", "gt_seg_map"):
+        assert np.array_equal(found[0][key], found[1][key])
 
 
 def test_resizing_only_the_crop_equals_resizing_the_whole_image():

@@ -77,8 +77,12 @@ def test_label_values_map_to_their_classes(tmp_path):
     write_pair(tmp_path, "a", label=7)
     with pytest.raises(SampleError, match="label values 7, but 0, 255"):
         scenes(tmp_path, **mask)[0]
-    with pytest.raises(UserError, match="one value for each"):
-        scenes(tmp_path, metainfo=mask["metainfo"], label_values=[1, 2, 3])
+    for values, message in (
+        ([1, 2, 3], "one value for each"), ([0, 0, 1], "one value for each"),
+        ([0, 256], "0 to 255"), ([-1, 0], "0 to 255"),
+    ):
+        with pytest.raises(UserError, match=message):
+            scenes(tmp_path, metainfo=mask["metainfo"], label_values=values)
 
 
 def test_one_sixteenth_of_cityscapes_is_the_same_186_images_everywhere(tmp_path):

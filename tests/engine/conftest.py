@@ -1,12 +1,10 @@
 """Fixtures shared by the engine tests: tiny data, a finished training run, weight files."""
 
-import numpy as np
 import pytest
 import torch
 from conftest import build, tiny_model_config
-from label_files import write_pairs
 from mmengine.config import Config
-from tiny_training import training_config
+from tiny_training import training_config, write_training_data
 
 from rein import checkpoint as ckpt
 from rein.engine.training import train
@@ -17,17 +15,7 @@ from rein.models.freezing import trained_state_dict
 @pytest.fixture(scope="session")
 def data(tmp_path_factory):
     """Six labelled images of coloured blocks, and frozen weights for the tiny model."""
-    root = tmp_path_factory.mktemp("data")
-    rng = np.random.default_rng(0)
-    pairs = []
-    for _ in range(6):
-        label = np.kron(rng.integers(0, 19, (4, 5)), np.ones((24, 24))).astype(np.uint8)
-        label[:8] = 255
-        pairs.append((np.stack([label * 13] * 3, -1), label))
-    write_pairs(root, pairs, "_labelTrainIds.png")
-    backbone = ckpt.split(build(tiny_model_config()).state_dict()).backbone
-    ckpt.save_file(backbone, root / "backbone.pth")
-    return root
+    return write_training_data(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="session")

@@ -29,3 +29,8 @@ def test_a_file_without_a_config_asks_for_one(tmp_path):
     path = ckpt.save_file(dict(meta={}), tmp_path / "merged.pth")
     with pytest.raises(UserError, match="merged.pth: carries no config. Give one: .*CONFIG"):
         read_carried_config(str(path))
+
+
+def test_numbers_that_python_prints_as_names_are_read():
+    cfg = config_from_text("a = inf\nb = [-inf, nan]", "file.pth")
+    assert cfg.a == float("inf") and cfg.b[0] == -float("inf") and cfg.b[1] != cfg.b[1]

@@ -12,10 +12,10 @@ MAIN = "configs/dinov2/rein_dinov2_mask2former_512x512_bs1x4.py"
 
 def test_overrides_are_literals_or_strings():
     cfg = load_config(MAIN, [
-        "train_dataloader.batch_size=2", "model.precision=bf16", "compile=True", "a.b=[1, 2]",
-        "c=none"])
+        "train_dataloader.batch_size=2", "model.precision=bf16", "compile=True",
+        "tta_model.b=[1, 2]", "load_from=none"])
     assert cfg.train_dataloader.batch_size == 2 and cfg.model.precision == "bf16"
-    assert cfg.compile is True and cfg.a.b == [1, 2] and cfg.c is None
+    assert cfg.compile is True and cfg.tta_model.b == [1, 2] and cfg.load_from is None
 
 
 @pytest.mark.parametrize("override, message", [
@@ -39,3 +39,10 @@ def test_overrides_also_apply_to_a_checkpoints_config(tmp_path):
     text = Config(dict(test_cfg=dict(type="TestLoop"), size=1)).pretty_text
     path = ckpt.save_file(dict(meta=dict(cfg=text)), tmp_path / "merged.pth")
     assert read_config(path, ["size=2"]).size == 2
+
+
+@pytest.mark.parametrize("override, near", [
+    ("modle.x=1", "model"), ("compil=True", "compile"), ("train_dataloder.batch_size=1", "train_")])
+def test_overrides_of_a_key_that_nothing_reads_are_rejected(override, near):
+    with pytest.raises(UserError, match=f"has no key .*Did you mean '{near}"):
+        load_config(MAIN, [override])

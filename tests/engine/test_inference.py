@@ -127,6 +127,16 @@ def test_without_a_test_dataset_nothing_is_resized(model):
     assert sizes == [(64, 96), (32, 48)]
 
 
+def test_an_own_image_is_not_corrupted(model):
+    """As with the config of Cityscapes-C; the library need not even be installed."""
+    expected = segment(model, street())
+    pipeline = model.cfg.test_dataloader.dataset.datasets[0].pipeline
+    pipeline.insert(1, dict(type="Corrupt", corruption="fog", severity=5))
+    for step in pipeline:
+        step["type"] = f"mmseg.{step['type']}"
+    assert np.array_equal(segment(model, street()), expected)
+
+
 def test_grey_and_transparent_files_are_read_as_rgb(tmp_path):
     image = street()
     grey = write(tmp_path / "grey.png", image[..., 0])

@@ -1,12 +1,17 @@
 """Samples depend only on seed and position, even in resumed runs."""
 
 import functools
+import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
+from tiny_training import losses, training_config
 from torch.utils.data import ConcatDataset
 
-from rein.engine.seeding import SeededSampler
+from rein.engine.seeding import IterationSeedHook, SeededEpochSampler, SeededSampler
+from rein.engine.training import train
 from rein.errors import UserError
 
 
@@ -54,3 +59,38 @@ def test_a_weighted_stream_continues_after_a_skip_as_if_uninterrupted(monkeypatc
 def test_weights_that_do_not_fit_are_rejected(weights):
     with pytest.raises(UserError, match="one for each of the 2 datasets"):
         SeededSampler(union(7, 5), weights=weights, seed=3)
+
+
+def epoch_config(data, workers):
+    """Configure three epochs of three iterations."""
+    cfg = training_config(data, workers=workers)
+    cfg.train_cfg = dict(by_epoch=True, max_epochs=3)
+    cfg.train_dataloader.sampler = dict(type="DefaultSampler", shuffle=True)
+    by_epoch = dict(type="CheckpointHook", by_epoch=True, interval=1, max_keep_ckpts=-1)
+    cfg.custom_hooks = [by_epoch]
+    return cfg
+
+
+@pytest.mark.parametrize("start, done", [
+    ("iter_4", 4), pytest.param("epoch_2", 6, marks=pytest.mark.faults)])
+def test_a_run_of_epochs_resumes_exactly_within_and_between_epochs(data, tmp_path, start, done):
+    train(epoch_config(data, 0), "run", str(tmp_path / "whole"))
+    expected = losses(tmp_path / "whole")
+    assert len(expected) == 9
+    folder = tmp_path / start
+    folder.mkdir()
+    shutil.copy(tmp_path / f"whole/{start}.pth", folder)
+    train(epoch_config(data, 1), "run", str(folder), resume="auto")
+    assert losses(folder) == {i: loss for i, loss in expected.items() if i > done}
+
+
+def test_positions_and_loss_points_do_not_repeat_in_the_next_epoch():
+    sampler = SeededEpochSampler(range(5), shuffle=True, seed=3)
+    first = list(sampler)
+    sampler.set_epoch(1)
+    assert {position for _, position in (*first, *sampler)} == set(range(10))
+    draws = []
+    for iteration in (0, 3):  # the first of two epochs
+        IterationSeedHook().before_train_iter(SimpleNamespace(seed=1, iter=iteration), 0)
+        draws.append(torch.rand(3))
+    assert not torch.equal(*draws)

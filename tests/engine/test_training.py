@@ -24,6 +24,20 @@ def test_a_resumed_run_has_the_losses_of_an_uninterrupted_one(data, finished, tm
         assert torch.equal(weights[name], value)
 
 
+def test_resuming_without_a_path_goes_on_where_the_run_is(data, finished, tmp_path, monkeypatch):
+    """Like other inputs, a run is found in the repository from any folder."""
+    run = tmp_path / "repository/work_dirs/run"
+    run.mkdir(parents=True)
+    shutil.copy(finished / "iter_4.pth", run / "iter_4.pth")
+    (run / "last_checkpoint").write_text(str(run / "iter_4.pth"))
+    cfg = training_config(data, max_iters=5)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    monkeypatch.setattr("rein.engine.paths.REPOSITORY", tmp_path / "repository")
+    assert train(cfg, "run", resume="auto") == str(run / "iter_5.pth")
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
 def test_the_backbone_is_left_unchanged(data, finished):
     """Frozen weights are neither trained nor decayed: merging gives the pretrained values."""
     model = build(tiny_model_config())

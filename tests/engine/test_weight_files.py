@@ -118,3 +118,16 @@ def test_an_unwritable_target_leaves_nothing_behind(files):
     (files / "folder").write_text("a file where a folder should be")
     with pytest.raises(UserError, match="cannot be written"):
         write_output({"a": torch.ones(1)}, files / "folder" / "out.pth")
+
+
+def test_a_given_config_takes_precedence_over_one_that_cannot_be_read_here(files):
+    content = ckpt.load_file(files / "adapter.pth")
+    given = Config(dict(model=tiny_model_config()))
+    content["meta"]["cfg"] = "custom_hooks = [dict(type='HookOfTheAuthors')]\n"
+    ckpt.save_file(content, files / "foreign.pth")
+    parts = files / "converted.pth", files / "foreign.pth", files / "merged.pth"
+    with pytest.raises(UserError, match="names HookOfTheAuthors.* Give a config file"):
+        merge_files(*parts, Config())
+    merged = merge_files(*parts, Config(), config=given)
+    assert ckpt.load_file(merged)["meta"]["cfg"] == given.pretty_text
+    assert torch.isfinite(loaded(merged)).all()

@@ -123,3 +123,68 @@ def test_runs_that_cannot_be_compared_raise(tmp_path):
         compare([a, b])
     with pytest.raises(UserError, match="no such file"):
         compare([tmp_path / "nothing"])
+
+
+def save_named(folder, paths, skill=0.6, record=RECORD, root="/data/citys", below="images",
+               classes=("a", "b")):
+    """Save a run on images of a known data root, named by their paths below `below`."""
+    right = int(1000 * skill)
+    counts = np.array([[right, 1000 - right], [0, 1000]])
+    images = [ImageResult("citys", f"{root}/{below}/{path}", counts, name=path, folder=below)
+              for path in paths]
+    table = DomainResults(("citys",), classes, counts[None] * len(images), ("citys",), "rein")
+    save_results(folder, table, images, record)
+    return str(folder)
+
+
+def test_images_are_paired_by_their_path_below_the_data_root(tmp_path):
+    other = dataclasses.replace(RECORD, config="other")
+    whole = save_named(tmp_path / "all", ["ulm/1.png", "ulm/2.png", "bonn/1.png"])
+    city = save_named(tmp_path / "ulm", ["1.png", "2.png"], record=other, below="images/ulm",
+                      root="/elsewhere")
+    assert common_images(find_runs([whole, city])) == {
+        "citys": ["images/ulm/1.png", "images/ulm/2.png"]}
+    assert "images in common: 2 of Cityscapes" in compare([whole, city], draws=100)
+    sequences = [save_named(tmp_path / name, ["1.png"], below=f"images/{name}", record=record)
+                 for name, record in (("a", RECORD), ("b", other))]
+    with pytest.raises(UserError, match="no image in common"):
+        compare(sequences)
+
+
+def test_a_domain_without_labelled_pixels_counts_nowhere(tmp_path):
+    counts = np.diag([1000, 1000])
+    for name in ("base", "other"):
+        images = [ImageResult("citys", f"x/{i}.png", counts) for i in range(3)]
+        images.append(ImageResult("bdd", "y/1.png", 0 * counts))
+        table = DomainResults(("citys", "bdd"), ("a", "b"), np.stack([3 * counts, 0 * counts]),
+                              ("citys", "bdd"), "rein")
+        save_results(tmp_path / name, table, images, dataclasses.replace(RECORD, config=name))
+    assert table.mean(table.miou) == 100
+    lines = compare([tmp_path / "base", tmp_path / "other"], draws=100).splitlines()
+    assert any(line.endswith("| 1 | 100.00 | - | 100.00 |") for line in lines)
+    row = next(line for line in lines if line.startswith("| other | +"))
+    assert row.split(" | ")[2] == "-" and row.split(" | ")[3].startswith("+0.00")
+
+
+def test_runs_with_other_classes_are_refused(tmp_path):
+    runs = [save_named(tmp_path / name, ["1.png"], classes=classes)
+            for name, classes in (("a", ("road", "sky")), ("b", ("road", "car")))]
+    with pytest.raises(UserError, match=r"b: .*road, car \(2\).*a with road, sky \(2\)"):
+        compare(runs)
+
+
+def test_runs_with_unknown_seeds_are_no_group(tmp_path):
+    unknown = dataclasses.replace(RECORD, seed=None)
+    runs = [save(tmp_path / name, 0.5, record=unknown) for name in ("a", "b")]
+    assert [len(group.runs) for group in group_runs(find_runs(runs))] == [1, 1]
+    assert [len(group.runs) for group in group_runs(find_runs(runs[:1]))] == [1]
+    runs.append(save(tmp_path / "c", 0.5))
+    assert [len(group.runs) for group in group_runs(find_runs(runs))] == [1, 1, 1]
+
+
+def test_the_note_counts_the_images_of_each_pair(tmp_path):
+    records = [dataclasses.replace(RECORD, config=name) for name in ("base", "few", "all")]
+    runs = [save(tmp_path / record.config, 0.5, record=record, leave_out=left)
+            for record, left in zip(records, ((), range(20), ()), strict=True)]
+    text = compare(runs, draws=100)
+    assert "images in common: 10 of Cityscapes (few); 30 of Cityscapes (all)" in text

@@ -12,6 +12,7 @@ from mmseg.registry import METRICS
 from mmseg.structures import SegDataSample
 from PIL import Image
 
+from rein.datasets.image_folders import ImageFolders
 from rein.datasets.label_maps import (
     CITYSCAPES_ID_TO_TRAIN_ID,
     CLASSES,
@@ -225,6 +226,19 @@ def test_predictions_are_written_as_train_ids_without_labels(tmp_path):
         evaluate(DGIoUMetric(), [one])
     written = np.array(Image.open(tmp_path / "acdc_night/frame.png"))
     assert written.shape == (4, 6) and (written == 13).all()
+
+
+def test_predictions_and_results_keep_the_tree(tmp_path):
+    metric = DGIoUMetric(output_dir=str(tmp_path))
+    metric.folders = {"citys": ImageFolders("/data", "/data/val")}
+    metric.fail("citys", "/data/val/c/1.png", "/data/val/c/1.png: the image does not decode.")
+    truth = np.zeros((4, 4), int)
+    evaluate(metric, [sample(truth + i, truth, path=f"/data/val/{name}/1.png")
+                      for i, name in enumerate("ab")])
+    for i, name in enumerate("ab"):
+        assert (np.array(Image.open(tmp_path / f"citys/{name}/1.png")) == i).all()
+    assert [(image.folder, image.name) for image in metric.images] == [
+        ("val", "c/1.png"), ("val", "a/1.png"), ("val", "b/1.png")]
 
 
 def _one_process(rank, world, out):

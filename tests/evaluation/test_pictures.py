@@ -10,6 +10,7 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from PIL import Image
 
+from rein.datasets.image_folders import ImageFolders
 from rein.datasets.label_maps import CLASSES, PALETTE
 from rein.evaluation.pictures import SheetRow, color_map, contact_sheet, error_map, overlay
 
@@ -83,6 +84,16 @@ def test_hook_saves_each_sample_and_one_sheet(tmp_path, runner, kwargs, columns)
     assert strip.shape == (40, columns * 80, 3)  # the label's size
     assert strip[0, 80].tolist() == list(PALETTE[10])
     assert strip[0, 160].tolist() == list(PALETTE[13])
+
+
+def test_pictures_keep_the_tree(tmp_path, runner, monkeypatch):
+    folders = {"citys": ImageFolders(str(tmp_path), str(tmp_path))}
+    monkeypatch.setattr("rein.evaluation.pictures.image_folders", lambda dataset: folders)
+    hook = HOOKS.build(dict(type="PredictionPictures", out_dir=str(tmp_path / "out")))
+    for town in ("ulm", "bonn"):
+        (tmp_path / town).mkdir()
+        hook.after_test_iter(runner, 0, {}, [predicted(tmp_path / town, "citys", "a")])
+    assert sorted(path.parent.name for path in (tmp_path / "out").rglob("a.png")) == ["bonn", "ulm"]
 
 
 def test_hook_needs_no_labels(tmp_path, runner):

@@ -47,6 +47,52 @@ def test_missing_or_invalid_results_raise(written, tmp_path):
         load_run(written)
 
 
+@pytest.mark.parametrize("name, damage", [
+    ("results.npz", lambda old: old[:-40]), ("results.npz", lambda old: b""),
+    ("results.npz", lambda old: b"PK\x03\x04" + old[4:30]), ("results.npz", lambda old: b"no zip"),
+    ("results.npz", lambda old: old.replace(b"domains", b"dOmains")),
+    ("results.npz", lambda old: old[:200] + bytes(100) + old[300:]),
+    ("results.json", lambda old: old[:300]), ("results.json", lambda old: b""),
+    ("results.json", lambda old: b"[1]"), ("results.json", lambda old: b"\xff\xfe{}"),
+    ("results.json", lambda old: b"[" * 100_000),
+    ("results.json", lambda old: old.replace(b'"mean_domains"', b'"means"')),
+    ("results.json", lambda old: old.replace(b'"IoU"', b'"iou"')),
+    ("results.json", lambda old: old.replace(b'"failed": [', b'"failed": [3, ')),
+    ("results.json", lambda old: old.replace(b'"road"', b'"street", "x": 1, "y"')),
+])
+@pytest.mark.parametrize("hashed", [True, False])  # older results have no hash
+def test_damaged_results_raise_one_line(written, name, damage, hashed):
+    if not hashed:
+        content = json.loads((written / "results.json").read_text())
+        del content["images"]["sha256"]
+        (written / "results.json").write_text(json.dumps(content))
+    path = written / name
+    path.write_bytes(damage(path.read_bytes()))
+    try:
+        load_run(written)
+    except UserError as error:
+        assert str(written) in str(error) and "Test again" in str(error)
+        assert "\n" not in str(error)
+    else:
+        assert b"street" in path.read_bytes()  # another class name is no damage
+
+
+def test_files_of_two_tests_are_not_one_run(written, tmp_path):
+    images = some_images()[:3]
+    save_results(tmp_path / "other", table_of(images), images, RECORD)
+    (tmp_path / "other/results.npz").replace(written / "results.npz")
+    with pytest.raises(UserError, match="results.npz: damaged, or not of the same test"):
+        load_run(written)
+    assert load_run(written, whole=False).record == RECORD
+
+
+def test_runs_sum_to_the_results_of_the_test(written):
+    results, table = load_run(written).results(), table_of(some_images())
+    assert (results.domains, results.classes, results.mean_domains, results.protocol) == (
+        table.domains, table.classes, table.mean_domains, table.protocol)
+    assert np.array_equal(results.confusion, table.confusion)
+
+
 def test_image_names_are_independent_of_the_data_root():
     def named(root):
         return image_names([ImageResult("citys", f"{root}/val/ulm/1.png"),

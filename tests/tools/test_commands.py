@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -201,15 +200,14 @@ def test_resume_continues_a_run(trained, tmp_path):
 
 
 def test_dist_train_takes_config_and_number_of_processes(trained):
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = str(free.getsockname()[1])
-    env = {**os.environ, "PYTHON": sys.executable, "PORT": port, "CUDA_VISIBLE_DEVICES": ""}
+    env = {**os.environ, "PYTHON": sys.executable, "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(
         ["bash", ROOT / "tools/dist_train.sh", MAIN_CONFIG, "2", "--work-dir", "work_dirs/two"],
         cwd=trained, env=env, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     assert (trained / "work_dirs/two/iter_2.pth").is_file()
+    for once in ("trainable: ", "Iter(train) [2/2]", "trained weights"):  # the main process alone
+        assert done.stdout.count(once) == 1, done.stdout
 
 
 def test_mistakes_get_one_line_and_leave_nothing(trained):
@@ -235,7 +233,8 @@ def test_corrupt_image_is_named_and_the_others_still_count(trained, tested, tmp_
     (tmp_path / "p/data/bdd100k/images/10k/val/1.jpg").write_bytes(b"no image")
     done = run_tool(
         ROOT / "tools/test.py", MERGED, MERGED, "--out", "o", "--cfg-options",
-        "test_dataloader.num_workers=1", cwd=tmp_path / "p", check=False)
+        "test_dataloader.num_workers=1", "test_dataloader.batch_size=2", cwd=tmp_path / "p",
+        check=False)
     assert done.returncode == 3, done.stderr
     last = done.stderr.splitlines()[-1]
     assert re.search("^error: 1 image could not be read.*1.jpg: the image does not decode", last)

@@ -44,7 +44,12 @@ def test_help_answers_within_a_second(name, tmp_path):
     assert "--workers" in done.stdout and f"{name}.py" in done.stdout
 
 
-def test_published_commands_run_from_any_folder(tmp_path, monkeypatch, run, capsys):
+@pytest.mark.parametrize("where", ["working directory", "repository"])
+def test_published_commands_run_from_any_folder(tmp_path, monkeypatch, run, capsys, where):
+    """They find the data here or in the repository, and write beside the data."""
+    if where == "repository":
+        monkeypatch.setattr("rein.engine.paths.REPOSITORY", tmp_path)
+        (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path)
     labels = np.full((4, 6), 13, np.uint8)  # Road in Mapillary, fence in Cityscapes
     save(Path("data/gta/labels/00001.png"), labels)
@@ -59,16 +64,21 @@ def test_published_commands_run_from_any_folder(tmp_path, monkeypatch, run, caps
 
     printed = [words[1:] for words in commands(ROOT / "README.md")
                if words[1].startswith("tools/convert_datasets/")]
+    if where == "repository":
+        monkeypatch.chdir("elsewhere")
     assert [run(Path(tool).stem, *arguments) for tool, *arguments in printed] == [0] * 4
+    assert not (tmp_path / "elsewhere/data").exists()
+    monkeypatch.chdir(tmp_path)
     half = mapillary / "half"
 
     assert (np.asarray(Image.open("data/gta/labels/00001_labelTrainIds.png")) == 4).all()
     assert (np.asarray(Image.open(city / "a_gtFine_labelTrainIds.png")) == 255).all()
     assert (np.asarray(Image.open(half / "val_label/b.png")) == np.zeros((2, 3))).all()
     assert Image.open(half / "val_img/b.jpg").size == (3, 2)
+    shown = f"{tmp_path}/" if where == "repository" else ""
     assert capsys.readouterr().out.splitlines()[-1] == (
-        "1 converted, 0 skipped, 0 failed: "
-        "data/mapillary/half/val_img and data/mapillary/half/val_label")
+        f"1 converted, 0 skipped, 0 failed: {shown}data/mapillary/half/val_img and "
+        f"{shown}data/mapillary/half/val_label")
 
 
 def test_broken_file_gives_exit_code_1(tmp_path, run, capsys):

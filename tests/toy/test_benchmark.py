@@ -37,7 +37,8 @@ def test_a_cell_that_is_done_is_not_run_again(tmp_path, monkeypatch):
     def tool(name, *words, log):
         calls.append((name, *map(str, words)))
         (tmp_path / "train").mkdir(parents=True, exist_ok=True)
-        (tmp_path / "train/last_checkpoint").write_text("iter.pth")
+        for file in ("iter_2.pth", "last_checkpoint"):
+            (tmp_path / "train" / file).write_text("iter_2.pth")
         if name == "tools/test.py":
             out = words[words.index("--out") + 1]
             out.mkdir(exist_ok=True)

@@ -12,22 +12,23 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # works without installation
 
-from rein.cli import converter_parser, run_converter  # noqa: E402
+from rein.cli import converter_parser, input_path, run_converter  # noqa: E402
 
 
 def convert(args):
     """Convert the labels; return the report and the pattern of the written files."""
     from rein.datasets.converters.mapillary import convert_mapillary
+    from rein.engine.paths import output_path
 
+    out = output_path(args.out, args.root)
     report = convert_mapillary(
-        args.root, args.out, train_ids=args.train_id, workers=args.workers,
-        overwrite=args.overwrite)
-    return report, f"{args.out}/{{train,val}}/label/*.png"
+        args.root, out, train_ids=args.train_id, workers=args.workers, overwrite=args.overwrite)
+    return report, f"{out}/{{train,val}}/label/*.png"
 
 
 if __name__ == "__main__":
     parser = converter_parser(__doc__)
-    parser.add_argument("root", type=Path, help="folder of the extracted dataset")
+    parser.add_argument("root", type=input_path, help="folder of the extracted dataset")
     parser.add_argument("out", type=Path, help="folder for the converted labels")
     parser.add_argument(
         "--train_id", "--train-id", action="store_true",

@@ -13,24 +13,27 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # works without installation
 
-from rein.cli import converter_parser, run_converter  # noqa: E402
+from rein.cli import converter_parser, input_path, run_converter  # noqa: E402
 
 
 def convert(args):
     """Halve the images and labels; return the report and the output folders."""
     from rein.datasets.converters.mapillary import halve_mapillary
+    from rein.engine.paths import output_path
 
+    images_out, labels_out = (
+        output_path(out, args.images, args.labels) for out in (args.images_out, args.labels_out))
     report = halve_mapillary(
-        args.images, args.labels, args.images_out, args.labels_out,
+        args.images, args.labels, images_out, labels_out,
         workers=args.workers, overwrite=args.overwrite)
-    return report, f"{args.images_out} and {args.labels_out}"
+    return report, f"{images_out} and {labels_out}"
 
 
 if __name__ == "__main__":
     parser = converter_parser(__doc__)
-    parser.add_argument("images", type=Path, help="folder of images")
+    parser.add_argument("images", type=input_path, help="folder of images")
     parser.add_argument(
-        "labels", type=Path, help="folder of converted labels, named like the images")
+        "labels", type=input_path, help="folder of converted labels, named like the images")
     parser.add_argument("images_out", type=Path, help="folder for the halved images")
     parser.add_argument("labels_out", type=Path, help="folder for the halved labels")
     run_converter(parser, convert)

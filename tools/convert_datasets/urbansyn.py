@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # works without installation
 
-from rein.cli import converter_parser, run_converter  # noqa: E402
+from rein.cli import converter_parser, input_path, run_converter  # noqa: E402
 
 
 def convert(args):
@@ -23,5 +23,5 @@ def convert(args):
 
 if __name__ == "__main__":
     parser = converter_parser(__doc__)
-    parser.add_argument("root", type=Path, help="folder with rgb/*.png and ss/*.png")
+    parser.add_argument("root", type=input_path, help="folder with rgb/*.png and ss/*.png")
     run_converter(parser, convert)

@@ -10,11 +10,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # works without installation
 
+from rein.cli import command_parser, run_command  # noqa: E402
+from rein.errors import UserError  # noqa: E402
 
-def parse_args() -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = command_parser(__doc__)
     parser.add_argument("source", help="DINOv2 weights (ViT-S, B, L or g)")
     parser.add_argument(
         "out", nargs="?",
@@ -26,14 +28,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--patch-size", type=int, default=16, metavar="PIXELS", help="default: 16")
     parser.add_argument("--force", action="store_true", help="replace another file at OUT")
-    args = parser.parse_args()
-    if len(args.img_size) > 2:
-        parser.error("--img-size takes one or two numbers")
-    return args
+    return parser
 
 
 def main(args: argparse.Namespace) -> None:
     """Convert the weights and print the output path."""
+    if len(args.img_size) > 2:
+        raise UserError("--img-size takes one or two numbers.")
     from rein.engine.weight_files import convert_file
 
     height, width = args.img_size[0], args.img_size[-1]
@@ -43,7 +44,4 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    arguments = parse_args()
-    from rein.cli import run_cli
-
-    run_cli(lambda: main(arguments))
+    run_command(build_parser(), main)

@@ -162,14 +162,14 @@ def _make_file(root: Path, seed: int, job: tuple[str, str, int]) -> bool:
     domain, split, index = job
     spec = DOMAINS[domain]
     files = spec.files(root, split, index, seed)
-    if all(path.exists() for path in files):
+    again = [files[0].with_name(f"{files[0].stem}_fair{files[0].suffix}")] if spec.again else []
+    if all(path.exists() for path in (*files, *again)):
         return False
     sample = make_sample(domain, split, index, seed)
     label_format = spec.label_format if len(files) > 1 else None
-    if spec.again:
+    if again:
         fair = make_sample(domain, split, index, seed, again=True)
-        path = files[0].with_name(f"{files[0].stem}_fair{files[0].suffix}")
-        formats.write_sample([path], fair.rgb, fair.scene, None, FAIR_QUALITY)
+        formats.write_sample(again, fair.rgb, fair.scene, None, FAIR_QUALITY)
     formats.write_sample(files, sample.rgb, sample.scene, label_format, sample.quality)
     return True
 

@@ -72,7 +72,10 @@ def write_statistics(folder: Path, files: dict[str, ClassPixels]) -> Path:
 
 def describe_statistics(path: Path) -> str:
     """Summarize the share of each class in one line, most frequent first."""
-    content = json.loads(path.read_bytes())
+    try:
+        content = json.loads(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}).") from error
     total = sum(content["classes"].values()) + content["ignored"]
     shares = sorted(content["classes"].items(), key=lambda item: -item[1])
     words = [f"{name} {100 * count / total:.2g} %" for name, count in shares if count]

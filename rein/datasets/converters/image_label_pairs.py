@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from rein.datasets.converters.jobs import Job, Report, run_jobs
-from rein.datasets.converters.label_pngs import map_labels, require_size_of
+from rein.datasets.converters.label_pngs import map_labels
 from rein.datasets.descriptions import DatasetDescription
 from rein.datasets.label_maps import lookup_table
 from rein.errors import UserError
@@ -19,8 +19,8 @@ def convert_pairs(
 ) -> Report:
     """Write trainId labels to the label folder of the dataset's first part.
 
-    A label whose size differs from its image fails and is not written; labels without an image
-    are converted.
+    A label whose size differs from its image fails, and its old conversion is removed; labels
+    without an image are converted.
 
     Args:
         dataset: Provides the `label_map`; ids outside it become 255.
@@ -44,7 +44,7 @@ def convert_pairs(
     for name, label in label_of.items():
         image = images.get(name + dataset.image_suffix)
         target = root / part.labels / (name + dataset.label_suffix)
-        jobs.append(Job((label, *([image] if image else [])), (target,), root / part.labels))
+        jobs.append(Job((label,), (target,), root / part.labels, image))
     encode = partial(_encode, read=read, table=lookup_table(dataset.label_map))
     return run_jobs(jobs, encode, workers=workers, overwrite=overwrite)
 
@@ -77,8 +77,5 @@ def no_labels(dataset: DatasetDescription, root: Path, found: str = "") -> UserE
 def _encode(
     sources: tuple[Path, ...], read: Callable[[Path], np.ndarray], table: np.ndarray,
 ) -> tuple[np.ndarray, ...]:
-    """Convert a label after comparing its size with its image, if there is one."""
-    ids = read(sources[0])
-    for image in sources[1:]:
-        require_size_of(image, ids)
-    return (map_labels(ids, table),)
+    """Convert a label."""
+    return (map_labels(read(sources[0]), table),)

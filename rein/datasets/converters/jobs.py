@@ -4,6 +4,7 @@ Workers use only Pillow, zlib and NumPy: a forked process hangs in OpenCV if its
 used OpenCV's threads.
 """
 
+import errno
 import re
 import sys
 from collections import Counter
@@ -18,14 +19,14 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
-from rein.atomic_files import write_atomically
+from rein.atomic_files import cannot_write, remove_stale, write_atomically
 from rein.datasets.converters.class_pixels import (
     ClassPixels,
     count_pixels,
     describe_statistics,
     write_statistics,
 )
-from rein.datasets.converters.label_pngs import encode_label_image
+from rein.datasets.converters.label_pngs import encode_label_image, require_size_of
 from rein.datasets.image_files import PNG_END
 from rein.parallel import in_processes
 
@@ -35,12 +36,17 @@ NAMES_IN_SUMMARY = 5
 class Job(NamedTuple):
     """Files to read, the first of which names the job, and files to write.
 
-    `labels_in` is the folder whose class statistics include the last target, a label.
+    Attributes:
+        sources: Files to read.
+        targets: Files to write.
+        labels_in: Folder whose class statistics include the last target, a label.
+        image: Image whose size the last target, a label, must have.
     """
 
     sources: tuple[Path, ...]
     targets: tuple[Path, ...]
     labels_in: Path | None = None
+    image: Path | None = None
 
 
 Encode = Callable[[tuple[Path, ...]], tuple["bytes | np.ndarray", ...]]
@@ -61,18 +67,21 @@ class Report:
 
 
 class _Outcome(NamedTuple):
-    """Result of one job; `reason` says why it failed."""
+    """Result of one job; `reason` says why it failed, `unwritable` why nothing was written."""
 
     source: Path
     status: str
     reason: str = ""
     pixels: ClassPixels | None = None
+    unwritable: OSError | None = None
 
 
 def run_jobs(
     jobs: Sequence[Job], encode: Encode, *, workers: int | None = None, overwrite: bool = False
 ) -> Report:
     """Convert each job whose targets are missing, older than its sources or damaged.
+
+    The old targets of an unfit job are removed: training would use them.
 
     Args:
         jobs: The jobs; no two share a target.
@@ -85,8 +94,9 @@ def run_jobs(
         The counts and failures; each failure is also printed to stderr.
 
     Raises:
-        UserError: `workers` is below 1, or a worker died.
+        UserError: `workers` is below 1, a worker died, or a target cannot be written.
     """
+    _remove_stale(jobs)
     counts = Counter()
     failed = []
     pixels: dict[Path, dict[str, ClassPixels]] = {}
@@ -94,6 +104,8 @@ def run_jobs(
     with closing(in_processes(run, jobs, workers)) as outcomes:
         progress = tqdm(outcomes, total=len(jobs), unit="file", desc="Converting")
         for job, outcome in zip(jobs, progress, strict=True):
+            if outcome.unwritable:
+                raise cannot_write(outcome.unwritable, job.targets[0].parent)
             counts[outcome.status] += 1
             if outcome.status == "failed":
                 failed.append((outcome.source, outcome.reason))
@@ -103,6 +115,17 @@ def run_jobs(
                 pixels.setdefault(job.labels_in, {})[name] = outcome.pixels
     statistics = tuple(write_statistics(folder, files) for folder, files in pixels.items())
     return Report(counts["converted"], counts["skipped"], tuple(failed), statistics)
+
+
+def _remove_stale(jobs: Sequence[Job]) -> None:
+    """Remove the temporary files that killed runs left where these jobs write."""
+    folders = {target.parent for job in jobs for target in job.targets}
+    folders |= {job.labels_in for job in jobs if job.labels_in}
+    for folder in folders:
+        try:
+            remove_stale(folder)
+        except OSError as error:
+            raise cannot_write(error, folder) from error
 
 
 def summarize(report: Report, where: str) -> int:
@@ -136,25 +159,50 @@ def _run_job(encode: Encode, overwrite: bool, job: Job) -> _Outcome:
     """Run one job unless its targets are up to date."""
     source = job.sources[0]
     try:
-        if not overwrite and _is_done(job):
-            return _Outcome(source, "skipped", pixels=_pixels_of_target(job))
-        contents = encode(job.sources)
+        done = not overwrite and _is_done(job)
+        contents = _read_label(job) if done else encode(job.sources)
+        if job.image:
+            require_size_of(job.image, contents[-1])
+        pixels = count_pixels(contents[-1]) if job.labels_in else None
+    except Exception as error:  # one broken file in thousands must not end the run
+        return _Outcome(source, "failed", _reason(error) + _remove_unfit(job, error))
+    if done:
+        return _Outcome(source, "skipped", pixels=pixels)
+    try:
         for target, content in zip(job.targets, contents, strict=True):
             if isinstance(content, np.ndarray):
                 content = encode_label_image(content)
             write_atomically(target, content)
-    except Exception as error:  # one broken file in thousands must not end the run
-        return _Outcome(source, "failed", _reason(error))
-    pixels = None if job.labels_in is None else count_pixels(contents[-1])
+    except OSError as error:
+        return _Outcome(source, "failed", unwritable=error)
     return _Outcome(source, "converted", pixels=pixels)
 
 
-def _pixels_of_target(job: Job) -> ClassPixels | None:
-    """Count the pixels of an existing label."""
+def _read_label(job: Job) -> tuple[np.ndarray, ...]:
+    """Read the last target if it is a label, to check and count it."""
     if job.labels_in is None:
-        return None
+        return ()
     with Image.open(job.targets[-1]) as image:
-        return count_pixels(np.asarray(image))
+        return (np.asarray(image),)
+
+
+def _remove_unfit(job: Job, error: Exception) -> str:
+    """Remove the old targets of a job that failed, unless it may succeed when repeated.
+
+    Returns:
+        What was done, to be added to the reason of the failure.
+    """
+    # an error number, other than that of a missing file, is the disk's fault
+    about_disk = isinstance(error, OSError) and error.errno not in (None, errno.ENOENT)
+    if about_disk or not isinstance(error, OSError | ValueError | SyntaxError):
+        return ""
+    try:
+        removed = [target for target in job.targets if target.exists()]
+        for target in removed:
+            target.unlink()
+    except OSError as failure:
+        return f"; its outdated output cannot be removed ({failure})"
+    return f"; removed the outdated {' and '.join(map(str, removed))}" if removed else ""
 
 
 def _reason(error: Exception) -> str:

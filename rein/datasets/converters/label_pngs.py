@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from rein.datasets.image_files import turned_size
+
 
 def read_label_ids(path: Path) -> np.ndarray:
     """Read the ids stored in a palette or grayscale PNG, ignoring any palette.
@@ -51,16 +53,25 @@ def read_first_channel_of_16_bit(path: Path) -> np.ndarray:
 
     Raises:
         OSError: The file does not decode.
-        ValueError: The file is not a 16-bit RGB PNG.
+        ValueError: The file is not a 16-bit RGB PNG, or an id is above 255.
+    """
+    high, low = (_first_channel(path, layout) for layout in ("RGB;16B", "RGB;16L"))
+    if high.any():
+        raise ValueError(f"ids up to {int(high.max()) * 256 + 255}, expected at most 255")
+    return low
+
+
+def _first_channel(path: Path, layout: str) -> np.ndarray:
+    """Read a byte of the first channel of a 16-bit RGB PNG: high ("RGB;16B") or low ("RGB;16L").
+
+    Pillow keeps only the high byte; declaring the data little-endian makes it keep the low one.
     """
     with Image.open(path) as image:
-        layout = image.tile[0][3] if image.tile else None
-        if image.format != "PNG" or layout != "RGB;16B":
+        found = image.tile[0][3] if image.tile else None
+        if image.format != "PNG" or found != "RGB;16B":
             raise ValueError(
                 f"{image.format} image in mode {image.mode}, expected a 16-bit RGB PNG")
-        # Pillow keeps the high byte, which is 0 here; declaring the data little-endian makes it
-        # keep the low byte
-        image.tile = [(*image.tile[0][:3], "RGB;16L")]
+        image.tile = [(*image.tile[0][:3], layout)]
         return np.asarray(image.getchannel(0))
 
 
@@ -76,7 +87,7 @@ def require_size_of(image_path: Path, labels: np.ndarray) -> None:
         ValueError: The sizes differ.
     """
     with Image.open(image_path) as image:
-        width, height = image.size
+        width, height = turned_size(image)
     if labels.shape != (height, width):
         raise ValueError(
             f"label is {labels.shape[1]}x{labels.shape[0]}, but its image {image_path} is "

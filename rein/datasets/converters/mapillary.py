@@ -9,12 +9,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
-from rein.atomic_files import write_atomically
+from rein.atomic_files import cannot_write, remove_stale, write_atomically
 from rein.datasets.converters.image_label_pairs import no_labels
 from rein.datasets.converters.jobs import Job, Report, run_jobs
-from rein.datasets.converters.label_pngs import map_labels, read_label_ids
+from rein.datasets.converters.label_pngs import map_labels, read_label_ids, require_size_of
 from rein.datasets.descriptions.mapillary import LABELS, MAPILLARY
 from rein.datasets.label_maps import CITYSCAPES_ID_TO_TRAIN_ID, lookup_table
 from rein.errors import UserError
@@ -80,10 +80,10 @@ def halve_mapillary(
 ) -> Report:
     """Write images and labels at half size under the same names.
 
-    An odd last row or column is dropped. Each new pixel represents a 2 x 2 block: images store its
-    mean, which equals both area and bilinear resizing by two; labels store its first pixel, the
-    nearest neighbour. JPEGs are written at quality 95 without chroma subsampling (49 dB on a
-    street scene, 45 dB with it).
+    Images are turned as their EXIF data says. An odd last row or column is dropped. Each new pixel
+    represents a 2 x 2 block: images store its mean, which equals both area and bilinear resizing by
+    two; labels store its first pixel, the nearest neighbour. JPEGs are written at quality 95
+    without chroma subsampling (49 dB on a street scene, 45 dB with it).
 
     Args:
         images: Folder of images (`.jpg`, `.jpeg`, `.png`).
@@ -97,7 +97,8 @@ def halve_mapillary(
         Counts and failures of image-label pairs; a pair with a missing file fails.
 
     Raises:
-        UserError: A folder contains no files, or is both input and output.
+        UserError: A folder contains no files or two images of one name, or is both input and
+            output.
     """
     for source, target in ((images, images_out), (labels, labels_out)):
         if source.resolve() == target.resolve():
@@ -135,7 +136,11 @@ def _mapillary_table(config: Path, train_ids: bool) -> np.ndarray:
     """Return the lookup table (256,) for a config, whose list positions are the label ids."""
     try:
         names = [label["readable"] for label in json.loads(config.read_bytes())["labels"]]
-    except (ValueError, KeyError, TypeError) as error:
+        if not all(isinstance(name, str) for name in names):
+            raise TypeError("a name that is no text")
+    except OSError as error:
+        raise UserError(f"{config}: cannot be read ({error.strerror}).") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(
             f"{config}: not a list of Mapillary labels ({error!r}). Extract the dataset again."
         ) from error
@@ -161,7 +166,10 @@ def _label_id_of_train_id() -> np.ndarray:
 
 def _claim(note: Path, encoding: str, overwrite: bool) -> None:
     """Record the encoding of the output folder, which cannot be inferred from its labels."""
-    held = note.read_text().strip() if note.exists() else None
+    try:
+        held = note.read_text().strip() if note.exists() else None
+    except OSError as error:
+        raise UserError(f"{note}: cannot be read ({error.strerror}).") from error
     if held == encoding:
         return
     if held is not None and not overwrite:
@@ -170,15 +178,23 @@ def _claim(note: Path, encoding: str, overwrite: bool) -> None:
             "convert again with --overwrite."
         )
     try:
+        remove_stale(note.parent)
         write_atomically(note, f"{encoding}\n".encode())
     except OSError as error:
-        raise UserError(f"{note.parent}: cannot be written ({error}).") from error
+        raise cannot_write(error, note.parent) from error
 
 
 def _files_by_stem(folder: Path, suffixes: tuple[str, ...], expected: str) -> dict[str, Path]:
     """Map stem -> file for the files of a folder with one of the suffixes, ignoring case."""
-    paths = folder.iterdir() if folder.is_dir() else ()
-    files = {path.stem: path for path in paths if path.suffix.lower() in suffixes}
+    paths = sorted(folder.iterdir()) if folder.is_dir() else ()
+    files = {}
+    for path in paths:
+        if path.suffix.lower() not in suffixes:
+            continue
+        if path.stem in files:
+            raise UserError(f"{folder}: both {files[path.stem].name} and {path.name}. Remove one "
+                            "of them.")
+        files[path.stem] = path
     if not files:
         raise UserError(f"{folder}: no {'/'.join(suffixes)} files found. Expected {expected}.")
     return files
@@ -196,11 +212,8 @@ def _encode_halves(sources: tuple[Path, ...]) -> tuple[bytes, np.ndarray]:
     height, width = (side - side % 2 for side in labels.shape)
     content = io.BytesIO()
     with Image.open(image_path) as image:
-        if labels.shape != (image.height, image.width):
-            raise ValueError(
-                f"image is {image.width}x{image.height}, but its label {label_path} is "
-                f"{labels.shape[1]}x{labels.shape[0]}"
-            )
-        half = image.reduce(2, box=(0, 0, width, height))
-        half.save(content, "PNG" if image.format == "PNG" else "JPEG", quality=95, subsampling=0)
+        require_size_of(image_path, labels)
+        kind = "PNG" if image.format == "PNG" else "JPEG"
+        half = ImageOps.exif_transpose(image).reduce(2, box=(0, 0, width, height))
+        half.save(content, kind, quality=95, subsampling=0)
     return content.getvalue(), labels[:height:2, :width:2]

@@ -14,6 +14,7 @@ class EvaluationOptions:
         protocols: Names from `rein.engine.testing.protocols`; empty: test as the config sets it.
         mode: "slide" or "whole"; default: slide for a protocol, else the config's mode.
         tta: Average over scales and flips.
+        raw_weights: Test the raw weights of a training checkpoint instead of their average (EMA).
         int8: Run the frozen backbone in int8; CPU only.
         work_dir: Folder for the log and the reports; default: work_dirs/CHECKPOINT_NAME.
         out: Folder for the reports instead of `work_dir`, and for predictions as trainId PNGs.
@@ -27,6 +28,7 @@ class EvaluationOptions:
     protocols: Sequence[str] = ()
     mode: str | None = None
     tta: bool = False
+    raw_weights: bool = False
     int8: bool = False
     work_dir: str | None = None
     out: str | None = None

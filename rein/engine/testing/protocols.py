@@ -9,7 +9,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from rein.datasets.dataset_configs import leaf_datasets
+from rein.datasets.dataset_configs import leaf_datasets, type_name
 from rein.datasets.descriptions import DESCRIPTIONS, dataset_config
 from rein.datasets.domains import domain_of_root
 from rein.errors import UserError
@@ -82,10 +82,10 @@ def apply_protocol(cfg: Config, name: str) -> Config:
 
 def _resized_to(pipeline: list[dict], scale: tuple[int, int]) -> list[dict]:
     """Replace the resize step; labels are loaded after it, so they keep their size."""
-    kinds = [step["type"] for step in pipeline if step["type"] != "Resize"]
-    if not kinds or not kinds[0].rpartition(".")[2].startswith("LoadImage"):
+    kinds = list(map(type_name, pipeline))
+    if not next((kind for kind in kinds if kind != "Resize"), "").startswith("LoadImage"):
         raise UserError("--protocol needs test pipelines that start by loading an image, but this "
-                        f"one is {[step['type'] for step in pipeline]}.")
+                        f"one is {kinds}.")
     before, after = _around_resizing(pipeline)
     return [*before, dict(type="Resize", scale=scale, keep_ratio=True), *after]
 
@@ -96,7 +96,7 @@ def _around_resizing(pipeline: list[dict]) -> tuple[list[dict], list[dict]]:
     Returns:
         The steps before resizing, such as loading and corrupting the image, and the other steps.
     """
-    kinds = [step["type"] for step in pipeline]
+    kinds = list(map(type_name, pipeline))
     end = kinds.index("Resize") if "Resize" in kinds else 1
     before, after = [], []
     for i, (kind, step) in enumerate(zip(kinds, pipeline, strict=True)):
@@ -127,7 +127,7 @@ def dg_evaluator(cfg: Config) -> dict | None:
     """Return the config of the `DGIoUMetric`, whether alone or in a list, or None."""
     evaluators = cfg.test_evaluator
     for evaluator in evaluators if isinstance(evaluators, list | tuple) else [evaluators]:
-        if evaluator["type"] == "DGIoUMetric":
+        if type_name(evaluator) == "DGIoUMetric":
             return evaluator
     return None
 
@@ -136,7 +136,7 @@ def sizes(cfg: Config) -> dict[str, str]:
     """Map each test domain to the size that images are resized to fit, "WIDTHxHEIGHT"."""
     found = {}
     for dataset in datasets_under_test(cfg):
-        resize = next((step for step in dataset.pipeline if step["type"] == "Resize"), {})
+        resize = next((step for step in dataset.pipeline if type_name(step) == "Resize"), {})
         if resize.get("scale"):
             text = "x".join(map(str, resize["scale"]))
         else:
@@ -180,7 +180,7 @@ def for_submission(cfg: Config, server: str) -> Config:
     for dataset in kept:
         dataset.data_prefix = dict(img_path=folders[domain_of(dataset)])
         dataset.pipeline = [
-            step for step in dataset.pipeline if step["type"] != "LoadAnnotations"]
+            step for step in dataset.pipeline if type_name(step) != "LoadAnnotations"]
     cfg.test_dataloader.dataset = dict(type="ConcatDataset", datasets=kept)
     cfg.test_evaluator = dict(type="DGIoUMetric", format_only=True)
     return cfg
@@ -196,7 +196,7 @@ def use_tta(cfg: Config) -> None:
 
 def _tta_pipeline(pipeline: list[dict]) -> list[dict]:
     """Keep the steps before resizing; run the others once per scale and flip."""
-    kinds = [step["type"] for step in pipeline]
+    kinds = list(map(type_name, pipeline))
     if kinds[0] != "LoadImageFromFile" or "Resize" not in kinds:
         raise UserError(f"--tta needs a test pipeline that loads and resizes; this one is {kinds}.")
     resizes = []

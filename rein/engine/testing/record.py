@@ -17,6 +17,7 @@ from rein import __version__
 from rein.checkpoint import digest, meta_of
 from rein.engine.carried_config import carried_config
 from rein.engine.paths import find_path
+from rein.errors import UserError
 from rein.evaluation.curves import Curves, read_curves
 from rein.evaluation.results import RunRecord
 
@@ -71,7 +72,10 @@ def training_curves(content: Mapping[str, Any], checkpoint: str) -> Curves:
     The folder of that run is searched beside the checkpoint, then in the work dir of its config.
     """
     meta = meta_of(content)
-    cfg = carried_config(content, checkpoint)
+    try:
+        cfg = carried_config(content, checkpoint)
+    except UserError:  # may name types that exist only where it was trained
+        cfg = None
     stamp = re.search(r"\d{8}_\d{6}$", str(meta.get("experiment_name") or ""))
     folders = [Path(find_path(checkpoint)).parent]
     if cfg is not None and cfg.get("work_dir"):

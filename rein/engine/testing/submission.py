@@ -1,5 +1,6 @@
 """Predict test sets for benchmark servers; the function behind tools/test.py --submission."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,9 +9,11 @@ from mmengine.dist import is_main_process
 
 from rein.engine.testing.options import EvaluationOptions
 from rein.engine.testing.plan import plan_submission
-from rein.engine.testing.tester import load_tester
+from rein.engine.testing.tester import Tester, load_tester
 from rein.errors import UserError
+from rein.evaluation.results import image_names
 from rein.evaluation.submission import check_submission, make_submission
+from rein.folders import naming_failures, only_writer
 from rein.models.int8 import quantize_frozen
 
 
@@ -47,13 +50,18 @@ def make_predictions(
     tester = load_tester(cfg, checkpoint, options)
     if options.int8:
         quantize_frozen(tester.model)
-    tester.runner.test()
-    if not is_main_process():
-        return None
     predictions = Path(cfg.test_evaluator["output_dir"])
+    with only_writer(predictions, "test") if is_main_process() else nullcontext():
+        tester.runner.test()
+        return _pack(tester, predictions, server, path) if is_main_process() else None
+
+
+def _pack(tester: Tester, predictions: Path, server: str, path: Path) -> Submitted:
+    """Write the zip from the predictions of a finished test, and check it."""
     images = tester.runner.test_evaluator.metrics[0].images
-    files = [predictions / image.domain / f"{Path(image.path).stem}.png"
-             for image in images if not image.error]
-    make_submission(files, server, path)
+    files = [predictions / image.domain / Path(name).with_suffix(".png")
+             for image, name in zip(images, image_names(images), strict=True) if not image.error]
+    with naming_failures(path, "Make room or choose another folder with --out, then test again."):
+        make_submission(files, server, path)
     names = [Path(image.path).stem for image in images]
     return Submitted(path, check_submission(path, server, names))

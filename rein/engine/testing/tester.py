@@ -7,6 +7,7 @@ from mmengine.config import Config
 from torch import nn
 
 from rein.checkpoint import load_file
+from rein.engine.averaging import with_raw_weights
 from rein.engine.hooks import unwrap
 from rein.engine.paths import find_path
 from rein.engine.runner import ReinRunner
@@ -35,6 +36,8 @@ def load_tester(cfg: Config, checkpoint: str, options: EvaluationOptions) -> Tes
         UserError: Data or weights are missing or do not fit.
     """
     content = load_file(find_path(checkpoint))
+    if options.raw_weights:
+        content = with_raw_weights(content, checkpoint)
     runner = ReinRunner.from_cfg(cfg)
     model = unwrap(runner.model)
     model = model.module if options.tta else model

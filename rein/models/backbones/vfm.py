@@ -4,6 +4,7 @@ Sources: timm (https://github.com/huggingface/pytorch-image-models) for the netw
 arXiv:2312.04265 for the feature pyramid.
 """
 
+import copy
 import re
 from collections.abc import Sequence
 
@@ -13,6 +14,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from rein.checkpoint import load_backbone, load_strictly
+from rein.errors import UserError
 from rein.models.arguments import known_arguments, refuse_unknown
 from rein.models.backbones.published_keys import from_published, to_published
 from rein.models.freezing import freeze
@@ -31,7 +33,8 @@ class VisionFoundationModel(BaseModule):
         out_indices (Sequence[int]): Blocks whose outputs become the maps, shallow to deep; the
             first becomes the finest. Default: four, evenly spaced; 7, 11, 15, 23 of 24 blocks.
         reins_config (dict, optional): Adapter to build, an `Adapter` such as `LoRAReins`.
-        frozen (bool): Freeze the model's weights. The adapter always trains.
+        frozen (bool): Freeze the model's weights. The adapter always trains. Otherwise the weights
+            before the last used block train; those after it become buffers.
         with_cp (bool): Checkpoint activations: training keeps only each block's input and
             recomputes the rest in the backward pass. Saves memory, costs time.
         init_cfg (dict, optional): `dict(type='Pretrained', checkpoint=PATH)`, a file with the
@@ -66,10 +69,16 @@ class VisionFoundationModel(BaseModule):
                 known_arguments(type(self), VisionFoundationModel) - {"model"})
         self.model = model
         self.out_indices = tuple(out_indices or _default_out_indices(len(model.blocks)))
+        if not all(isinstance(i, int) and 0 <= i < len(model.blocks) for i in self.out_indices):
+            raise UserError(
+                f"{type(self).__name__}: out_indices is {list(self.out_indices)}, but the network "
+                f"has blocks 0 to {len(model.blocks) - 1}. Choose four of these.")
         self.embed_dims = model.embed_dim
         self.frozen = frozen
         if frozen:
             freeze(self.model)
+        else:
+            _exclude_unused(model, max(self.out_indices))
         model.set_grad_checkpointing(with_cp)
         self.reins = MODELS.build(reins_config) if reins_config else None
         if self.reins is not None:
@@ -145,6 +154,24 @@ class VisionFoundationModel(BaseModule):
         load_strictly(self, state_dict, source, may_miss={"adapter": adapter})
         if self.reins is not None:
             self.reins.on_pretrained()
+
+
+def _exclude_unused(model: nn.Module, last: int) -> None:
+    """Turn the parameters after block `last`, such as the final norm, into buffers, in place.
+
+    They get no gradient, for which distributed training would wait. As buffers they keep their
+    names in the state dict.
+    """
+    used = copy.copy(model)
+    used._modules = dict(model._modules)  # timm prunes this copy; the model keeps its parts
+    used.prune_intermediate_layers([last], prune_norm=True, prune_head=True)
+    kept = {name for name, _ in used.named_parameters()}
+    for name, parameter in list(model.named_parameters()):
+        if name not in kept:
+            path, _, short = name.rpartition(".")
+            owner = model.get_submodule(path)
+            delattr(owner, short)
+            owner.register_buffer(short, parameter.detach())
 
 
 def _default_out_indices(depth: int) -> list[int]:

@@ -163,6 +163,8 @@ def _class_losses(head, decoded: Decoded, targets: Targets) -> list[Tensor]:
 def _mask_losses(head, decoded: Decoded, targets: Targets) -> tuple[list[Tensor], list[Tensor]]:
     """Compute the mask and dice losses of the matched queries at uncertain points."""
     layers, total = targets.query.shape
+    # the mean over processes, because gradients are averaged over them; every process takes part
+    count = reduce_mean(decoded.mask_embeds.new_tensor(float(total))).clamp(min=1)
     if not total:  # no labelled pixel in the whole batch
         nothing = 0 * (decoded.mask_embeds.sum() + decoded.mask_features.sum())
         return [nothing] * layers, [nothing] * layers
@@ -173,8 +175,6 @@ def _mask_losses(head, decoded: Decoded, targets: Targets) -> tuple[list[Tensor]
     # sample each segment's mask once for all layers
     wanted = point_sample(targets.mask[:, None], points.flatten(1, 2))
     wanted = wanted.view(total, layers, -1).transpose(0, 1)
-    # the mean over processes, because gradients are averaged over them
-    count = reduce_mean(predicted.new_tensor(float(total))).clamp(min=1)
     mask = [head.loss_mask(p.flatten(), w.flatten(), avg_factor=count * head.num_points)
             for p, w in zip(predicted, wanted, strict=True)]
     dice = [head.loss_dice(p, w, avg_factor=count)

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from mmdet.models.dense_heads import Mask2FormerHead as MMDetMask2FormerHead
 from mmengine.config import ConfigDict
+from mmengine.dist import all_reduce
+from mmengine.structures import InstanceData
 from mmseg.models.decode_heads import Mask2FormerHead
 from mmseg.registry import MODELS
 from torch import Tensor, nn
@@ -53,6 +55,7 @@ class ReinMask2FormerHead(Mask2FormerHead):
                 module.inplace = False  # a linear layer's output is a view: autograd would copy it
         self.replace_query_feat = replace_query_feat
         self.linked_queries = linked_queries
+        self.in_channels, self.feat_channels = list(kwargs["in_channels"]), kwargs["feat_channels"]
         # drop the parameters that linked queries replace, so that checkpoints omit them
         if linked_queries:
             del self.query_embed
@@ -123,9 +126,22 @@ class ReinMask2FormerHead(Mask2FormerHead):
             gt.masks = _padded(gt.masks, x.image_size)
         decoded = self.decode(x)
         with torch.autocast(decoded.mask_features.device.type, enabled=False):
-            if max(len(gt.labels) for gt in instances) <= self.num_queries:
+            if self._queries_suffice(instances):
                 return mask2former_losses(self, decoded, instances)
             return self.loss_by_feat(*decoded.per_layer(), instances, img_metas)
+
+    def _queries_suffice(self, instances: list[InstanceData]) -> bool:
+        """Tell whether no image of any process has more segments than there are queries.
+
+        The processes of a distributed run decide alike, since the two ways of computing losses
+        communicate differently.
+        """
+        enough = max(len(gt.labels) for gt in instances) <= self.num_queries
+        if self.num_classes <= self.num_queries:
+            return enough
+        everywhere = instances[0].labels.new_tensor(int(enough))
+        all_reduce(everywhere, "min")
+        return bool(everywhere)
 
     def _initial_queries(self, pyramid: Pyramid) -> tuple[Tensor, Tensor]:
         """Return the initial content and positions of the queries, each (B, m, q)."""

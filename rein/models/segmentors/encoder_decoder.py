@@ -4,13 +4,18 @@ Source: mmseg's `EncoderDecoder` (https://github.com/open-mmlab/mmsegmentation),
 same results.
 """
 
+import logging
+import math
+
 import torch
 import torch.nn.functional as F
+from mmengine.logging import print_log
 from mmengine.structures import PixelData
 from mmseg.models import EncoderDecoder as MMSegEncoderDecoder
 from mmseg.registry import MODELS
-from torch import Tensor
+from torch import Tensor, nn
 
+from rein.errors import UserError
 from rein.models.pyramid import Pyramid
 
 BYTES_PER_PIXEL = 4096
@@ -31,6 +36,9 @@ class EncoderDecoder(MMSegEncoderDecoder):
             autocast allows it, losses and class scores in float32; weights stay float32.
         **kwargs: As for mmseg's `EncoderDecoder`.
 
+    Raises:
+        UserError: The backbone's maps or queries do not fit the head.
+
     Attributes:
         keep_logits: Whether `predict` stores `seg_logits` at the image's original size in each
             sample, as mmseg does. Averaging over scales and flips needs them; otherwise they only
@@ -44,6 +52,13 @@ class EncoderDecoder(MMSegEncoderDecoder):
         if precision not in ("fp32", "bf16"):
             raise ValueError(f"precision={precision!r}: expected 'fp32' or 'bf16'.")
         self.precision = precision
+        _check_parts(self.backbone, self.decode_head)
+        if self.num_classes == 1:
+            # mmseg compares a single channel with the head's threshold, which Mask2Former lacks;
+            # the argmax over one class is that class
+            self.decode_head.threshold = math.inf
+            print_log("one class: every pixel will be predicted as that class. To find it, train "
+                      "a second class for all other pixels.", "current", logging.WARNING)
 
     def forward(self, inputs: Tensor, data_samples: list | None = None, mode: str = "tensor"):
         """Compute losses, predictions or logits, as in mmseg, in the model's precision."""
@@ -51,6 +66,25 @@ class EncoderDecoder(MMSegEncoderDecoder):
             return super().forward(inputs, data_samples, mode)
         with torch.autocast(inputs.device.type, torch.bfloat16):
             return super().forward(inputs, data_samples, mode)
+
+    def test_step(self, data: dict) -> list:
+        """Predict a batch; images of different sizes are predicted one by one.
+
+        Args:
+            data: `inputs`, images (3, H, W), and `data_samples`, as collated by mmengine.
+
+        Returns:
+            One sample per image, in order.
+        """
+        if len({tuple(image.shape) for image in data["inputs"]}) == 1:
+            return super().test_step(data)
+        return [sample for i in range(len(data["inputs"]))
+                for sample in super(EncoderDecoder, self).test_step(
+                    {key: values[i:i + 1] for key, values in data.items()})]
+
+    def val_step(self, data: dict) -> list:
+        """Predict a batch, as in testing."""
+        return self.test_step(data)
 
     def extract_feat(self, inputs: Tensor) -> Pyramid:
         """Compute the features of images (B, 3, H, W); queries bypass the neck, if any.
@@ -114,12 +148,41 @@ class EncoderDecoder(MMSegEncoderDecoder):
             `seg_logits` (classes, H, W).
         """
         if self.keep_logits or data_samples is None or self.out_channels == 1:
-            return super().postprocess_result(seg_logits, data_samples)
+            samples = super().postprocess_result(seg_logits, data_samples)
+            for sample in samples:
+                sample.pred_sem_seg.data = sample.pred_sem_seg.data.long()
+                if not self.keep_logits and data_samples is not None:
+                    del sample.seg_logits
+            return samples
         for logits, sample in zip(seg_logits, data_samples, strict=True):
             seg_map = resized_argmax(
                 _as_loaded(logits, sample.metainfo), sample.ori_shape, self.align_corners)
             sample.set_data(dict(pred_sem_seg=PixelData(data=seg_map[None])))
         return data_samples
+
+
+def _check_parts(backbone: nn.Module, head: nn.Module) -> None:
+    """Raise if our backbone's maps or queries do not fit a Mask2Former head."""
+    if not hasattr(head, "linked_queries") or not hasattr(backbone, "reins"):
+        return
+    widths = [backbone.embed_dims] * len(backbone.out_indices)
+    if head.in_channels != widths:
+        raise UserError(f"decode_head.in_channels is {head.in_channels}, but the backbone's maps "
+                        f"have {widths} channels. Correct one of them.")
+    if not head.linked_queries:
+        return
+    with torch.no_grad():
+        queries = None if backbone.reins is None else backbone.reins.queries()
+    if queries is None:
+        raise UserError("decode_head.linked_queries is set, but the backbone has no adapter with "
+                        "queries. Set linked_queries=False, or link_token_to_query=True in the "
+                        "adapter's config.")
+    wanted = head.num_queries, head.feat_channels
+    if tuple(queries.shape[-2:]) != wanted:
+        raise UserError(
+            f"the adapter gives {queries.shape[-2]} queries of {queries.shape[-1]} channels, but "
+            f"decode_head has num_queries={wanted[0]}, feat_channels={wanted[1]}. Let token_length "
+            "equal num_queries, and query_dims feat_channels.")
 
 
 def window_starts(size: int, window: int, stride: int) -> list[int]:

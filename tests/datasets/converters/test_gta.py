@@ -1,5 +1,7 @@
 """Conversion of GTA V labels to trainIds."""
 
+import os
+
 from label_files import make_gta, read
 from PIL import Image
 
@@ -26,3 +28,16 @@ def test_gta_label_that_differs_in_size_from_its_image_is_named(tmp_path):
     assert (report.converted, [source for source, _ in report.failed]) == (2, [labels[1]])
     assert "32x8" in report.failed[0][1] and "32x9" in report.failed[0][1]
     assert not (tmp_path / "labels/00001_labelTrainIds.png").exists()
+
+
+def test_a_pair_that_becomes_unfit_loses_its_converted_label(tmp_path):
+    """Training would use it; an image extracted later may be older than the label."""
+    make_gta(tmp_path, count=2)
+    assert convert_gta(tmp_path, workers=1).converted == 2
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (32, 9)).save(tmp_path / "images/00001.png")
+    os.utime(tmp_path / "images/00001.png", (0, 0))
+    (_, reason), = convert_gta(tmp_path, workers=1).failed
+    assert "32x9" in reason and "removed the outdated" in reason
+    assert [path.name for path in (tmp_path / "labels").glob("*_labelTrainIds.png")] == [
+        "00000_labelTrainIds.png"]

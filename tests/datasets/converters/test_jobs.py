@@ -1,6 +1,8 @@
 """The run shared by all converters: naming, skipping, redoing and stopping."""
 
+import errno
 import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 from label_files import make_gta, save_palette
 from PIL import Image
 
+from rein.datasets.converters import jobs as jobs_module
 from rein.datasets.converters.gta import convert_gta
 from rein.datasets.converters.jobs import Job, Report, run_jobs, summarize
 from rein.datasets.converters.mapillary import halve_mapillary
@@ -96,6 +99,31 @@ def test_summary_of_many_failures_stays_short(capsys):
     assert line.startswith("1 converted, 2 skipped, 1000 failed (0.png") and len(line) < 200
     assert summarize(Report(3, 0, ()), "data/labels") == 0
     assert capsys.readouterr().out == "3 converted, 0 skipped, 0 failed: data/labels\n"
+
+
+def _fail(sources, error):
+    raise error
+
+
+@pytest.mark.parametrize("error, kept", [
+    (ValueError("not a label"), False), (FileNotFoundError(errno.ENOENT, "gone"), False),
+    (OSError(errno.EIO, "Input/output error"), True), (MemoryError(), True)])
+def test_only_an_unfit_source_costs_the_old_output(tmp_path, error, kept):
+    (tmp_path / "out.png").write_bytes(b"old")
+    jobs = [Job((tmp_path,), (tmp_path / "out.png",))]
+    report = run_jobs(jobs, partial(_fail, error=error), workers=1, overwrite=True)
+    assert len(report.failed) == 1 and (tmp_path / "out.png").exists() == kept
+
+
+def test_a_full_disk_ends_the_run_in_one_line(tmp_path, monkeypatch, capfd):
+    def full(path, content):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    make_gta(tmp_path, count=9)
+    monkeypatch.setattr(jobs_module, "write_atomically", full)
+    with pytest.raises(UserError, match="labels: the disk is full. Finished files are intact"):
+        convert_gta(tmp_path, workers=2)
+    assert "failed" not in capfd.readouterr().err
 
 
 def _interrupt(sources):

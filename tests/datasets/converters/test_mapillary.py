@@ -120,6 +120,27 @@ def test_halving_names_pairs_that_do_not_fit(tmp_path):
     assert "8x10" in report.failed[1][1]
 
 
+def test_halving_turns_photos_as_loading_does(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter turn
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (8, 6)).save(tmp_path / "images/a.jpg", exif=exif)
+    save_palette(tmp_path / "labels/a.png", np.zeros((8, 6), np.uint8))
+    folders = [tmp_path / name for name in ("images", "labels", "i", "l")]
+    assert halve_mapillary(*folders, workers=1).converted == 1
+    with Image.open(tmp_path / "i/a.jpg") as image:
+        assert image.size == (3, 4) and not image.getexif()
+
+
+def test_two_images_of_one_name_are_named(tmp_path):
+    (tmp_path / "images").mkdir()
+    for suffix in ("jpg", "png"):
+        Image.new("RGB", (8, 8)).save(tmp_path / f"images/x.{suffix}")
+    save_palette(tmp_path / "labels/x.png", np.zeros((8, 8), np.uint8))
+    with pytest.raises(UserError, match=r"images: both x\.jpg and x\.png. Remove one"):
+        halve_mapillary(tmp_path / "images", tmp_path / "labels", tmp_path / "i", tmp_path / "l")
+
+
 def test_halving_never_overwrites_its_input(tmp_path):
     with pytest.raises(UserError, match="both input and output"):
         halve_mapillary(tmp_path, tmp_path / "l", tmp_path / "x" / "..", tmp_path / "o")

@@ -45,3 +45,9 @@ def test_synthia_label_with_8_bits_or_another_size_is_named(tmp_path):
     Image.new("RGB", (32, 9)).save(label)
     (_, reason), = convert_synthia(tmp_path, workers=1).failed
     assert "expected a 16-bit RGB PNG" in reason
+
+
+def test_synthia_ids_above_255_never_wrap(tmp_path):
+    make_synthia(tmp_path, np.full((8, 32), 259))  # 3 modulo 256: a road
+    (_, reason), = convert_synthia(tmp_path, workers=1).failed
+    assert "expected at most 255" in reason

@@ -7,10 +7,12 @@ import pytest
 from conftest import ROOT
 from mmengine.config import Config
 
+from rein.datasets.dataset_configs import type_name
 from rein.engine.config import load_config
 from rein.engine.testing.protocols import (
     apply_protocol,
     datasets_under_test,
+    dg_evaluator,
     domain_of,
     for_submission,
     inference_text,
@@ -74,6 +76,24 @@ def test_labels_loaded_before_resizing_are_loaded_after_it():
     datasets_under_test(cfg)[0].pipeline = [load, labels, resize, pack]
     kinds = [step["type"] for step in datasets_under_test(apply_protocol(cfg, "full"))[0].pipeline]
     assert kinds == ["LoadImageFromFile", "Resize", "LoadAnnotations", "PackSegInputs"]
+
+
+def test_a_scope_before_a_type_changes_nothing():
+    plain, scoped = load_config(MAIN), load_config(MAIN)
+    for dataset in datasets_under_test(scoped):
+        for step in dataset.pipeline:
+            step["type"] = f"mmseg.{step['type']}"
+    scoped.test_evaluator.type = "mmseg.DGIoUMetric"
+    found = []
+    for cfg in (plain, scoped):
+        cfg = apply_protocol(cfg, "full")
+        submitted = for_submission(cfg, "cityscapes")
+        before = sizes(cfg), dg_evaluator(cfg)["protocol"]
+        use_tta(cfg)
+        kinds = [[type_name(step) for step in dataset.pipeline] for one in (cfg, submitted)
+                 for dataset in datasets_under_test(one)]
+        found.append((before, kinds))
+    assert found[0] == found[1]
 
 
 def test_a_step_that_equals_one_before_resizing_is_kept():

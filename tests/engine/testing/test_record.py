@@ -17,14 +17,14 @@ def test_a_carried_config_is_named_after_its_run():
 
 def test_curves_are_read_only_from_the_run_that_saved_the_checkpoint(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for run, stamp, loss in (("mine", "20260101_000000", 3), ("mine", "20260102_000000", 2),
-                             ("mine", "20260103_000000", 1), ("other", "20260102_000001", 9)):
+    for run, stamp, loss in (("mine", "20260101_000000", 1), ("mine", "20260102_000000", 2),
+                             ("mine", "20260103_000000", 3), ("other", "20260102_000001", 9)):
         folder = tmp_path / run / stamp / "vis_data"
         folder.mkdir(parents=True)
         (folder / "scalars.json").write_text(f'{{"loss": {loss}, "step": {loss}}}\n')
     meta = dict(experiment_name="tiny_20260102_000000", cfg="work_dir = 'mine'")
-    assert training_curves(dict(meta=meta), "mine/iter_2.pth") == {"loss": [(2, 2.0), (3, 3.0)]}
-    assert training_curves(dict(meta=meta), "merged.pth") == {"loss": [(2, 2.0), (3, 3.0)]}
+    assert training_curves(dict(meta=meta), "mine/iter_2.pth") == {"loss": [(1, 1.0), (2, 2.0)]}
+    assert training_curves(dict(meta=meta), "merged.pth") == {"loss": [(1, 1.0), (2, 2.0)]}
     assert training_curves(dict(meta={}), "mine/iter_2.pth") == {}
     assert training_curves({}, "published.pth") == {}
 
@@ -32,3 +32,9 @@ def test_curves_are_read_only_from_the_run_that_saved_the_checkpoint(tmp_path, m
 def test_versions_name_every_library_of_the_stack():
     assert {"rein", "python", "torch", "timm", "mmengine", "mmcv", "mmseg", "mmdet"} <= {
         name for name, version in versions().items() if version not in ("", "unknown")}
+
+
+def test_a_carried_config_with_types_unknown_here_does_not_stop_a_test_with_a_given_one(tmp_path):
+    meta = dict(experiment_name="tiny_20260102_000000",
+                cfg="custom_hooks = [dict(type='HookOfTheAuthors')]")
+    assert training_curves(dict(meta=meta), str(tmp_path / "iter_2.pth")) == {}

@@ -57,7 +57,7 @@ def test_test_images_become_a_valid_zip_for_the_server(acdc):
         first = archive.read("labelTrainIds/GOPR0_frame_000001_rgb_anon.png")
     packed = np.asarray(Image.open(io.BytesIO(first)))
     predicted = np.asarray(Image.open(
-        acdc / "w/acdc_predictions/acdc_night/GOPR0_frame_000001_rgb_anon.png"))
+        acdc / "w/acdc_predictions/acdc_night/GOPR0/GOPR0_frame_000001_rgb_anon.png"))  # the tree
     assert packed.shape == SIZE[::-1] and (packed == predicted).all()
     with pytest.raises(UserError, match="acdc.zip: exists.*--force"):
         make_predictions(config(acdc), str(acdc / "m.pth"), "acdc", options)

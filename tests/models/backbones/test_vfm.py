@@ -6,6 +6,7 @@ from tiny_backbone import SMALL, rein_backbone
 
 from rein.errors import UserError
 from rein.models import DinoVisionTransformer, VisionFoundationModel
+from rein.models.freezing import freeze, trained_state_dict
 
 
 @pytest.mark.parametrize("size", [(64, 64), (80, 144), (70, 101), (20, 33)])
@@ -77,3 +78,17 @@ def test_an_averaged_copy_follows_its_own_adapter():
     for _ in range(2):
         average.update_parameters(backbone)
     assert not torch.allclose(average(image)[3], before)
+
+
+@pytest.mark.parametrize("name, size", [
+    ("vit_tiny_patch16_224", 64), ("eva02_tiny_patch14_224", 56)])
+def test_every_trainable_parameter_of_a_backbone_that_trains_wholly_gets_a_gradient(name, size):
+    """Distributed training waits for the gradients of all trainable parameters."""
+    options = dict(model=name, img_size=size, depth=3, out_indices=(0, 0, 1, 1))
+    backbone = VisionFoundationModel(frozen=False, **options)
+    sum(feat.sum() for feat in backbone(torch.randn(1, 3, 64, 64))).backward()
+    assert not [n for n, p in backbone.named_parameters() if p.grad is None]
+    names = list(VisionFoundationModel(**options).state_dict())
+    assert list(backbone.state_dict()) == names and any(n.startswith("blocks.2.") for n in names)
+    assert trained_state_dict(backbone).keys() == set(names)
+    assert not trained_state_dict(freeze(backbone))

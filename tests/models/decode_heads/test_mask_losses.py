@@ -4,16 +4,10 @@ import torch
 from mmdet.models.task_modules import CrossEntropyLossCost
 from mmengine.structures import InstanceData
 from mmseg.models.decode_heads import Mask2FormerHead
-from tiny_head import inputs, samples
+from processes import in_processes
+from tiny_head import inputs, points_by_number, samples
 
 from rein.models.decode_heads import mask_losses
-
-
-def points_by_number(*shape, device=None):
-    """Draw like `torch.rand` (..., P, 2), but always the same points for the same P."""
-    shape = torch.Size(shape[0] if len(shape) == 1 else shape)
-    points = torch.empty(shape[-2:]).uniform_(generator=torch.Generator().manual_seed(shape[-2]))
-    return points.expand(shape).clone()
 
 
 def test_losses_and_gradients_equal_mmdets_at_equal_points(head, monkeypatch):
@@ -57,3 +51,30 @@ def test_matching_finds_the_least_cost(head):
     decoded = mask_losses.Decoded(torch.zeros(2, 1, 8, 20), embeds, features)
     gt = InstanceData(labels=torch.tensor([4, 9, 1]), masks=masks.long())
     assert torch.equal(mask_losses.match(head, decoded, [gt]), order)
+
+
+def losses_of_own_image(head):
+    """Compute the losses of this process's image, then sum a tensor over all processes.
+
+    Rank 0 has no labelled pixel. Rank 1 has four segments, or twelve for the head's eight queries.
+    """
+    torch.distributed.init_process_group("gloo")
+    rank, sums = torch.distributed.get_rank(), []
+    for classes in (4, 16):
+        sample, = samples(1, classes=classes)
+        if rank == 0:
+            sample.gt_sem_seg.data[:] = 255
+        losses = head.loss(inputs(1), [sample], None)
+        sum(losses.values()).backward()
+        same = torch.tensor([1.0, 2.0])
+        torch.distributed.all_reduce(same)
+        sums.append(same)
+    missing = [name for name, p in head.named_parameters() if p.grad is None]
+    return losses, sums, missing
+
+
+def test_a_process_without_labels_or_with_too_many_takes_part_in_all_communication(head, tmp_path):
+    for losses, sums, missing in in_processes(losses_of_own_image, 2, tmp_path, head):
+        assert all(loss.isfinite() for loss in losses.values())
+        assert [one.tolist() for one in sums] == [[2, 4], [2, 4]]
+        assert not missing

@@ -40,6 +40,19 @@ def test_batched_windows_give_mmsegs_logits(model, size, stride, window_batch, i
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("step", ["test_step", "val_step"])
+def test_a_batch_of_mixed_sizes_is_predicted_image_by_image(model, step):
+    sizes = [(64, 96), (70, 64), (64, 96)]
+    images = [torch.randint(0, 256, (3, *size), dtype=torch.uint8) for size in sizes]
+    packed = dict(inputs=images, data_samples=[samples(1, size)[0] for size in sizes])
+    with torch.no_grad():
+        found = getattr(model, step)(copy.deepcopy(packed))
+        for i, sample in enumerate(found):
+            one, = model.test_step({key: values[i:i + 1] for key, values in packed.items()})
+            assert torch.equal(sample.pred_sem_seg.data, one.pred_sem_seg.data)
+            assert sample.pred_sem_seg.shape == sizes[i]
+
+
 def test_windows_in_mixed_precision_give_mmsegs_logits(model):
     model.test_cfg.window_batch = 4
     inputs = torch.randn(1, 3, 100, 151)
@@ -105,3 +118,27 @@ def test_full_fine_tuning_trains_and_saves_everything(tiny_config):
     assert trained_state_dict(model).keys() == model.state_dict().keys()
     count = count_parameters(model)
     assert count.trainable == count.total
+
+
+@pytest.mark.parametrize("keep_logits", [True, False])
+def test_one_class_is_predicted_everywhere(tiny_config, keep_logits):
+    head = tiny_config.decode_head
+    head.num_classes = 1
+    head.loss_cls.class_weight = [1.0, 0.1]
+    model = build(tiny_config).eval()
+    model.keep_logits = keep_logits
+    inputs, data = batch(64, 64)
+    with torch.no_grad():
+        found = model(inputs, data, mode="predict")
+    for sample in found:
+        assert sample.pred_sem_seg.data.dtype == torch.int64
+        assert not sample.pred_sem_seg.data.any()
+        assert ("seg_logits" in sample) == keep_logits
+
+
+def test_logits_of_one_channel_are_dropped_and_thresholded(tiny_model):
+    tiny_model.out_channels, tiny_model.decode_head.threshold = 1, 0.5
+    tiny_model.keep_logits = False
+    logits = torch.tensor([[[[-2.0, 2.0]]]])
+    found, = tiny_model.postprocess_result(logits, samples(1, (1, 2)))
+    assert found.pred_sem_seg.data.tolist() == [[[0, 1]]] and "seg_logits" not in found

@@ -1,0 +1,78 @@
+"""Average the weights over training (EMA), and choose between averaged and raw ones.
+
+Source: mmengine's `EMAHook`. Checkpoints hold the averaged weights in `state_dict`, and the raw
+ones, from which training continues, in `ema_state_dict`.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.hooks import EMAHook
+
+from rein.errors import UserError
+
+_RAW, _PREFIX = "ema_state_dict", "module."
+
+
+class TrainedEMAHook(EMAHook):
+    """mmengine's hook for models with frozen weights, which are shared instead of averaged.
+
+    Args:
+        **kwargs: As for mmengine's `EMAHook`.
+    """
+
+    ema_model = None
+
+    def before_run(self, runner) -> None:
+        """Copy the model for training; tests load weights that are averaged already."""
+        if runner.train_dataloader is not None:
+            super().before_run(runner)
+
+    def before_train(self, runner) -> None:
+        """Share the frozen weights, which are loaded by now, to save memory and time."""
+        super().before_train(runner)
+        trained = {name for name, p in self.src_model.named_parameters() if p.requires_grad}
+        averaged = dict(self.ema_model.module.named_parameters())
+        for name, parameter in self.src_model.named_parameters():
+            if name not in trained:
+                averaged[name].data = parameter.data
+        self.ema_model.avg_parameters = {
+            name: value for name, value in self.ema_model.avg_parameters.items()
+            if name in trained or name not in averaged}
+
+    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Save averaged and raw weights; `TrainedWeightsHook` has left out the frozen ones."""
+        kept = checkpoint["state_dict"].keys()
+        checkpoint[_RAW] = {
+            name: value.cpu() for name, value in self.ema_model.state_dict().items()
+            if not name.startswith(_PREFIX) or name.removeprefix(_PREFIX) in kept}
+        self._swap_ema_state_dict(checkpoint)
+
+    def before_test_epoch(self, runner) -> None:
+        """Test the averaged weights after training; they are in the model otherwise."""
+        if self.ema_model is not None:
+            super().before_test_epoch(runner)
+
+    def after_test_epoch(self, runner, metrics: dict[str, float] | None = None) -> None:
+        """Restore the raw weights after training."""
+        if self.ema_model is not None:
+            super().after_test_epoch(runner, metrics)
+
+
+def with_raw_weights(content: Mapping[str, Any], source: str | Path) -> dict[str, Any]:
+    """Return a checkpoint with the raw weights in place of their average.
+
+    Args:
+        content: Content of a training checkpoint.
+        source: Its path, named in messages.
+
+    Raises:
+        UserError: It has no averaged weights.
+    """
+    raw = content.get(_RAW)
+    if not isinstance(raw, Mapping):
+        raise UserError(f"{source}: its weights are not averaged. Remove --raw-weights.")
+    weights = {name.removeprefix(_PREFIX): value for name, value in raw.items()
+               if name.startswith(_PREFIX)}
+    return {**content, "state_dict": {**content["state_dict"], **weights}}

@@ -1,0 +1,44 @@
+"""Check that the schedule of the learning rate lasts as long as training."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mmengine.config import Config
+
+from rein.errors import UserError
+
+
+def check_schedule(cfg: Config) -> None:
+    """Check that the learning rate is not 0 before training ends.
+
+    Args:
+        cfg: The whole config: `param_scheduler`, and `max_iters` or `max_epochs` in `train_cfg`.
+
+    Raises:
+        UserError: The schedule reaches 0 earlier.
+    """
+    schedulers = cfg.get("param_scheduler") or []
+    schedulers = [schedulers] if isinstance(schedulers, Mapping) else schedulers
+    if isinstance(schedulers, Mapping):
+        return
+    loop = cfg.get("train_cfg") or {}
+    for number, scheduler in enumerate(schedulers):
+        unit = "epochs" if scheduler.get("by_epoch", True) else "iters"
+        length, end = loop.get(f"max_{unit}"), scheduler.get("end")
+        if length is None or end is None or end >= length or not _reaches_zero(scheduler):
+            continue
+        raise UserError(
+            f"train_cfg.max_{unit} is {length}, but the learning rate of param_scheduler.{number} "
+            f"({scheduler['type']}) is 0 from {end} on. Use `--cfg-options "
+            f"train_cfg.max_{unit}={length} param_scheduler.{number}.end={length}`, or train for "
+            f"{end}.")
+
+
+def _reaches_zero(scheduler: Mapping[str, Any]) -> bool:
+    """Tell whether a schedule ends at 0 and stays there."""
+    kind = str(scheduler.get("type")).removesuffix("LR")
+    if kind == "Linear":
+        return scheduler.get("end_factor", 1.0) == 0
+    # the final value is `eta_min`, 0 by default
+    return kind in ("Poly", "CosineAnnealing") and not (
+        scheduler.get("eta_min") or scheduler.get("eta_min_ratio"))

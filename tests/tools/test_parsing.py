@@ -1,0 +1,25 @@
+"""All tools parse and run through `rein.cli`."""
+
+import pytest
+from commands import error_line, run_tool
+from conftest import ROOT
+
+TOOLS = sorted((ROOT / "tools").rglob("*.py"))
+
+
+@pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.stem)
+def test_a_tool_leaves_parsing_and_errors_to_the_shared_command_line(tool):
+    text = tool.read_text()
+    assert "ArgumentParser(" not in text and "run_cli(" not in text
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (("benchmark.py", "metrics"), "no such subject: metrics; choose from "),
+    (("compare.py", "run", "--draws", 0), "--draws must be at least 1"),
+    (("make_submission.py", "acdc", "nowhere.zip", "out.zip"), "omit it if it is a zip"),
+    (("convert_models/convert_dinov2.py", "a.pth", "--img-size", 1, 2, 3), "one or two numbers"),
+    (("test.py", "a.py", "a.pth", "--submission", "acdc", "--show-dir", "b"), "no --show-dir"),
+])
+def test_options_that_do_not_fit_each_other_get_one_line(arguments, message):
+    assert message in error_line(run_tool(ROOT / "tools" / arguments[0], *arguments[1:],
+                                          check=False))

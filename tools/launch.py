@@ -1,0 +1,36 @@
+"""Run a tool in several processes, one per GPU; used by tools/dist_*.sh and tools/slurm_*.sh.
+
+    python tools/launch.py train.py 4 CONFIG [arguments of tools/train.py]
+
+On several machines, run it on each and set NNODES, NODE_RANK, MASTER_ADDR and PORT.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works without installation
+
+
+def parse_args() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tool", choices=["train.py", "test.py"], help="the tool")
+    parser.add_argument("processes", type=int, help="processes on this machine, one per GPU")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="arguments of the tool")
+    return parser.parse_args()
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the tool; return its exit code."""
+    from rein.engine.launching import launch
+
+    return launch(str(Path(__file__).with_name(args.tool)), args.processes, args.arguments)
+
+
+if __name__ == "__main__":
+    arguments = parse_args()
+    from rein.cli import run_cli
+
+    run_cli(lambda: main(arguments))
