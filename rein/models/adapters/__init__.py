@@ -3,6 +3,7 @@
 from rein.models.adapters.adaptformer import AdaptFormer
 from rein.models.adapters.base import Adapter
 from rein.models.adapters.combined import Combined
+from rein.models.adapters.hf_peft import Peft
 from rein.models.adapters.lora import DoRA, LoRA
 from rein.models.adapters.reins import LoRAReins, Reins
 from rein.models.adapters.soma import SoMA
@@ -11,5 +12,5 @@ from rein.models.adapters.vpt import VPT
 
 __all__ = [
     "AdaptFormer", "Adapter", "BitFit", "Combined", "DoRA", "LoRA", "LoRAReins", "NormTuning",
-    "Reins", "SoMA", "VPT",
+    "Peft", "Reins", "SoMA", "VPT",
 ]

@@ -47,7 +47,7 @@ class VisionFoundationModel(BaseModule):
         the padded image.
 
     Raises:
-        UserError: An argument is unknown, or the adapter does not fit the model.
+        UserError: An argument is unknown or has no effect, or the adapter does not fit the model.
     """
 
     def __init__(
@@ -62,6 +62,7 @@ class VisionFoundationModel(BaseModule):
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         if isinstance(model, str):
+            _refuse_inert_dropout(kwargs if frozen else {})
             model = self._create(model, kwargs)
         else:
             refuse_unknown(
@@ -154,6 +155,14 @@ class VisionFoundationModel(BaseModule):
         load_strictly(self, state_dict, source, may_miss={"adapter": adapter})
         if self.reins is not None:
             self.reins.on_pretrained()
+
+
+def _refuse_inert_dropout(arguments: dict) -> None:
+    """Raise if arguments of a frozen timm network set dropout: it stays in evaluation mode."""
+    for name, value in arguments.items():
+        if "drop" in name and value:
+            raise UserError(f"VisionFoundationModel: {name}={value} has no effect in a frozen "
+                            "network, which stays in evaluation mode. Remove it.")
 
 
 def _exclude_unused(model: nn.Module, last: int) -> None:
