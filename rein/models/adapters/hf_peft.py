@@ -15,7 +15,7 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from rein.errors import UserError
+from rein.errors import UserError, one_line
 from rein.models.adapters.base import Adapter, add_module, refuse_uncalled
 from rein.models.arguments import refuse_unknown
 
@@ -51,9 +51,7 @@ class Peft(Adapter):
         self.blocks_by_name = {names[block]: block for stage in stages for block in stage}
         stages[0][0].register_forward_hook(self._note_pass)
         for name, layer in self._inject().items():
-            target = layer._modules.pop("base_layer")
-            layer.__dict__["base_layer"] = _without_hooks(target)  # no submodule: stays frozen
-            target.forward = partial(self._forward, name)
+            network.get_submodule(name).forward = partial(self._forward, name)
             add_module(self, name, layer)
             self.names.append(name)
 
@@ -69,11 +67,13 @@ class Peft(Adapter):
             with torch.device("cpu"):  # some methods compute with new values, impossible on meta
                 peft.inject_adapter_in_model(copy.deepcopy(self.config), shell)
         except (ValueError, TypeError, NotImplementedError, AttributeError) as error:
-            raise UserError(f"Peft, {self._method()}: {error}") from None
+            raise UserError(f"Peft, {self._method()}: {one_line(error)}") from None
         layers = {name: module for name, module in shell.named_modules()
                   if isinstance(module, peft.tuners.tuners_utils.BaseTunerLayer)}
         for name, layer in layers.items():
-            shell.set_submodule(name, layer.base_layer)
+            target = layer._modules.pop("base_layer")
+            layer.__dict__["base_layer"] = _without_hooks(target)  # hidden: no weight of ours
+            shell.set_submodule(name, target)
         self._check(shell, before, layers)
         return layers
 
@@ -94,7 +94,7 @@ class Peft(Adapter):
                     "network. Choose another; type='SoMA' starts from singular components.")
         for name, layer in layers.items():
             for part, parameter in layer.named_parameters():
-                if not parameter.requires_grad and not part.startswith("base_layer."):
+                if not parameter.requires_grad:
                     raise UserError(f"Peft, {self._method()}: {name}.{part} does not train. Choose "
                                     "another method.")
 
@@ -111,11 +111,32 @@ class Peft(Adapter):
         self._called.add("")
 
     def on_pretrained(self) -> None:
-        """Initialise again: some methods read the pretrained weights."""
-        for name, layer in self._inject().items():
-            fresh = {part: value for part, value in layer.state_dict().items()
-                     if not part.startswith("base_layer.")}
-            self.get_submodule(name).load_state_dict(fresh)
+        """Initialise again: some methods read the pretrained weights.
+
+        Raises:
+            UserError: The method has values that its state lacks, so no file would hold them.
+        """
+        for i, (name, fresh) in enumerate(self._inject().items()):
+            layer = self.get_submodule(name)
+            layer.load_state_dict(fresh.state_dict())
+            if i == 0 and not self._computes_the_same(copy.deepcopy(layer), fresh):
+                raise UserError(f"Peft, {self._method()}: has values besides its weights that no "
+                                "checkpoint would hold. Choose another method.")
+
+    @torch.no_grad()
+    def _computes_the_same(self, layer: nn.Module, fresh: nn.Module) -> bool:
+        """Tell whether two layers of equal state, created apart, are equal (changes both)."""
+        for parameter in fresh.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+        layer.load_state_dict(fresh.state_dict())
+        target = fresh.get_base_layer()
+        if not isinstance(target, nn.Linear) or target.weight.is_meta:
+            return True
+        x = torch.randn_like(target.weight[:2])
+        try:
+            return torch.allclose(layer.eval()(x), fresh.eval()(x))
+        except (ValueError, TypeError, RuntimeError) as error:
+            raise UserError(f"Peft, {self._method()}: {one_line(error)}") from None
 
     def queries(self) -> Tensor | None:
         """Return None, after a check that the network called every target layer."""
@@ -172,7 +193,7 @@ def _peft_config(config: Mapping):
     try:
         return known[method](**given)
     except (ValueError, TypeError) as error:
-        raise UserError(f"Peft, peft_type={method!r}: {error}") from None
+        raise UserError(f"Peft, peft_type={method!r}: {one_line(error)}") from None
 
 
 def _without_hooks(layer: nn.Module) -> nn.Module:
