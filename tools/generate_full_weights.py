@@ -38,7 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--fold", action="store_true",
         help="fold the adapter into the backbone: the same outputs without its cost; for LoRA, "
-             "DoRA, SoMA, BitFit and NormTuning")
+             "DoRA, SoMA, BitFit, NormTuning and Peft")
     parser.add_argument(
         "--raw-weights", action="store_true",
         help="merge the raw weights of a checkpoint trained with EMAHook; default: their average")

@@ -19,13 +19,17 @@ from rein.errors import UserError, one_line
 from rein.models.adapters.base import Adapter, add_module, refuse_uncalled
 from rein.models.arguments import refuse_unknown
 
+_REFUSED = {
+    "ADALORA": "changes its ranks by calls in the training loop, which nothing makes here",
+    "SHIRA": "cannot be built without values, as merging does",
+}
+
 
 @MODELS.register_module()
 class Peft(Adapter):
     """Changes layers of the blocks by a method of peft, e.g. `dict(peft_type="LORA", r=8)`.
 
-    Layers have the network's names, such as `blocks.3.attn.qkv`. `fold` uses peft's own merging;
-    it is empty if the method has none.
+    Layers have the network's names, such as `blocks.3.attn.qkv`. `fold` uses peft's own merging.
 
     Args:
         config (dict): `peft_type`, `target_modules`, and other fields of that method's config.
@@ -66,7 +70,7 @@ class Peft(Adapter):
         try:
             with torch.device("cpu"):  # some methods compute with new values, impossible on meta
                 peft.inject_adapter_in_model(copy.deepcopy(self.config), shell)
-        except (ValueError, TypeError, NotImplementedError, AttributeError) as error:
+        except (ValueError, TypeError, NotImplementedError, AttributeError, ImportError) as error:
             raise UserError(f"Peft, {self._method()}: {one_line(error)}") from None
         layers = {name: module for name, module in shell.named_modules()
                   if isinstance(module, peft.tuners.tuners_utils.BaseTunerLayer)}
@@ -145,15 +149,20 @@ class Peft(Adapter):
 
     @torch.no_grad()
     def fold(self) -> dict[str, Tensor]:
-        """Return the changes by peft's merging; see `Adapter.fold`."""
+        """Return the changes by peft's merging; see `Adapter.fold`.
+
+        Raises:
+            UserError: The method cannot be merged.
+        """
         deltas = {}
         for name in self.names:
             layer = self.get_submodule(name)
             merged = copy.deepcopy(layer)
             try:
                 merged.merge(safe_merge=True)
-            except (AttributeError, NotImplementedError, ValueError):
-                return {}
+            except (AttributeError, NotImplementedError, ValueError) as error:
+                raise UserError(f"Peft, {self._method()}: peft cannot merge it into the frozen "
+                                f"weights ({one_line(error)}).") from None
             after = dict(merged.get_base_layer().named_parameters())
             deltas |= {f"{name}.{part}": after[part] - value
                        for part, value in layer.get_base_layer().named_parameters()}
@@ -188,11 +197,13 @@ def _peft_config(config: Mapping):
     if method not in known:
         raise UserError(f"Peft: peft_type={method!r} is unknown; known: "
                         f"{', '.join(sorted(kind.value for kind in known))}.")
+    if method in _REFUSED:
+        raise UserError(f"Peft: peft_type={method!r} {_REFUSED[method]}. Choose another method.")
     fields = {field.name for field in dataclasses.fields(known[method])}
     refuse_unknown(f"Peft, peft_type={method!r},", given, fields, "field")
     try:
         return known[method](**given)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, ImportError) as error:
         raise UserError(f"Peft, peft_type={method!r}: {one_line(error)}") from None
 
 

@@ -104,10 +104,16 @@ def test_a_wrong_config_is_refused_in_one_line():
         (dict(peft_type="LORE"), "peft_type='LORE' is unknown; known: .*LORA"),
         (dict(lora_alfa=3), "has no field 'lora_alfa'. Did you mean 'lora_alpha'"),
         (dict(target_modules=["query"]), "query"),
+        (dict(peft_type="ADALORA"), "by calls in the training loop"),
     ]:
         with pytest.raises(UserError, match=message) as error:
             peft(**changes)
         assert "\n" not in str(error.value)
+
+
+def test_a_method_with_values_that_no_checkpoint_holds_is_refused():
+    with pytest.raises(UserError, match="values besides its weights that no checkpoint would"):
+        backbone(dict(type="Peft", config=dict(peft_type="OSF", target_modules=["fc1"])))
 
 
 def test_a_target_is_searched_in_the_blocks_only():
