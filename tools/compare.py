@@ -5,7 +5,7 @@
 A RUN is a folder with results of tools/test.py, or one whose direct subfolders are. Runs of one
 config that were tested the same way are grouped as its seeds. The first RUN's group is the
 baseline; the others are compared with it by a paired bootstrap over the images they share. Prints
-Markdown.
+Markdown; --latex writes a table for a paper, too.
 """
 
 import argparse
@@ -25,6 +25,9 @@ def build_parser() -> argparse.ArgumentParser:
         "runs", nargs="+", type=input_path, metavar="RUN", help="folder with results.json")
     parser.add_argument("--out", type=Path, metavar="FILE", help="also write the Markdown to FILE")
     parser.add_argument(
+        "--latex", type=Path, metavar="FILE",
+        help="also write a LaTeX table of methods by domains to FILE")
+    parser.add_argument(
         "--draws", type=int, default=10_000, help="bootstrap samples; default: %(default)s")
     parser.add_argument(
         "--seed", type=int, default=0, help="seed of the bootstrap; default: %(default)s")
@@ -35,18 +38,28 @@ def main(args: argparse.Namespace) -> None:
     """Compare the runs, then print and write the result."""
     if args.draws < 1:
         raise UserError("--draws must be at least 1.")
-    from rein.atomic_files import write_atomically
     from rein.evaluation.comparison import compare
-    from rein.folders import naming_failures
+    from rein.evaluation.latex import latex_table
 
-    if args.out and args.out.exists():
-        raise UserError(f"{args.out}: already exists. Remove it or choose another name.")
+    for path in filter(None, (args.out, args.latex)):
+        if path.exists():
+            raise UserError(f"{path}: already exists. Remove it or choose another name.")
     text = compare(args.runs, args.draws, args.seed)
     print(text)
     if args.out:
-        with naming_failures(args.out, "Choose another name, or make room."):
-            write_atomically(args.out, text)
+        _write(args.out, text)
         print(f"comparison of {len(args.runs)} runs written to {args.out}")
+    if args.latex:
+        _write(args.latex, latex_table(args.runs, args.draws, args.seed))
+        print(f"LaTeX table of {len(args.runs)} runs written to {args.latex}")
+
+
+def _write(path: Path, text: str) -> None:
+    from rein.atomic_files import write_atomically
+    from rein.folders import naming_failures
+
+    with naming_failures(path, "Choose another name, or make room."):
+        write_atomically(path, text)
 
 
 if __name__ == "__main__":

@@ -36,12 +36,12 @@ def build_parser() -> argparse.ArgumentParser:
         "--allow-other-backbone", action="store_true",
         help="merge with a backbone other than the one the adapter was trained with")
     parser.add_argument(
-        "--raw-weights", action="store_true",
-        help="merge the raw weights of a checkpoint trained with EMAHook; default: their average")
-    parser.add_argument(
         "--fold", action="store_true",
         help="fold the adapter into the backbone: the same outputs without its cost; for LoRA, "
-             "DoRA, SoMA, BitFit and NormTuning")
+             "DoRA, SoMA, BitFit, NormTuning and Peft")
+    parser.add_argument(
+        "--raw-weights", action="store_true",
+        help="merge the raw weights of a checkpoint trained with EMAHook; default: their average")
     parser.add_argument("--force", action="store_true", help="replace another file at OUT")
     return parser
 
@@ -54,8 +54,8 @@ def main(args: argparse.Namespace) -> None:
     config = load_config(args.config or DEFAULT_CONFIG)
     out = merge_files(
         args.backbone, args.rein_head, args.dinov2_segmentor_path, config, overwrite=args.force,
-        allow_other_backbone=args.allow_other_backbone, config=config if args.config else None,
-        raw_weights=args.raw_weights, fold=args.fold)
+        allow_other_backbone=args.allow_other_backbone, fold=args.fold,
+        config=config if args.config else None, raw_weights=args.raw_weights)
     print(f"full segmentor with its config: {out}")
 
 

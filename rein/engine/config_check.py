@@ -158,7 +158,8 @@ def _check_keys_without_type(cfg: Config) -> None:
             known_arguments(OptimWrapper) | _READ_ELSEWHERE["optim_wrapper"])))
     if _mapping(wrapper) and wrapper.get("constructor", _CONSTRUCTORS[0]) in _CONSTRUCTORS:
         paramwise = wrapper.get("paramwise_cfg")
-        tables.append(("optim_wrapper.paramwise_cfg", paramwise, _PARAMWISE_KEYS))
+        own = {"layer_decay"} if wrapper.get("constructor") == _CONSTRUCTORS[1] else set()
+        tables.append(("optim_wrapper.paramwise_cfg", paramwise, _PARAMWISE_KEYS | own))
         custom = paramwise.get("custom_keys") if _mapping(paramwise) else None
         for name, rule in custom.items() if _mapping(custom) else ():
             tables.append((f"optim_wrapper.paramwise_cfg.custom_keys[{name!r}]", rule,

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config
+from torch import Tensor
 
 from rein import checkpoint as ckpt
 from rein.checkpoint import StateDict
 from rein.checkpoint.parts import ADAPTER
 from rein.engine.registration import build_model, register_all_modules
 from rein.errors import UserError
+from rein.models.pyramid import Pyramid
 
 
 @torch.no_grad()
@@ -26,7 +28,8 @@ def fold_adapter(cfg: Config, weights: StateDict, source: str | Path) -> tuple[C
         The config without the adapter, and the weights.
 
     Raises:
-        UserError: There is no adapter, or it does not amount to a change of weights.
+        UserError: There is no adapter, or it does not amount to a change of weights, or the
+            folded network has other outputs.
     """
     register_all_modules(init_default_scope=False)
     model = build_model(cfg.model)
@@ -34,12 +37,14 @@ def fold_adapter(cfg: Config, weights: StateDict, source: str | Path) -> tuple[C
     if adapter is None:
         raise UserError(f"{source}: its backbone has no adapter to fold. Omit --fold.")
     ckpt.load_strictly(model, weights, source)
+    images = torch.randn(1, 3, *(cfg.model.get("test_cfg") or {}).get("crop_size", (64, 64)))
+    expected = model.eval().backbone(images)
     changes = adapter.fold()
     if not changes:
         raise UserError(
             f"{source}: {type(adapter).__name__} depends on the features of each image, so no "
-            "change of the frozen weights replaces it. Omit --fold; LoRA, DoRA, SoMA, BitFit and "
-            "NormTuning can be folded.")
+            "change of the frozen weights replaces it. Omit --fold; LoRA, DoRA, SoMA, BitFit, "
+            "NormTuning and Peft can be folded.")
     network = dict(model.backbone.model.named_parameters())
     for name, change in changes.items():
         network[name] += change
@@ -48,4 +53,19 @@ def fold_adapter(cfg: Config, weights: StateDict, source: str | Path) -> tuple[C
     folded = copy.deepcopy(cfg)
     folded.model.backbone.pop("lora_cfg", None)
     folded.model.backbone.reins_config = None
+    _check_outputs(folded, plain, images, expected, source)
     return folded, plain
+
+
+def _check_outputs(
+    cfg: Config, weights: StateDict, images: Tensor, expected: Pyramid, source: str | Path,
+) -> None:
+    """Raise if a folded backbone's maps of images differ from the adapter's."""
+    model = build_model(cfg.model)
+    ckpt.load_strictly(model, weights, source)
+    error = max(float((ours - theirs).norm() / theirs.norm()) for ours, theirs in zip(
+        model.eval().backbone(images), expected, strict=True))
+    if not error < 1e-4:
+        raise UserError(
+            f"{source}: folding would change the features by {error:.1g} of their norm. Combined "
+            "adapters can be folded if they change different weights. Omit --fold.")

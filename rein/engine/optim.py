@@ -1,6 +1,7 @@
 """Optimizer constructors under their published names."""
 
 import logging
+import re
 
 from mmengine.logging import MMLogger
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
@@ -8,6 +9,9 @@ from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from torch import nn
 
 from rein.engine.hooks import set_terminal_level
+from rein.errors import UserError
+
+_BLOCK = re.compile(r"(?:(?:stages|layers)\.\d+\.)?(?:blocks|layers)\.\d+(?=\.)")
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -17,13 +21,65 @@ class PEFTOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     mmengine's constructor does the same since 0.10.4; this class keeps the published name.
     `paramwise_cfg` works as in `DefaultOptimWrapperConstructor` and is matched against
     `model.named_parameters()`, where the pretrained network is `backbone.model.*`.
+
+    Its `layer_decay` D in (0, 1] multiplies learning rates in the backbone by D^(N + 1 - l): l = 0
+    for the embeddings, i + 1 for block i of N, and N + 1 for later layers (BEiT, arXiv:2106.08254).
+    Parameters of an adapter that are named after a block have that block's l, others N + 1.
     """
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
-        """Build the optimizer; mmengine's notes on frozen weights go only to the log file."""
+        """Build the optimizer; mmengine's notes on frozen weights go only to the log file.
+
+        Raises:
+            UserError: `layer_decay` is set, but out of range, or the backbone has no blocks.
+        """
         logger = MMLogger.get_current_instance()
         set_terminal_level(logger, logging.ERROR)
         try:
-            return super().__call__(model)
+            wrapper = super().__call__(model)
         finally:
             set_terminal_level(logger, logging.WARNING)
+        decay = (self.paramwise_cfg or {}).get("layer_decay")
+        if decay is not None:
+            _decay_by_layer(wrapper, getattr(model, "module", model), decay)
+        return wrapper
+
+
+def _decay_by_layer(wrapper: OptimWrapper, model: nn.Module, decay: float) -> None:
+    """Multiply the learning rates of the backbone's parameters, one per group, by layer."""
+    if isinstance(decay, bool) or not isinstance(decay, int | float) or not 0 < decay <= 1:
+        raise UserError(f"paramwise_cfg.layer_decay={decay!r}: expected a number in (0, 1].")
+    powers = layer_powers([name for name, _ in model.backbone.named_parameters()])
+    names = {parameter: name for name, parameter in model.backbone.named_parameters()}
+    for group in wrapper.optimizer.param_groups:
+        name = names.get(group["params"][0])
+        if name is not None:
+            group["lr"] *= decay ** powers[name]
+
+
+def layer_powers(names: list[str]) -> dict[str, int]:
+    """Return N + 1 - l for each parameter of a backbone; see `PEFTOptimWrapperConstructor`.
+
+    Args:
+        names: All parameters in the order of the forward pass, the adapter's last.
+
+    Raises:
+        UserError: None is in a block.
+    """
+    network = [name for name in names if not name.startswith("reins.")]
+    found = {name: match.group() for name in names if (match := _BLOCK.search(name))}
+    order = {block: i for i, block in enumerate(dict.fromkeys(
+        found[name] for name in network if name in found))}
+    if not order:
+        raise UserError("paramwise_cfg.layer_decay: the backbone's parameters are in no blocks. "
+                        "Remove it.")
+    powers, done = {}, 0
+    for name in names:
+        if found.get(name) in order:
+            layer = order[found[name]] + 1
+            done = max(done, layer)
+        else:
+            # between blocks: as the block before; after the last one: not decayed
+            layer = done if done < len(order) and name in network else len(order) + 1
+        powers[name] = len(order) + 1 - layer
+    return powers

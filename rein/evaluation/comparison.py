@@ -58,6 +58,17 @@ def find_runs(folders: Sequence[str | Path]) -> list[SavedRun]:
     return runs
 
 
+def load_groups(folders: Sequence[str | Path]) -> list[Group]:
+    """Load runs as `find_runs` does, and group them as `group_runs` does.
+
+    Raises:
+        UserError: A folder contains no run, or the runs have other classes.
+    """
+    runs = find_runs(folders)
+    _check_classes(runs)
+    return group_runs(runs)
+
+
 def _check_classes(runs: Sequence[SavedRun]) -> None:
     """Check that all runs have the same classes.
 
@@ -203,7 +214,8 @@ def _difference(value: float, drawn: np.ndarray) -> Difference:
                       float(min(max(2 * beyond, 1 / len(drawn)), 1)))
 
 
-def _run_miou(run: SavedRun) -> dict[str, float]:
+def run_miou(run: SavedRun) -> dict[str, float]:
+    """Compute the mIoU of each domain, and their mean under `MEAN`; NaN where nothing counts."""
     values = {domain: float(miou(areas(sum(images.values()))))
               for domain, images in run.confusion.items() if images}
     counted = [values[name] for name in run.mean_domains if not np.isnan(values.get(name, np.nan))]
@@ -232,13 +244,11 @@ def compare(folders: Sequence[str | Path], draws: int = 10_000, seed: int = 0) -
     Raises:
         UserError: A folder contains no run, or the runs have other classes or no image in common.
     """
-    loaded = find_runs(folders)
-    _check_classes(loaded)
-    groups = group_runs(loaded)
+    groups = load_groups(folders)
     runs = [run for group in groups for run in group.runs]
     domains = list(dict.fromkeys(domain for run in runs for domain in run.confusion))
     titles = [*map(domain_title, domains), MEAN]
-    found = {id(run): _run_miou(run) for run in runs}
+    found = {id(run): run_miou(run) for run in runs}
     parts = ["# Runs", _runs_table(runs, found, domains, titles)]
     if any(len(group.runs) > 1 for group in groups):
         parts += ["# Mean and standard deviation over seeds",

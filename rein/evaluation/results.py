@@ -62,6 +62,7 @@ class RunRecord:
         versions: Library -> version.
         device: Device of the test.
         date: Time of the test, ISO 8601.
+        trainable: Parameters of the backbone that training changes; None if unknown.
     """
 
     checkpoint: str
@@ -74,6 +75,7 @@ class RunRecord:
     versions: dict[str, str] = field(default_factory=dict)
     device: str = ""
     date: str = ""
+    trainable: int | None = None
 
     def facts(self) -> list[tuple[str, str]]:
         """List all settings as readable (name, value) pairs."""

@@ -70,12 +70,18 @@ def quantize_frozen(model: nn.Module) -> nn.Module:
         The model.
 
     Raises:
-        UserError: The model is not on the CPU, or its backbone has no frozen linear layer.
+        UserError: The model is not on the CPU, its backbone has no frozen linear layer, or its
+            adapter needs the float layers.
     """
     device = next(model.parameters()).device
     if device.type != "cpu":
         raise UserError(f"int8 is for CPUs, but the model is on {device}. Omit it, or hide "
                         "the GPU with `CUDA_VISIBLE_DEVICES=` before the command.")
+    replaced = [name for name, layer in model.backbone.named_modules() if "forward" in vars(layer)]
+    if replaced:
+        raise UserError(f"int8 replaces frozen layers, but {replaced[0]} is computed by an "
+                        "adapter (type='Peft'). Omit int8, or fold the adapter into the backbone "
+                        "first: tools/generate_full_weights.py --fold.")
     found = [(parent, name, layer) for parent in model.backbone.modules()
              for name, layer in parent.named_children() if _can_be_int8(parent, layer)]
     if not found:

@@ -18,7 +18,8 @@ def parts(tmp_path, adapter):
     torch.manual_seed(0)
     model_cfg = tiny_model_config()
     model_cfg["backbone"]["reins_config"] = adapter
-    if adapter["type"] == "LoRA":
+    model_cfg["backbone"]["init_values"] = 1.0  # layer scale: blocks matter
+    if adapter["type"] != "LoRAReins":
         model_cfg["decode_head"].update(linked_queries=False, replace_query_feat=False)
     model = build(model_cfg).eval()
     with torch.no_grad():
@@ -51,3 +52,30 @@ def test_an_adapter_that_depends_on_features_is_refused(tmp_path):
         merge_files(tmp_path / "backbone.pth", tmp_path / "trained.pth", tmp_path / "full.pth",
                     cfg, fold=True)
     assert not (tmp_path / "full.pth").exists()
+
+
+def test_adapters_whose_changes_do_not_add_up_are_refused(tmp_path):
+    adapters = [dict(type="LoRA", rank=2), dict(type="DoRA", rank=2)]
+    _, cfg = parts(tmp_path, dict(type="Combined", adapters=adapters))
+    with pytest.raises(UserError, match="folding would change the features by"):
+        merge_files(tmp_path / "backbone.pth", tmp_path / "trained.pth", tmp_path / "full.pth",
+                    cfg, fold=True)
+    assert not (tmp_path / "full.pth").exists()
+
+
+def test_a_peft_adapter_merges_folds_and_splits(tmp_path):
+    pytest.importorskip("peft", reason="needs the extra `peft`")
+    model, cfg = parts(tmp_path, dict(type="Peft", config=dict(
+        peft_type="LORA", r=2, use_dora=True, target_modules=["qkv", "fc1"])))
+    files = tmp_path / "backbone.pth", tmp_path / "trained.pth"
+    merged = merge_files(*files, tmp_path / "merged.pth", cfg)
+    folded = merge_files(*files, tmp_path / "folded.pth", cfg, fold=True)
+    images = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        expected = model.backbone(images)[0]
+        assert torch.equal(init_segmentor(merged, merged).backbone(images)[0], expected)
+        found = init_segmentor(folded, folded).backbone(images)[0]
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    split = ckpt.split(ckpt.load_file(merged)["state_dict"])
+    trained = ckpt.load_file(tmp_path / "trained.pth")["state_dict"]
+    assert split.rein_and_head.keys() == trained.keys()

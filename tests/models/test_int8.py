@@ -3,6 +3,7 @@
 import pytest
 import torch
 from conftest import ROOT, build
+from tiny_adapters import IMAGES, backbone
 from torch import nn
 
 from rein.checkpoint import load_backbone
@@ -70,6 +71,31 @@ def test_hooks_survive_quantization(tiny_model):
     quantized = tiny_model.backbone.model.blocks[1].attn.proj
     assert isinstance(quantized, Int8Linear)
     torch.testing.assert_close(quantized(torch.ones(1, 3, 32)), expected, atol=0.02, rtol=0.02)
+
+
+@pytest.mark.parametrize("adapter", ["lora", "soma", "adaptformer", "bitfit", "norm"])
+def test_an_adapter_keeps_its_effect_in_int8(adapter):
+    model = nn.Module()
+    model.backbone = backbone(adapter)
+    start = features(model)
+    for parameter in model.backbone.reins.parameters():
+        parameter.data += 0.5 * torch.randn_like(parameter)
+    expected = features(model)
+    error = (features(quantize_frozen(model)) - expected).norm()
+    assert error < 0.05 * expected.norm() and error < 0.5 * (expected - start).norm()
+
+
+def features(model):
+    """Return the last map."""
+    with torch.no_grad():
+        return model.backbone(IMAGES).maps[-1]
+
+
+def test_dora_is_refused_in_int8():
+    model = nn.Module()
+    model.backbone = backbone("dora")
+    with pytest.raises(UserError, match="DoRA reads the frozen weights.*fold the adapter"):
+        features(quantize_frozen(model))
 
 
 def test_int8_is_refused_where_it_does_not_apply(tiny_config):

@@ -20,6 +20,7 @@ from rein.engine.paths import find_path
 from rein.errors import UserError
 from rein.evaluation.curves import Curves, read_curves
 from rein.evaluation.results import RunRecord
+from rein.models.freezing import count_parameters
 
 _LIBRARIES = {
     "torch": "torch", "timm": "timm", "mmengine": "onedl-mmengine", "mmcv": "onedl-mmcv",
@@ -63,7 +64,8 @@ def describe_weights(
     return RunRecord(
         checkpoint, digest(model.state_dict()), config_name(cfg, meta), seed=meta.get("seed"),
         versions=versions(), device=device,
-        date=datetime.now().astimezone().isoformat(timespec="seconds"))
+        date=datetime.now().astimezone().isoformat(timespec="seconds"),
+        trainable=count_parameters(model.backbone).trainable)
 
 
 def training_curves(content: Mapping[str, Any], checkpoint: str) -> Curves:

@@ -1,9 +1,10 @@
 """The interface between a frozen network and its few trainable parameters."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from torch import Tensor, nn
 
+from rein.errors import UserError
 from rein.models.arguments import known_arguments, refuse_unknown
 from rein.models.pyramid import MaskQueries
 from rein.models.stages import Stage
@@ -61,3 +62,35 @@ class Adapter(nn.Module):
         Empty for adapters that do not amount to a change of weights.
         """
         return {}
+
+
+def add_module(owner: nn.Module, name: str, module: nn.Module) -> None:
+    """Add a submodule under a dotted name; its parents are created if missing."""
+    *parents, last = name.split(".")
+    for parent in parents:
+        if not hasattr(owner, parent):
+            owner.add_module(parent, nn.Module())
+        owner = getattr(owner, parent)
+    owner.add_module(last, module)
+
+
+def refuse_uncalled(
+    owner: str, layers: Iterable[str], called: set[str], arguments: str,
+) -> None:
+    """Raise if a forward pass did not call all layers that an adapter changes.
+
+    Args:
+        owner: The adapter's type name.
+        layers: Names of the layers.
+        called: Names of those called so far; empty before the first pass, which adds "".
+        arguments: The config's arguments that choose layers, for the message.
+
+    Raises:
+        UserError: A layer was not called.
+    """
+    silent = sorted({*layers} - called)
+    if silent and called:
+        raise UserError(
+            f"{owner}: the network does not call {silent[0]} (of {len(silent)} such layers), so "
+            "nothing would be learned there. Either no map is taken after its block, or the "
+            f"network reads its weight directly: choose other {arguments}.")

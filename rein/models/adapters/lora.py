@@ -13,7 +13,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from rein.errors import UserError
-from rein.models.adapters.base import Adapter
+from rein.models.adapters.base import Adapter, add_module, refuse_uncalled
 from rein.models.adapters.projections import Projection, find_projections
 
 
@@ -82,6 +82,7 @@ class LoRA(Adapter):
         self, network: nn.Module, stages: Sequence[Sequence[nn.Module]], num_prefix_tokens: int,
     ) -> None:
         """Hook onto the target layers; see `Adapter.attach`."""
+        stages[0][0].register_forward_hook(self._note_pass)
         self.projections = find_projections(network, stages, self.targets, self.blocks_range)
         for name, group in groupby(self.projections, key=lambda p: p.layer_name):
             members = list(group)
@@ -121,6 +122,10 @@ class LoRA(Adapter):
         pieces = [piece for piece in pieces if piece.shape[-1]]
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=-1)
 
+    def _note_pass(self, *unused) -> None:
+        """Note that the network ran (a forward hook on the first block)."""
+        self._called.add("")
+
     def change(
         self, projection: Projection, layer: nn.Module, x: Tensor, output: Tensor,
     ) -> Tensor:
@@ -129,13 +134,8 @@ class LoRA(Adapter):
 
     def queries(self) -> Tensor | None:
         """Return None, after a check that the network called every target layer."""
-        silent = sorted({p.layer_name for p in self.projections} - self._called)
-        if silent and self._called:
-            raise UserError(
-                f"{type(self).__name__}: the network does not call {silent[0]} (of "
-                f"{len(silent)} such layers), so nothing would be learned there. Either no map is "
-                "taken after its block, or the network reads its weight directly: choose other "
-                "`targets` or `blocks`.")
+        refuse_uncalled(type(self).__name__, [p.layer_name for p in self.projections],
+                        self._called, "`targets` or `blocks`")
         return None
 
     def weight_change(self, projection: Projection, weight: Tensor) -> Tensor:
@@ -202,13 +202,3 @@ class DoRA(LoRA):
         part, scale = self.part(projection), self.scale_of(projection)
         ratio = self._ratio(part, weight, scale)[:, None]
         return ratio * (weight + scale * part.product()) - weight
-
-
-def add_module(owner: nn.Module, name: str, module: nn.Module) -> None:
-    """Add a submodule under a dotted name; its parents are created if missing."""
-    *parents, last = name.split(".")
-    for parent in parents:
-        if not hasattr(owner, parent):
-            owner.add_module(parent, nn.Module())
-        owner = getattr(owner, parent)
-    owner.add_module(last, module)

@@ -46,6 +46,9 @@ class SoMA(LoRA):
         rank_ramp (bool): Double the rank from block 12, and again from 16 and from 20.
         from_paper (bool): How to read adapter-only files without A0 and B0.
         **kwargs: None; others are refused.
+
+    Raises:
+        UserError: `weight_init` is unknown, or dropout is set, which would have no effect.
     """
 
     def __init__(
@@ -60,6 +63,8 @@ class SoMA(LoRA):
         from_paper: bool = False,
         **kwargs,
     ) -> None:
+        if kwargs.get("dropout"):
+            raise UserError(f"SoMA: dropout={kwargs['dropout']} has no effect; set it to 0.")
         super().__init__(rank, alpha, targets, blocks, **kwargs)
         found = re.fullmatch(r"sora(?:_niter_(\d+))?", weight_init)
         if found is None:

@@ -12,8 +12,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from rein.errors import UserError
-from rein.models.adapters.base import Adapter
-from rein.models.adapters.lora import add_module
+from rein.models.adapters.base import Adapter, add_module
 
 
 class _Change(nn.Module):

@@ -77,7 +77,7 @@ class VisionFoundationModel(BaseModule):
         embed_dims: Channels C, or those of each map for staged networks.
 
     Raises:
-        UserError: An argument is unknown, or the adapter does not fit the model.
+        UserError: An argument is unknown or has no effect, or the adapter does not fit the model.
     """
 
     FAMILY = None
@@ -100,6 +100,7 @@ class VisionFoundationModel(BaseModule):
         self.unused: set[str] = set()
         self.timm_name = model if isinstance(model, str) else ""
         if isinstance(model, str):
+            _refuse_inert_dropout(kwargs if frozen else {})
             owner = f"{type(self).__name__}, model={model!r},"
             model, self.unused = create_network(
                 model, kwargs, lambda name: refuse_unknown(owner, [name], known))
@@ -255,6 +256,14 @@ class VisionFoundationModel(BaseModule):
         })
         if self.reins is not None:
             self.reins.on_pretrained()
+
+
+def _refuse_inert_dropout(arguments: dict) -> None:
+    """Raise if arguments of a frozen timm network set dropout: it stays in evaluation mode."""
+    for name, value in arguments.items():
+        if "drop" in name and value:
+            raise UserError(f"VisionFoundationModel: {name}={value} has no effect in a frozen "
+                            "network, which stays in evaluation mode. Remove it.")
 
 
 def _exclude_unused(model: nn.Module, last: int) -> None:

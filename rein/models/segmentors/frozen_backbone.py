@@ -2,6 +2,7 @@
 
 from mmseg.registry import MODELS
 
+from rein.errors import UserError
 from rein.models.freezing import freeze
 from rein.models.segmentors.encoder_decoder import EncoderDecoder
 
@@ -12,10 +13,17 @@ class FrozenBackboneEncoderDecoder(EncoderDecoder):
 
     Args:
         **kwargs: As for `EncoderDecoder`.
+
+    Raises:
+        UserError: The backbone has an adapter, which would not train.
     """
 
     def __init__(self, **kwargs) -> None:
         super().__init__(**kwargs)
+        adapter = getattr(self.backbone, "reins", None)
+        if adapter is not None:
+            raise UserError(f"{type(self).__name__} freezes the whole backbone, so its adapter "
+                            f"{type(adapter).__name__} would not train. Use type='EncoderDecoder'.")
         freeze(self.backbone)
         if hasattr(self.backbone, "apply_frozen_dtype"):
             self.backbone.apply_frozen_dtype()

@@ -3,7 +3,12 @@
 from mmengine.config import Config
 
 from rein.engine.config import load_config
-from rein.engine.testing.record import config_name, training_curves, versions
+from rein.engine.testing.record import (
+    config_name,
+    describe_weights,
+    training_curves,
+    versions,
+)
 
 TOY = "configs/toy/rein_toy_vit_mask2former_256x256.py"
 
@@ -27,6 +32,12 @@ def test_curves_are_read_only_from_the_run_that_saved_the_checkpoint(tmp_path, m
     assert training_curves(dict(meta=meta), "merged.pth") == {"loss": [(1, 1.0), (2, 2.0)]}
     assert training_curves(dict(meta={}), "mine/iter_2.pth") == {}
     assert training_curves({}, "published.pth") == {}
+
+
+def test_the_record_counts_the_backbones_trained_parameters(tiny_model):
+    expected = sum(p.numel() for p in tiny_model.backbone.reins.parameters())
+    record = describe_weights(tiny_model, {}, "a.pth", Config(dict(a=1)))
+    assert record.trainable == expected > 0
 
 
 def test_versions_name_every_library_of_the_stack():

@@ -1,0 +1,74 @@
+"""The LaTeX table has the comparison's numbers, ranks them and marks significance."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from some_results import RECORD
+
+from rein.evaluation.comparison import find_runs, group_runs, paired_bootstrap
+from rein.evaluation.latex import escape, latex_table
+from rein.evaluation.results import DomainResults, ImageResult, save_results
+
+
+def save(folder, skills, images=20, **changes):
+    """Save a run with a share of correct pixels by domain."""
+    spread = np.random.default_rng(0).uniform(-0.05, 0.05, images)
+    results = []
+    for domain, skill in skills.items():
+        for i in range(images):
+            right = round(1000 * (skill + spread[i]))
+            counts = np.array([[right, 1000 - right], [1000 - right, right]])
+            results.append(ImageResult(domain, f"{domain}/{i}.png", counts))
+    sums = np.stack([sum(r.confusion for r in results if r.domain == name) for name in skills])
+    save_results(folder, DomainResults(tuple(skills), ("a", "b"), sums, tuple(skills), "rein"),
+                 results, dataclasses.replace(RECORD, **changes))
+    return str(folder)
+
+
+@pytest.fixture
+def runs(tmp_path):
+    return [
+        save(tmp_path / "b1", dict(citys=0.7, bdd=0.6), config="base_line", seed=1),
+        save(tmp_path / "b2", dict(citys=0.72, bdd=0.6), config="base_line", seed=2),
+        save(tmp_path / "o", dict(citys=0.8, bdd=0.6), config="ours & more", trainable=2_990_081),
+        save(tmp_path / "w", dict(citys=0.65), config="third", trainable=0)]
+
+
+def rows(runs):
+    table = latex_table(runs, draws=300)
+    body = table.partition("\\midrule\n")[2].partition("\\bottomrule")[0].splitlines()
+    return [[cell.strip() for cell in line.removesuffix(r" \\").replace(r"\&", "+").split("&")]
+            for line in body]
+
+
+def test_rows_hold_means_deviations_and_trained_parameters(runs):
+    base, ours, third = rows(runs)
+    assert (base[0], base[1]) == (r"base\_line", "--")
+    values = [100 * right / (2000 - right) for right in (
+        np.round(1000 * (skill + np.random.default_rng(0).uniform(-0.05, 0.05, 20))).mean()
+        for skill in (0.7, 0.72))]
+    assert f"{np.mean(values):.1f}" in base[2] and f"{np.std(values, ddof=1):.1f}" in base[2]
+    assert (ours[0], ours[1], third[1]) == ("ours + more", "2.99M", "0")
+    assert third[3] == "--"
+
+
+def test_the_best_is_bold_and_the_second_underlined(runs):
+    base, ours, third = rows(runs)
+    assert ours[2].startswith(r"\textbf{") and base[2].startswith(r"\underline{")
+    assert not third[2].startswith("\\")
+    assert not ours[3].startswith("\\")  # a tie of all is no rank
+
+
+def test_stars_mark_the_bootstraps_p(runs):
+    base, ours, _ = rows(runs)
+    groups = group_runs(find_runs(runs))
+    found = paired_bootstrap(groups[1], groups[0], draws=300)
+    assert found["citys"].p < 0.01 and ours[2].endswith("$^{**}$")
+    assert found["bdd"].p >= 0.05 and not ours[3].endswith("$")
+    assert not base[2].endswith("}$")
+
+
+def test_names_are_escaped():
+    assert escape("a_b & 50%") == r"a\_b \& 50\%"
+    assert escape("\\x{}") == r"\textbackslash{}x\{\}"

@@ -1,0 +1,55 @@
+"""What would have no effect is refused: dropout, layers without gradient, missing packages."""
+
+import sys
+
+import pytest
+import timm
+import torch
+from conftest import build
+from tiny_adapters import IMAGES, LORA, NETWORKS, backbone
+
+from rein.errors import UserError
+from rein.models.adapters import SoMA
+
+
+def test_dropout_that_would_have_no_effect_is_refused(tiny_config):
+    with pytest.raises(UserError, match="SoMA: dropout=0.1 has no effect"):
+        SoMA(dropout=0.1)
+    with pytest.raises(UserError, match="drop_path_rate=0.1 has no effect in a frozen network"):
+        build(dict(NETWORKS["rotary"], drop_path_rate=0.1))
+    assert build(dict(NETWORKS["rotary"], drop_path_rate=0.1, frozen=False))
+
+
+@pytest.mark.parametrize("adapter", [
+    dict(LORA, dropout=0.5), dict(LORA, type="DoRA", dropout=0.5),
+    dict(type="VPT", num_tokens=5, dropout=0.5),
+    dict(type="AdaptFormer", hidden_dims=6, dropout=0.5)], ids=lambda a: a["type"])
+def test_dropout_of_an_adapter_acts_in_training_only(adapter):
+    built = backbone(adapter)
+    for parameter in built.reins.parameters():
+        parameter.data += 0.1
+    with torch.no_grad():
+        still = [built.eval()(IMAGES).maps[-1] for _ in range(2)]
+        moving = [built.train()(IMAGES).maps[-1] for _ in range(2)]
+    assert torch.equal(*still) and not torch.equal(*moving)
+
+
+def test_an_adapter_of_a_wholly_frozen_segmentor_is_refused(tiny_config):
+    tiny_config.type = "FrozenBackboneEncoderDecoder"
+    with pytest.raises(UserError, match="its adapter LoRAReins would not train"):
+        build(tiny_config)
+
+
+def test_layers_of_which_none_is_called_are_refused():
+    network = timm.create_model(
+        "eva02_tiny_patch14_224", img_size=56, embed_dim=32, depth=2, num_heads=2, num_classes=0)
+    built = build(dict(type="VisionFoundationModel", model=network,
+                       reins_config=dict(type="LoRA", targets=["qkv"])))
+    with pytest.raises(UserError, match=r"does not call blocks\.0\.attn\.qkv \(of 2"):
+        built(IMAGES)
+
+
+def test_a_missing_peft_is_one_clear_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "peft", None)
+    with pytest.raises(UserError, match="needs Hugging Face's peft.*pip install peft"):
+        backbone(dict(type="Peft", config=dict(peft_type="LORA", target_modules=["qkv"])))
