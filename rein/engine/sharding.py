@@ -5,6 +5,7 @@ Source: PyTorch's FSDP2, `torch.distributed.fsdp.fully_shard`.
 
 import contextlib
 import itertools
+import warnings
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 
@@ -64,6 +65,8 @@ class ShardedBackbone(MMDistributedDataParallel):
             _shard_block(block, mesh)
         # as the root, the network lets the next block's weights arrive during a block's computation
         network = backbone.model
+        # no block or adapter changes a block's output in place
+        warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view")
         fully_shard(network, mesh=mesh, ignored_params={
             value for value in network.parameters() if not isinstance(value, DTensor)})
         register_fsdp_forward_method(network, "forward_intermediates")
@@ -166,6 +169,8 @@ def _shard_block(block: nn.Module, mesh) -> None:
     whole = list(block.parameters())
     scalars = {value for value in whole if not value.ndim}  # FSDP2 cannot shard these
     fully_shard(block, mesh=mesh, reshard_after_forward=True, ignored_params=scalars)
+    hooks = block._forward_pre_hooks
+    hooks.move_to_end(next(iter(hooks)))  # FSDP2's drops attributes of inputs, which VPT reads
     for value in whole:
         if value not in scalars:  # an optimizer without `paramwise_cfg` still lists them
             value.data = value.data.new_empty(0)
