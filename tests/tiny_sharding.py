@@ -55,7 +55,8 @@ def compare_backbones(*cases: tuple[str, dict]) -> list[float]:
 
 def _compare(network: str, kwargs: dict) -> float:
     whole, model = segmentor(network, **kwargs), segmentor(network, **kwargs)
-    wrapped = ShardedBackbone(model, device_ids=None, find_unused_parameters=True)
+    wrapped = ShardedBackbone(
+        model, device_ids=None, broadcast_buffers=False, find_unused_parameters=True)
     saved = trained_state_dict(model)
     wrapped.shard()
     side = 56 if "img_size" in PLAIN.get(network, {}) and PLAIN[network]["img_size"] == 56 else 64
@@ -71,8 +72,9 @@ def _compare(network: str, kwargs: dict) -> float:
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6 * largest)
     with torch.no_grad():
         for _ in range(distributed.get_rank()):
-            assert torch.equal(wrapped.eval()(images), whole.eval()(images))
-    wrapped.eval().wait_for_others()
+            assert torch.equal(model.eval()(images), whole.eval()(images))
+    model.eval()
+    wrapped.wait_for_others()
     if distributed.get_rank() == 0:  # only the main process saves
         state = model.state_dict()
         assert saved.keys() <= state.keys() and not any(
