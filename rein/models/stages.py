@@ -83,6 +83,13 @@ def stages_of(network: nn.Module) -> list[Stage]:
     ]
 
 
+def blocks_of(network: nn.Module) -> list[nn.Module]:
+    """Return all blocks of a network in order, including those before stride 4."""
+    if maps_of(network) is None:
+        return list(network.blocks)
+    return [network.get_submodule(name) for name in _blocks(network)]
+
+
 class _Output(NamedTuple):
     """A block and the width, stride and layout of its output."""
 
