@@ -5,6 +5,7 @@ from tiny_networks import PLAIN, tiny_network
 from torch import distributed, nn
 from torch.distributed.tensor import DTensor
 
+from rein.engine import sharding
 from rein.engine.sharding import ShardedBackbone
 from rein.models.freezing import trained_state_dict
 
@@ -58,7 +59,9 @@ def _compare(network: str, kwargs: dict) -> float:
     wrapped = ShardedBackbone(
         model, device_ids=None, broadcast_buffers=False, find_unused_parameters=True)
     saved = trained_state_dict(model)
+    frozen = [p for block in sharding.frozen_blocks(model) for p in block.parameters()]
     wrapped.shard()
+    assert frozen and not any(p.numel() for p in frozen if p.ndim)  # optimizers may list them
     side = 56 if "img_size" in PLAIN.get(network, {}) and PLAIN[network]["img_size"] == 56 else 64
     images = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))
     for _ in range(2):
