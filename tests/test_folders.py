@@ -21,17 +21,19 @@ def test_a_second_writer_is_refused_until_the_first_ends(tmp_path):
 
 
 def test_a_killed_writer_leaves_no_lock(tmp_path):
+    ready, tell = os.pipe()
     child = os.fork()
     if not child:
-        with only_writer(tmp_path, "test"):
-            time.sleep(60)
+        try:
+            with only_writer(tmp_path, "test"):
+                os.write(tell, b"!")
+                time.sleep(60)
+        finally:
+            os._exit(1)
     try:
-        for _ in range(1000):
-            try:
-                with only_writer(tmp_path, "test"):
-                    time.sleep(0.005)
-            except UserError:
-                break
+        os.read(ready, 1)
+        with pytest.raises(UserError, match="another test"), only_writer(tmp_path, "test"):
+            pass
     finally:
         os.kill(child, 9)
         os.waitpid(child, 0)

@@ -28,6 +28,8 @@ def seeded(*args, **kwargs):
 
 def tokens_of(network, images):
     """Compute the tokens before the first block, and the rotary positions, if any."""
+    patch = network.patch_embed.patch_size[0]
+    images = F.pad(images, (0, -images.shape[-1] % patch, 0, -images.shape[-2] % patch))
     tokens = network._pos_embed(network.patch_embed(images))
     if isinstance(tokens, tuple):
         return tokens[0], dict(rope=tokens[1])
