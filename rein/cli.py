@@ -15,6 +15,8 @@ from rein.errors import UserError
 if TYPE_CHECKING:  # keeps --help fast
     from rein.datasets.converters.jobs import Report
 
+_ERROR_FILE = "TORCHELASTIC_ERROR_FILE"  # set by torchrun for each process
+
 
 def command_parser(doc: str) -> argparse.ArgumentParser:
     """Return a parser whose help shows a command's docstring verbatim."""
@@ -83,8 +85,8 @@ def run_cli(main: Callable[[], int | None]) -> None:
     """
     try:
         code = main() or 0
-    except (UserError, OSError) as error:
-        if isinstance(error, OSError) and not (error.filename and error.strerror):
+    except Exception as error:
+        if not _is_reported(error) and _ERROR_FILE not in os.environ:
             raise
         if os.environ.get("REIN_TRACEBACK"):
             traceback.print_exc()
@@ -101,22 +103,35 @@ def is_main_process() -> bool:
     return int(os.environ.get("RANK", 0)) == 0
 
 
-def _report(error: UserError | OSError) -> None:
-    """Print an error; in a distributed run, leave it to the launcher, which prints it once."""
+def _is_reported(error: Exception) -> bool:
+    """Tell whether an error is a user's: its message suffices, without a traceback."""
+    if isinstance(error, OSError):
+        return bool(error.filename and error.strerror)
+    return isinstance(error, UserError)
+
+
+def _report(error: Exception) -> None:
+    """Print a user's error; a process under torchrun leaves any error to its launcher.
+
+    The processes fail one after another, since their connection breaks: `rein.engine.launching`
+    prints the first error alone. torchrun defines the file's content except for `at`.
+    """
     sys.last_value = error  # as for an uncaught error; see `rein.engine.runner`
-    message, path = _message(error), os.environ.get("TORCHELASTIC_ERROR_FILE")
-    if path is None:
-        print(f"error: {message}", file=sys.stderr)
+    if _ERROR_FILE not in os.environ:
+        print(f"error: {_message(error)}", file=sys.stderr)
         return
-    # torchrun, which sets the path, defines the content
-    details = dict(py_callstack=message, timestamp=str(int(time.time())))
-    with open(path, "w") as file:
-        json.dump(dict(message=dict(message=message, extraInfo=details)), file)
+    text = stack = _message(error)
+    if not _is_reported(error):
+        text, stack = f"{type(error).__name__}: {error}", traceback.format_exc()
+    now = time.time()
+    details = dict(py_callstack=stack, timestamp=str(int(now)), at=now)
+    with open(os.environ[_ERROR_FILE], "w") as file:
+        json.dump(dict(message=dict(message=text, extraInfo=details)), file)
 
 
-def _message(error: UserError | OSError) -> str:
-    """Return the line to print for an error."""
-    if isinstance(error, UserError):
+def _message(error: Exception) -> str:
+    """Return the line to print for a user's error."""
+    if not isinstance(error, OSError):
         return str(error)
     path = error.filename2 or error.filename  # the target of a rename
     return f"{os.fsdecode(path)}: {error.strerror}. Choose another path, or make it accessible."

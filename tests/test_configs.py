@@ -1,5 +1,7 @@
 """Every config loads, builds, and can be carried in a checkpoint as plain data."""
 
+import re
+
 import pytest
 from conftest import ROOT
 from mmengine.config import Config
@@ -15,7 +17,14 @@ LEAVES = sorted(
 @pytest.mark.parametrize("path", LEAVES)
 def test_config_builds_and_is_plain_data(path):
     cfg = Config.fromfile(ROOT / path)
-    build_empty(cfg)
+    backbone = build_empty(cfg).backbone
+    widths, name = backbone.embed_dims, path.rpartition("/")[2]
+    widths = [widths] * 4 if isinstance(widths, int) else widths
+    taken = cfg.model.get("neck", cfg.model.decode_head).in_channels
+    assert widths == ([taken] * 4 if isinstance(taken, int) else list(taken))
+    if name.startswith(("rein_", "frozen_")):
+        trained = {name.split(".")[0] for name, p in backbone.named_parameters() if p.requires_grad}
+        assert trained == ({"reins"} if name.startswith("rein_") else set())
     assert cfg.model.data_preprocessor["size"] == cfg.model.test_cfg.crop_size
     assert config_from_text(cfg.pretty_text, path)._cfg_dict == cfg._cfg_dict
 
@@ -48,16 +57,20 @@ def test_main_config_equals_the_published_one_except_for_domains(published_confi
     assert cfg.model.backbone.type == published_config.model.backbone.type
 
 
-def test_full_fine_tuning_slows_the_whole_backbone_and_exempts_norms_from_decay():
+@pytest.mark.parametrize("path, lr", [
+    ("configs/dinov2/dinov2_mask2former_512x512_bs1x4.py", 1e-4),
+    ("configs/camvid/lite0_mask2former_288x288.py", 1e-3)])
+def test_full_fine_tuning_slows_the_whole_backbone_and_exempts_norms_from_decay(path, lr):
     from mmengine.optim import build_optim_wrapper
 
-    cfg = Config.fromfile(ROOT / "configs/dinov2/dinov2_mask2former_512x512_bs1x4.py")
+    cfg = Config.fromfile(ROOT / path)
     model = build_empty(cfg)
     wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
     names = {id(p): name for name, p in model.named_parameters()}
     assert len(wrapper.optimizer.param_groups) == len(names)
     for group in wrapper.optimizer.param_groups:
         (name,) = (names[id(p)] for p in group["params"])
-        assert group["lr"] == pytest.approx(1e-5 if name.startswith("backbone.") else 1e-4), name
-        if ".norm" in name or "level_embed" in name or "query_embed" in name:
+        slow = 0.1 if name.startswith("backbone.") else 1
+        assert group["lr"] == pytest.approx(lr * slow), name
+        if re.search(r"\.norm|\.bn\d|level_embed|query_embed", name):
             assert group["weight_decay"] == 0, name

@@ -7,9 +7,15 @@ import torch
 from conftest import build, tiny_model_config
 from label_files import write_pairs
 from mmengine.config import Config
+from mmengine.hooks import Hook
+from tiny_head import points_by_number
 from tiny_training import training_config
 
 from rein import checkpoint as ckpt
+from rein.engine.runner import ReinRunner
+from rein.engine.testing.evaluate import evaluate_checkpoint
+from rein.engine.testing.options import EvaluationOptions
+from rein.engine.training import train
 from rein.models.freezing import trained_state_dict
 
 SUFFIX = "_labelTrainIds.png"
@@ -50,3 +56,35 @@ def write_project(root: Path, images: int = 5) -> Config:
     cfg.test_evaluator = dict(type="DGIoUMetric")
     cfg.dump(root / "config.py")
     return cfg
+
+
+class Losses(Hook):
+    """Keep the losses of this process."""
+
+    def __init__(self):
+        self.values = []
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        self.values.append(float(outputs["loss"]))
+
+
+def losses_of_training(cfg: Config, work_dir, launcher="none") -> list[float]:
+    """Train with the same loss points for every image; return this process's losses."""
+    losses, rand, hooks = Losses(), torch.rand, ReinRunner.register_hooks
+    torch.rand = points_by_number
+    ReinRunner.register_hooks = lambda self, *args: (
+        hooks(self, *args), self.register_hook(losses))
+    try:
+        train(cfg, "run", str(work_dir), launcher=launcher)
+    finally:
+        torch.rand, ReinRunner.register_hooks = rand, hooks
+    return losses.values
+
+
+def evaluate(cfg, root, out, launcher="none") -> dict:
+    """Test the project's checkpoint; return the measured values."""
+    options = EvaluationOptions(
+        out=str(root / out), work_dir=str(root / "work" / out), launcher=launcher,
+        show_dir=str(root / out / "shown"))
+    (metrics, *_), = evaluate_checkpoint(cfg, str(root / "checkpoint.pth"), options)
+    return metrics

@@ -11,15 +11,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works without installation
 
+from rein.cli import command_parser, run_command  # noqa: E402
 
-def parse_args() -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = command_parser(__doc__)
     parser.add_argument("tool", choices=["train.py", "test.py"], help="the tool")
     parser.add_argument("processes", type=int, help="processes on this machine, one per GPU")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="arguments of the tool")
-    return parser.parse_args()
+    return parser
 
 
 def main(args: argparse.Namespace) -> int:
@@ -30,7 +31,4 @@ def main(args: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    arguments = parse_args()
-    from rein.cli import run_cli
-
-    run_cli(lambda: main(arguments))
+    run_command(build_parser(), main)

@@ -3,7 +3,7 @@ r"""The paper's comparison in miniature: random frozen, Freeze, Full fine-tuning
     python toy/benchmark.py --seeds 0 1 2 --out docs/toy_benchmark.md
     python toy/benchmark.py --sources 40 160 --targets night fog rain snow
     python toy/benchmark.py --methods freeze rein lora dora soma vpt adaptformer bitfit norm_tuning
-    python toy/benchmark.py --methods freeze linear linear4 semfpn
+    python toy/benchmark.py --methods freeze linear linear4 semfpn eomt
 
 Trains and tests each cell with the project's tools on the quickstart's toy world, skips the cells
 that are done, and goes on with one that was interrupted. Writes the comparison with
@@ -33,7 +33,7 @@ _CONFIG = "configs/toy/{}toy_vit_mask2former_256x256.py"
 METHODS = {"random": _CONFIG.format("frozen_random_"), "freeze": _CONFIG.format("frozen_"),
            "full": _CONFIG.format(""), "rein": _CONFIG.format("rein_")}
 ADAPTERS = ("lora", "dora", "soma", "vpt", "adaptformer", "bitfit", "norm_tuning")
-HEADS = ("linear", "linear4", "semfpn")  # on the frozen network
+HEADS = ("linear", "linear4", "semfpn", "eomt")  # on the frozen network
 ALL_METHODS = {
     **METHODS, **{name: _CONFIG.format(f"{name}_") for name in ADAPTERS},
     **{name: f"configs/toy/{name}_toy_vit_256x256.py" for name in HEADS}}
@@ -117,30 +117,48 @@ def run_cell(cell: Cell, tests: Mapping[str, Sequence[str]], options: Sequence[s
 
 def list_tests(conditions: Sequence[str], held_out: bool) -> dict[str, list[str]]:
     """List the tests of each cell: the folder in the cell's -> config overrides."""
-    tests = {".": only("gta", f"{HELD_OUT}/gta/", "images", "labels", ".png",
-                       "_labelTrainIds.png") if held_out else []}
-    for name in conditions:
-        tests[name] = only(
+    tests = {".": target_options([Target(
+        "gta", f"{HELD_OUT}/gta/", "images", "labels", ".png", "_labelTrainIds.png",
+    )]) if held_out else []}
+    if conditions:
+        tests[acdc_folder(conditions)] = target_options([Target(
             f"acdc_{name}", "data/toy/acdc/", f"rgb_anon/{name}/val", f"gt/{name}/val",
-            "_rgb_anon.png", "_gt_labelTrainIds.png")
+            "_rgb_anon.png", "_gt_labelTrainIds.png") for name in conditions])
     return tests
 
 
-def only(domain: str, root: str, images: str, labels: str, image_suffix: str, label_suffix: str,
-         ) -> list[str]:
-    """Return the overrides that test one dataset, in the place of the config's last one."""
-    datasets = "test_dataloader.dataset.datasets"
-    return [
-        *(f"{datasets}.{i}.indices=1" for i in range(3)),
-        f"{datasets}.3.domain={domain}",
-        f"{datasets}.3.data_root={root}",
-        f"{datasets}.3.data_prefix.img_path={images}",
-        f"{datasets}.3.data_prefix.seg_map_path={labels}",
-        f"{datasets}.3.img_suffix={image_suffix}",
-        f"{datasets}.3.seg_map_suffix={label_suffix}",
-        f"test_evaluator.dataset_keys=['{domain}']",
-        f"test_evaluator.mean_used_keys=['{domain}']",
-    ]
+def acdc_folder(conditions: Sequence[str]) -> str:
+    """Name the folder, in a cell's, of the results on conditions of ACDC."""
+    return "_".join(["acdc", *conditions])
+
+
+class Target(NamedTuple):
+    """A dataset to test on, by its keys in a config."""
+
+    domain: str
+    data_root: str
+    images: str
+    labels: str
+    img_suffix: str
+    seg_map_suffix: str
+
+
+def target_options(targets: Sequence[Target]) -> list[str]:
+    """Return the overrides that test these datasets in the places of the config's last ones."""
+    datasets, others = "test_dataloader.dataset.datasets", 4 - len(targets)
+    options = [f"{datasets}.{i}.indices=1" for i in range(others)]
+    for i, target in enumerate(targets, others):
+        options += [
+            f"{datasets}.{i}.domain={target.domain}",
+            f"{datasets}.{i}.data_root={target.data_root}",
+            f"{datasets}.{i}.data_prefix.img_path={target.images}",
+            f"{datasets}.{i}.data_prefix.seg_map_path={target.labels}",
+            f"{datasets}.{i}.img_suffix={target.img_suffix}",
+            f"{datasets}.{i}.seg_map_suffix={target.seg_map_suffix}",
+        ]
+    domains = [target.domain for target in targets]
+    return [*options, f"test_evaluator.dataset_keys={domains}",
+            f"test_evaluator.mean_used_keys={domains}"]
 
 
 def make_held_out() -> None:

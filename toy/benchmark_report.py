@@ -14,7 +14,7 @@ from rein.atomic_files import replacing, write_atomically
 from rein.datasets.domains import domain_title
 from rein.evaluation.comparison import compare
 from rein.evaluation.curves import read_curves
-from toy.benchmark import ROOT, Cell
+from toy.benchmark import ROOT, Cell, acdc_folder
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  after the choice of the backend
@@ -23,7 +23,8 @@ COLOURS = {
     "random": "#9a9a9a", "freeze": "#4c78a8", "full": "#f2a03d", "rein": "#c23b3b",
     "lora": "#54a24b", "dora": "#88d27a", "soma": "#b279a2", "vpt": "#d6a5c9",
     "adaptformer": "#9d755d", "bitfit": "#d8b5a5", "norm_tuning": "#79706e",
-    "linear": "#86bcb6", "linear4": "#499894", "semfpn": "#f1ce63"}
+    "linear": "#86bcb6", "linear4": "#499894", "semfpn": "#f1ce63",
+    "eomt": "#e17fb0"}
 
 
 def write_report(cells: Sequence[Cell], out: Path, conditions: Sequence[str] = ()) -> None:
@@ -40,23 +41,29 @@ def write_report(cells: Sequence[Cell], out: Path, conditions: Sequence[str] = (
         "not the paper's datasets.",
         f"![mIoU of each method]({out.stem}.png)"]
     for sources in sorted({cell.sources for cell in cells}, reverse=True):
-        chosen = [cell for cell in cells if cell.sources == sources]
+        chosen = _rein_first([cell for cell in cells if cell.sources == sources])
         parts += [f"## {sources} source pictures",
                   compare([cell.folder for cell in chosen]).replace("# ", "### "),
                   cost_table(chosen)]
-        parts += [f"## ACDC {name}, {sources} source pictures\n\n"
-                  + compare([cell.folder / name for cell in chosen]).replace("# ", "### ")
-                  for name in conditions]
+        if conditions:
+            folders = [cell.folder / acdc_folder(conditions) for cell in chosen]
+            parts += [f"## Conditions of ACDC, {sources} source pictures",
+                      compare(folders).replace("# ", "### ")]
     text = "\n\n".join(parts) + "\n"
     write_atomically(out, text.replace(f"{ROOT}{os.sep}", ""))
 
 
+def _rein_first(cells: Sequence[Cell]) -> list[Cell]:
+    """Sort Rein's cells to the front: the differences are against the first method."""
+    return sorted(cells, key=lambda cell: cell.method != "rein")
+
+
 def device() -> str:
-    """Name what computes: the GPU, or the number of CPU cores."""
+    """Name what computes: the GPU, or the number of CPU threads."""
     if torch.cuda.is_available():
         return f"one {torch.cuda.get_device_name()}"
-    cores = torch.get_num_threads()
-    return f"{cores} CPU core{'s' if cores > 1 else ''}"
+    threads = torch.get_num_threads()
+    return f"{threads} CPU threads" if threads > 1 else "one CPU thread"
 
 
 def cost_table(cells: Sequence[Cell]) -> str:
@@ -89,10 +96,10 @@ def draw_plots(cells: Sequence[Cell], path: Path, conditions: Sequence[str] = ()
     """
     counts, most = sorted({cell.sources for cell in cells}), max(cell.sources for cell in cells)
     chosen = [cell for cell in cells if cell.sources == most]
-    draws = [lambda axes: _draw_bars(axes, chosen, ["."]),
+    draws = [lambda axes: _draw_bars(axes, chosen, "."),
              lambda axes: _draw_losses(axes, chosen)]
     if conditions:
-        draws.insert(1, lambda axes: _draw_bars(axes, chosen, conditions))
+        draws.insert(1, lambda axes: _draw_bars(axes, chosen, acdc_folder(conditions)))
     if len(counts) > 1:
         draws.append(lambda axes: _draw_sources(axes, cells, counts))
     rows = (len(draws) + 1) // 2
@@ -121,19 +128,18 @@ def _miou(folder: Path) -> Mapping[str, float]:
     return {**values, "mean": results["mean"]["mIoU"]} if len(values) > 1 else values
 
 
-def _draw_bars(axes: plt.Axes, cells: Sequence[Cell], tests: Sequence[str]) -> None:
+def _draw_bars(axes: plt.Axes, cells: Sequence[Cell], test: str) -> None:
     """Draw the mean and the standard deviation over seeds for each domain."""
     groups = _by_method(cells)
     width = 0.8 / len(groups)
     for k, (method, members) in enumerate(groups.items()):
-        runs = [{n: v for test in tests for n, v in _miou(cell.folder / test).items()}
-                for cell in members]
+        runs = [_miou(cell.folder / test) for cell in members]
         names, values = list(runs[0]), np.array([list(run.values()) for run in runs])
         axes.bar(np.arange(len(names)) + width * k, values.mean(0), width, label=method,
                  color=COLOURS[method], capsize=2,
                  yerr=values.std(0, ddof=1) if len(values) > 1 else None)
     axes.set_xticks(np.arange(len(names)) + width * (len(groups) - 1) / 2, names)
-    axes.set(ylabel="mIoU, %", title="targets" if tests == ["."] else "ACDC by condition")
+    axes.set(ylabel="mIoU, %", title="targets" if test == "." else "ACDC by condition")
 
 
 def _draw_losses(axes: plt.Axes, cells: Sequence[Cell]) -> None:

@@ -4,6 +4,7 @@ Keys are the published parameter names: `backbone.blocks.*`, `backbone.reins.*`,
 files of a backbone alone have no prefix.
 """
 
+from rein.checkpoint.families import recognise, translate
 from rein.checkpoint.fitting import (
     EXTRA_BACKBONE_KEYS,
     MAY_MISS,
@@ -11,6 +12,7 @@ from rein.checkpoint.fitting import (
     load_strictly,
 )
 from rein.checkpoint.identity import (
+    CONVERTED,
     FINGERPRINT,
     TRAINING_STATE,
     Identity,
@@ -32,17 +34,19 @@ from rein.checkpoint.io import (
 from rein.checkpoint.names import load_backbone, naming, to_dinov2_names
 from rein.checkpoint.parts import Parts, merge, split
 from rein.checkpoint.resampling import (
-    RESAMPLED,
     convert_dinov2,
+    fit,
+    is_converted,
     resample,
     resample_pos_embed,
 )
 from rein.checkpoint.soma import from_published_soma
 
 __all__ = [
-    "CONVERT_COMMAND", "EXTRA_BACKBONE_KEYS", "FINGERPRINT", "Identity", "Kind", "MAY_MISS",
-    "Parts", "RESAMPLED", "StateDict", "TRAINING_STATE", "check_fits", "convert_dinov2", "digest",
-    "fingerprint", "fingerprint_difference", "from_published_soma", "how_to_get", "identify",
-    "load_backbone", "load_file", "load_strictly", "merge", "meta_of", "naming", "resample",
-    "resample_pos_embed", "save_file", "split", "state_dict_of", "to_dinov2_names",
+    "CONVERTED", "CONVERT_COMMAND", "EXTRA_BACKBONE_KEYS", "FINGERPRINT", "Identity", "Kind",
+    "MAY_MISS", "Parts", "StateDict", "TRAINING_STATE", "check_fits", "convert_dinov2", "digest",
+    "fingerprint", "fingerprint_difference", "fit", "from_published_soma", "how_to_get",
+    "identify", "is_converted", "load_backbone", "load_file", "load_strictly", "merge", "meta_of",
+    "naming", "recognise", "resample", "resample_pos_embed", "save_file", "split",
+    "state_dict_of", "to_dinov2_names", "translate",
 ]

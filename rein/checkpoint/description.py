@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rein.checkpoint.identity import FINGERPRINT, Identity, Kind, digest, identify
+from rein.checkpoint.identity import CONVERTED, FINGERPRINT, Identity, Kind, digest, identify
 from rein.checkpoint.io import CONVERT_COMMAND, meta_of, state_dict_of
 
 
@@ -22,6 +22,9 @@ def describe(content: Mapping[str, Any], path: str | Path) -> dict[str, str]:
     rows = {"kind": identity.kind.value}
     if identity.backbone:
         rows["backbone"] = f"{identity.backbone} ({identity.naming}'s names)"
+    converted = meta_of(content).get(CONVERTED)
+    if converted:
+        rows["model"] = f"{converted['model']}, converted to {converted['size']}"
     if identity.adapter:
         rows["adapter"] = str(identity.adapter)
     if identity.classes is not None:

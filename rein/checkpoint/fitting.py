@@ -1,6 +1,7 @@
 """Check that weights fit a model exactly; if not, name the cause and the fix.
 
-The two tables below declare the keys that a file may add or lack; any other difference raises.
+`EXTRA_BACKBONE_KEYS` and `MAY_MISS` declare the keys that a file may add or lack; any other
+difference raises.
 """
 
 from collections.abc import Collection, Mapping
@@ -8,18 +9,18 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from rein.checkpoint.families import matches, unused_weights
 from rein.checkpoint.identity import Identity, Kind, Network, identify
 from rein.checkpoint.io import CONVERT_COMMAND
 from rein.checkpoint.parts import BACKBONE
 from rein.errors import UserError
 
-EXTRA_BACKBONE_KEYS = {
-    "mask_token": "replaces masked patches in DINOv2's pretraining; nothing else reads it",
-}
-"""Extra backbone keys that files may have, with the reason."""
+EXTRA_BACKBONE_KEYS = unused_weights()
+"""Templates of extra backbone keys that files may have, with the reason."""
 
 MAY_MISS = {
     "adapter": "a pretrained backbone has none; training starts with a new one",
+    "output norms": "pretrained classifiers have none after their inner stages; they start neutral",
     "frozen weights": "training checkpoints omit them; they come from the pretrained file",
 }
 """Keys allowed in `may_miss`, with the reason; no weight may be missing for another reason."""
@@ -46,9 +47,12 @@ def check_fits(
     if undeclared:
         raise ValueError(f"{sorted(undeclared)}: undeclared reason; see MAY_MISS")
     absent = {name for names in (may_miss or {}).values() for name in names}
-    extra = {prefix + name for name in EXTRA_BACKBONE_KEYS for prefix in ("", BACKBONE)}
+    prefix = BACKBONE if any(name.startswith(BACKBONE) for name in expected) else ""
     missing = sorted(set(expected) - set(state_dict) - absent)
-    unexpected = sorted(set(state_dict) - set(expected) - extra)
+    unexpected = sorted(
+        name for name in set(state_dict) - set(expected)
+        if not (name.startswith(prefix)
+                and matches(name.removeprefix(prefix), EXTRA_BACKBONE_KEYS)))
     shapes = {
         name: (tuple(value.shape), tuple(expected[name].shape))
         for name, value in sorted(state_dict.items())
@@ -107,8 +111,8 @@ def _cause(expected: Mapping, missing: list[str], state_dict: Mapping) -> str:
 
 def _network_difference(found: Network, wanted: Network) -> str:
     convert = f"convert the downloaded file with `{CONVERT_COMMAND} SRC OUT"
-    if (found.width, found.depth) != (wanted.width, wanted.depth) or (
-            found.registers, found.gated) != (wanted.registers, wanted.gated):
+    if any(getattr(found, name) != getattr(wanted, name) for name in (
+            "width", "depth", "stages", "registers", "gated")):
         return f"They belong to another network ({found}), not to the config's ({wanted})."
     if found.patch != wanted.patch:
         return (f"They have patch size {found.patch}, but the config's model has {wanted.patch}: "

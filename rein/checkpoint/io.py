@@ -18,6 +18,7 @@ from torch import Tensor
 
 from rein.atomic_files import replacing
 from rein.checkpoint.soma import from_published_soma, is_published_soma
+from rein.checkpoint.torchscript import is_torchscript, read_torchscript
 from rein.errors import UserError
 
 StateDict = dict[str, Tensor]
@@ -26,6 +27,7 @@ CONVERT_COMMAND = "python tools/convert_models/convert_dinov2.py"
 
 _REFUSED = re.compile(r"unsupported (global|class)|not allowed", re.IGNORECASE)
 _SAFETENSORS_META = "rein_meta"
+_META_TYPES = {"cfg": str, "dataset_meta": Mapping, "frozen_backbone": Mapping, "iter": int}
 
 
 # ------------------------------------------------------------------------------------------ reading
@@ -53,7 +55,7 @@ def _safe_globals() -> list:
 
 
 def load_file(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
-    """Read a `.pth` or `.safetensors` file without running code in it.
+    """Read a `.pth`, `.safetensors` or TorchScript file without running code in it.
 
     Args:
         path: The file.
@@ -73,6 +75,8 @@ def load_file(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
     try:
         if path.suffix == ".safetensors":
             return _load_safetensors(path, map_location)
+        if is_torchscript(path):
+            return read_torchscript(path)
         with torch.serialization.safe_globals(_safe_globals()):
             content = torch.load(path, map_location=map_location, weights_only=True)
     except UnpicklingError as error:
@@ -91,6 +95,11 @@ def load_file(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
         ) from None
     if not isinstance(content, Mapping):
         raise UserError(f"{path}: holds a {type(content).__name__}, expected a dict of tensors.")
+    for name, kind in _META_TYPES.items():
+        value = meta_of(content).get(name)
+        if value is not None and not isinstance(value, kind):
+            raise UserError(f"{path}: damaged, because its meta has {name!r} of type "
+                            f"{type(value).__name__}. Download or create it again.")
     return content
 
 
@@ -124,7 +133,7 @@ def how_to_get(path: Path) -> str:
 
 def state_dict_of(content: Mapping[str, Any]) -> StateDict:
     """Return the weights in a file's content, under any of the usual keys."""
-    for key in ("state_dict", "model", "teacher"):
+    for key in ("state_dict", "model", "module", "teacher"):
         if isinstance(content.get(key), Mapping):
             content = content[key]
     weights = {

@@ -53,3 +53,13 @@ def split(segmentor: Mapping[str, Tensor]) -> Parts:
         else:
             rest[name] = value
     return Parts(backbone, rest)
+
+
+def without_prefix(state_dict: Mapping[str, Tensor]) -> StateDict:
+    """Return a classifier's backbone without its prefix; other weights are returned unchanged.
+
+    OpenMMLab's classifiers have a backbone with our prefix, but no decode head and no adapter.
+    """
+    if any(name.startswith((HEAD, ADAPTER)) for name in state_dict):
+        return dict(state_dict)
+    return split(state_dict).backbone or dict(state_dict)

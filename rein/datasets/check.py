@@ -15,7 +15,7 @@ from tqdm import tqdm
 from rein.datasets.descriptions import DESCRIPTIONS, DatasetDescription, Part
 from rein.datasets.domains import Origin, domain_title
 from rein.datasets.image_files import is_cut_short, list_file, turned_size
-from rein.datasets.label_maps import CLASSES, IGNORE_INDEX
+from rein.datasets.label_maps import IGNORE_INDEX
 from rein.errors import UserError
 from rein.parallel import in_processes
 
@@ -85,7 +85,12 @@ def check_part(
         return PartReport(dataset, part, 0, len(labels) if part.labels else None, 0,
                           tuple(_missing_conversion(dataset, part, home)))
     if part.list_file:  # only the listed images belong to this part
-        listed = set(list_file(home, part.list_file).read_text().split())
+        path = list_file(home, part.list_file)
+        if not path.is_file():
+            how = _origin(dataset, part, home).how_to_convert()
+            return PartReport(dataset, part, len(images), len(labels), 0,
+                              (f"{path} has not been created yet. {how}",))
+        listed = set(path.read_text().split())
         images, labels = images & listed, labels & listed
     problems = []
     if part.count is not None and len(images) != part.count and not any_count:
@@ -144,12 +149,15 @@ def _open_all(
     """Open pairs in several processes; return one problem per broken pair."""
     image = home / part.images, dataset.image_suffix
     label = (home / part.labels, dataset.label_suffix) if part.labels else None
-    results = in_processes(partial(_open_pair, image, label), names, workers)
+    open_pair = partial(_open_pair, image, label, len(dataset.classes))
+    results = in_processes(open_pair, names, workers)
     bar = tqdm(results, total=len(names), desc=part.name, unit="pair", leave=False)
     return [problem for problem in bar if problem]
 
 
-def _open_pair(image: tuple[Path, str], label: tuple[Path, str] | None, name: str) -> str:
+def _open_pair(
+    image: tuple[Path, str], label: tuple[Path, str] | None, num_classes: int, name: str,
+) -> str:
     """Decode an image and its label; return their problem, or "" if both are intact."""
     path = image[0] / f"{name}{image[1]}"
     try:
@@ -161,7 +169,7 @@ def _open_pair(image: tuple[Path, str], label: tuple[Path, str] | None, name: st
         path = label[0] / f"{name}{label[1]}"
         with Image.open(path) as picture:
             _load(picture, path)
-            return _label_problem(picture, path, size)
+            return _label_problem(picture, path, size, num_classes)
     except Exception as error:  # each decoder raises its own types
         return f"{path} does not decode ({error or type(error).__name__})"
 
@@ -173,15 +181,18 @@ def _load(picture: Image.Image, path: Path) -> None:
         raise ValueError("the file is truncated")
 
 
-def _label_problem(picture: Image.Image, path: Path, size: tuple[int, int]) -> str:
+def _label_problem(
+    picture: Image.Image, path: Path, size: tuple[int, int], num_classes: int,
+) -> str:
     if picture.mode not in ("L", "P"):
         return f"{path} has mode {picture.mode}, expected 8-bit labels"
     if picture.size != size:
         return f"{path} is {picture.width}x{picture.height}, but its image is {size[0]}x{size[1]}"
     found = {value for value, count in enumerate(picture.histogram()) if count}
-    wrong = sorted(found - {*range(len(CLASSES)), IGNORE_INDEX})
+    wrong = sorted(found - {*range(num_classes), IGNORE_INDEX})
     if wrong:
-        return f"{path} contains {', '.join(map(str, wrong[:8]))}, expected 0-18 and 255"
+        values = ", ".join(map(str, wrong[:8]))
+        return f"{path} contains {values}, expected 0-{num_classes - 1} and 255"
     return ""
 
 

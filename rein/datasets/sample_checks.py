@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
+import rein.compat  # noqa: F401  before mmseg
+
 import cv2
 import numpy as np
 from mmcv.transforms import (

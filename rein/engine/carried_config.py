@@ -33,9 +33,6 @@ def read_carried_config(path: str) -> Config:
 def carried_config(content: Mapping[str, Any], source: str | Path) -> Config | None:
     """Return the config in a checkpoint's `meta`, or None."""
     text = meta_of(content).get("cfg")
-    if text is not None and not isinstance(text, str):
-        raise UserError(f"{source}: its embedded config is a {type(text).__name__}, expected text. "
-                        "Give a config file, which takes precedence.")
     return config_from_text(text, str(source)) if text else None
 
 
@@ -93,7 +90,8 @@ def _types(node: Any) -> set[str]:
     """Collect the values of all `type` keys."""
     if isinstance(node, dict):
         own = {node["type"]} if isinstance(node.get("type"), str) else set()
-        return own.union(*map(_types, node.values()))
+        # SoMA's published `lora_cfg` has a type that no registry knows
+        return own.union(*(_types(value) for key, value in node.items() if key != "lora_cfg"))
     if isinstance(node, list | tuple):
         return set().union(*map(_types, node))
     return set()

@@ -7,6 +7,7 @@ that fails.
 import logging
 import os
 import signal
+import sys
 from collections.abc import Mapping, Sequence
 
 from torch.distributed import DistError
@@ -65,7 +66,7 @@ def machines(environment: Mapping[str, str]) -> list[str]:
 
 
 def explain(failures: Mapping[int, ProcessFailure]) -> int:
-    """Find the process that failed first, and the reason.
+    """Find the process that failed first, and the reason; print its traceback, if any.
 
     Args:
         failures: Failed processes by global rank.
@@ -74,17 +75,28 @@ def explain(failures: Mapping[int, ProcessFailure]) -> int:
         The exit code of a process that printed its reason.
 
     Raises:
-        UserError: The process was killed, made a user's error, or printed a traceback.
+        UserError: The process was killed, or failed with an error.
     """
-    # the others fail a moment later, since their connection breaks
-    rank, first = min(failures.items(), key=lambda item: (
-        item[1].exitcode >= 0, isinstance(item[1].message, str), item[1].timestamp))
+    def order(item: tuple[int, ProcessFailure]) -> tuple[bool, bool, float]:
+        exitcode = item[1].exitcode  # SIGTERM comes from torchrun, which stops the others
+        return exitcode == -signal.SIGTERM, exitcode >= 0, _time(item[1])
+
+    rank, first = min(failures.items(), key=order)
     if first.exitcode < 0:
         raise UserError(
-            f"process {rank} was killed by {first.signal_name()}; the others were stopped. Often "
-            "memory ran out.")
-    if isinstance(first.message, Mapping):  # written by rein.cli
-        raise UserError(first.message["message"])
-    if first.exitcode == 1:
-        raise UserError(f"process {rank} failed; its traceback is above. The others were stopped.")
-    return first.exitcode
+            f"process {rank} was killed by {first.signal_name()}; the others were stopped. A "
+            "common reason for SIGKILL is full memory.")
+    if not isinstance(first.message, Mapping):
+        return first.exitcode
+    text, stack = first.message["message"], first.message["extraInfo"]["py_callstack"]
+    if text != stack:
+        print(stack, file=sys.stderr)
+        text = f"process {rank} failed, the others were stopped: {text.splitlines()[0]}"
+    raise UserError(text)
+
+
+def _time(failure: ProcessFailure) -> float:
+    """Return the time of a failure; that in its file is exact, torchrun's in seconds."""
+    if isinstance(failure.message, Mapping):  # written by rein.cli
+        return failure.message["extraInfo"]["at"]
+    return failure.timestamp

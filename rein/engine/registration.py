@@ -22,6 +22,7 @@ _MODULES = (
     "rein.engine.hooks",
     "rein.engine.optim",
     "rein.engine.seeding",
+    "rein.engine.sharding",
     "rein.engine.testing.corrupt_files",
     "rein.evaluation.domain_iou",
     "rein.evaluation.pictures",

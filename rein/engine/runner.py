@@ -1,6 +1,7 @@
 """mmengine's Runner with exact resuming, strict and safe loading, and atomic saving."""
 
 import atexit
+import contextlib
 import logging
 import os
 import sys
@@ -40,6 +41,13 @@ from rein.engine.registration import register_all_modules
 from rein.engine.resuming import check_resumable
 from rein.engine.saving import SafeCheckpointHook
 from rein.engine.seeding import SEEDED_SAMPLERS, ExactEpochLoop, IterationSeedHook, SeededDataset
+from rein.engine.sharding import (
+    ShardedBackbone,
+    ShardingHook,
+    blocks_left_in_place,
+    check_shardable,
+    is_requested,
+)
 from rein.engine.testing.corrupt_files import (
     SurvivingDataset,
     SurvivingTestLoop,
@@ -135,12 +143,18 @@ class ReinRunner(CheckedBuilding):
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """Wrap the model for distributed training; by default, mmengine needs a GPU per process."""
+        defaults = dict(
+            broadcast_buffers=False,
+            find_unused_parameters=self.cfg.get("find_unused_parameters", False))
+        shards = is_requested(model_wrapper_cfg)
+        if shards:
+            check_shardable(model, self.cfg, self.distributed)
+            model_wrapper_cfg = defaults | dict(model_wrapper_cfg)
         if self.distributed and not torch.cuda.is_available():
-            model_wrapper_cfg = dict(model_wrapper_cfg or dict(
-                broadcast_buffers=False,
-                find_unused_parameters=self.cfg.get("find_unused_parameters", False)))
+            model_wrapper_cfg = dict(model_wrapper_cfg or defaults)
             model_wrapper_cfg.setdefault("device_ids", None)
-        return super().wrap_model(model_wrapper_cfg, model)
+        with blocks_left_in_place(model) if shards else contextlib.nullcontext():
+            return super().wrap_model(model_wrapper_cfg, model)
 
     @staticmethod
     def build_dataloader(dataloader, seed: int | None = None, diff_rank_seed: bool = False):
@@ -219,6 +233,8 @@ class ReinRunner(CheckedBuilding):
         for hook in (TerminalHook, IterationSeedHook, TrainableParametersHook, TrainedWeightsHook,
                      FiniteLossHook):
             self.register_hook(hook())
+        if isinstance(self.model, ShardedBackbone):
+            self.register_hook(ShardingHook())
 
     def load_checkpoint(self, filename: str, map_location="cpu", **kwargs) -> dict:
         """Load one of our checkpoints or a published one, strictly and without running code.

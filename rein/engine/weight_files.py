@@ -65,7 +65,7 @@ def convert_file(
     Returns:
         The path of the written file.
     """
-    weights = ckpt.load_backbone(find_path(source))
+    weights = ckpt.to_dinov2_names(ckpt.load_backbone(find_path(source)))
     try:
         converted = ckpt.convert_dinov2(weights, img_size, patch_size)
     except UserError as error:
@@ -87,9 +87,9 @@ def merge_files(
     default_config: Config,
     overwrite: bool = False,
     allow_other_backbone: bool = False,
-    fold: bool = False,
     config: Config | None = None,
     raw_weights: bool = False,
+    fold: bool = False,
 ) -> Path:
     """Merge a backbone and the trained parts into a self-contained file for testing.
 
@@ -100,9 +100,9 @@ def merge_files(
         default_config: The config to store if the trained parts carry none.
         overwrite: Replace a different file at `out`.
         allow_other_backbone: Accept a backbone that the parts were not trained with.
-        fold: Fold the adapter into the backbone.
         config: Use and store this config instead of the one that the trained parts carry.
         raw_weights: Merge the raw weights of a training checkpoint instead of their average (EMA).
+        fold: Fold the adapter into the backbone.
 
     Returns:
         The path of the written file.
@@ -132,7 +132,7 @@ def merge_files(
     if fold:
         cfg, merged = fold_adapter(cfg, merged, rein_and_head)
         meta[ckpt.FINGERPRINT] = ckpt.fingerprint(ckpt.split(merged).backbone)
-    if config is not None or fold or "cfg" not in meta:
+    if fold or config is not None or "cfg" not in meta:
         meta["cfg"] = cfg.pretty_text
     return write_output(dict(meta=meta, state_dict=merged), out, overwrite)
 

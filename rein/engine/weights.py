@@ -12,34 +12,41 @@ from torch import nn
 
 from rein import checkpoint as ckpt
 from rein.checkpoint import StateDict
+from rein.checkpoint.families import matches
 from rein.engine.paths import find_path
 from rein.engine.registration import build_model, register_all_modules
-from rein.errors import UserError
+from rein.errors import UserError, one_line
 from rein.models.freezing import frozen_names
 
 
 def fit_backbone(weights: StateDict, backbone: nn.Module) -> StateDict:
-    """Convert downloaded DINOv2 weights to the patch size and grid of a backbone.
+    """Convert downloaded weights to the names, patch size and grid of a backbone.
 
     Args:
-        weights: Weights under DINOv2's names, without a prefix.
+        weights: Weights without a prefix, under any names of the backbone's family.
         backbone: The target; may be on the meta device.
 
     Returns:
-        The converted weights. Weights that already fit, or are not original DINOv2 weights, are
-        returned unchanged, and strict loading reports any mismatch. Converted weights are not
-        converted again, which would blur them.
+        The converted weights under the backbone's names. Weights that are not recognised only get
+        its names, and strict loading reports any mismatch. Converted weights are not converted
+        again, which would blur them.
     """
-    expected = backbone.state_dict()
-    if ckpt.identify(weights).kind is not ckpt.Kind.ORIGINAL or not all(
-            name in expected for name in ckpt.RESAMPLED):
-        return weights
-    if all(expected[name].shape == weights[name].shape for name in ckpt.RESAMPLED):
-        return weights
-    patch_embed = backbone.model.patch_embed
-    patch_size = patch_embed.patch_size[0]
-    rows, columns = patch_embed.grid_size
-    return ckpt.convert_dinov2(weights, (rows * patch_size, columns * patch_size), patch_size)
+    found, patch = ckpt.recognise(weights), backbone.family.patch
+    network = ckpt.identify(weights).backbone
+    if found is None or patch is not None and (network is None or network.patch != patch):
+        return ckpt.translate(weights, backbone.naming)
+    model = backbone.model
+    fitted = ckpt.fit(
+        found.naming.to_timm(weights), model.state_dict(),
+        getattr(getattr(model, "patch_embed", None), "grid_size", None), backbone.family)
+    return _neutral_norms(backbone) | backbone.naming.from_timm(fitted)
+
+
+def _neutral_norms(backbone: nn.Module) -> StateDict:
+    """Return output norms of a published ConvNeXt as they start; pretrained files lack them."""
+    make = {"weight": torch.ones, "bias": torch.zeros}
+    return {name: make[name.rpartition(".")[2]](value.shape)
+            for name, value in backbone.state_dict().items() if matches(name, ("norm#.*",))}
 
 
 def build_empty(cfg: Config) -> nn.Module:
@@ -80,7 +87,11 @@ def check_trained_with(
         print_log(f"{source}: does not record its frozen backbone, like all published files; "
                   "assuming this one.", "current")
         return
-    difference = ckpt.fingerprint_difference(trained, found)
+    try:
+        difference = ckpt.fingerprint_difference(trained, found)
+    except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
+        raise UserError(f"{source}: damaged, because the fingerprint of its backbone is unreadable "
+                        f"({one_line(error)}). Download or create it again.") from None
     if difference is None:
         return
     if not allow_other_backbone:

@@ -9,6 +9,7 @@ a folder labelTrainIds under the images' names, following HRDA's instructions
 
 import io
 import re
+import struct
 import zipfile
 from collections import Counter
 from collections.abc import Sequence
@@ -21,10 +22,13 @@ from PIL import Image
 from rein.atomic_files import replacing
 from rein.datasets.converters.label_pngs import encode_label_image, map_labels
 from rein.datasets.label_maps import CITYSCAPES_LABELS, CLASSES, IGNORE_INDEX, lookup_table
-from rein.errors import UserError
+from rein.errors import UserError, one_line
 
 _TRAIN_ID_TO_ID = {
     label.train_id: label.id for label in CITYSCAPES_LABELS if label.train_id != IGNORE_INDEX}
+MAX_BYTES = 2**26
+"""Largest unpacked file of a zip that is read; real predictions take at most 2 MB."""
+
 _MAX_SHOWN = 5
 
 
@@ -98,9 +102,9 @@ def _train_ids(path: Path) -> np.ndarray:
     try:
         with Image.open(path) as image:
             train_ids = np.asarray(image)
-    except (OSError, SyntaxError) as error:
-        raise UserError(
-            f"{path}: the prediction cannot be decoded ({error}). Test again.") from None
+    except Exception as error:  # each decoder raises its own types
+        raise UserError(f"{path}: the prediction cannot be decoded ({one_line(error)}). Test again."
+                        ) from None
     if train_ids.ndim != 2 or train_ids.dtype != np.uint8 or train_ids.max() >= len(CLASSES):
         raise UserError(f"{path}: expected one channel of trainIds 0-{len(CLASSES) - 1}, as "
                         "tools/test.py writes them.")
@@ -131,7 +135,7 @@ def check_submission(path: str | Path, server: str, images: Sequence[str] = ()) 
                     problems.setdefault(problem, []).append(name)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file.") from None
-    except zipfile.BadZipFile:
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError, struct.error):
         raise UserError(f"{path}: not a zip file, or incomplete.") from None
     found = [_summarize(problem, where) for problem, where in problems.items()]
     if len(names) != rules.images:
@@ -176,6 +180,8 @@ def _file_problems(name: str, archive: zipfile.ZipFile, rules: Server) -> list[s
         problems.append(f"not in the folder {rules.folder}")
     if not re.fullmatch(rules.pattern, file):
         problems.append(f"name is not of the form {rules.pattern}")
+    if archive.getinfo(name).file_size > MAX_BYTES:
+        return [*problems, f"more than {MAX_BYTES >> 20} MB when unpacked"]
     try:
         with Image.open(io.BytesIO(archive.read(name))) as image:
             if (image.format, image.mode) != ("PNG", "L"):
@@ -183,7 +189,7 @@ def _file_problems(name: str, archive: zipfile.ZipFile, rules: Server) -> list[s
             if image.size != rules.size:
                 problems.append("size {}x{}, not {}x{}".format(*image.size, *rules.size))
             present = np.flatnonzero(image.histogram())
-    except (OSError, SyntaxError, zipfile.BadZipFile):
+    except Exception:  # each decoder raises its own types
         return [*problems, "cannot be decoded"]
     wrong = sorted({*present.tolist()} - rules.values)
     if wrong:

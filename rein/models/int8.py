@@ -24,19 +24,19 @@ class Int8Linear(nn.Module):
     successor, relies on torch.compile, which needs a C++ compiler. The product itself uses torch.
 
     Args:
-        linear (nn.Linear): The float32 layer. Its weights are dropped; its hooks are kept, because
-            adapters work through hooks.
+        linear (nn.Linear): The layer, in float32 or bfloat16. Its weights are dropped; its hooks
+            are kept, because adapters work through hooks.
     """
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
-        weight = linear.weight.detach()
+        weight = linear.weight.detach().float()
         scales = _scales(weight)
         self.register_buffer("weight", (weight / scales).round().to(torch.int8))
         self.register_buffer("weight_scales", scales.flatten())
         self.register_buffer("bias", (
             torch.zeros_like(self.weight_scales) if linear.bias is None
-            else linear.bias.detach().clone()))
+            else linear.bias.detach().float().clone()))
         for name in _HOOKS:
             getattr(self, name).update(getattr(linear, name))
 

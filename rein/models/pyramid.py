@@ -5,6 +5,7 @@ the small map and resize the result, which is equivalent; other heads get resize
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -13,13 +14,28 @@ FINEST_STRIDE = 4
 """Stride of the finest map, in pixels."""
 
 
+class MaskQueries(NamedTuple):
+    """Queries of an encoder-only mask head, after one block.
+
+    Attributes:
+        queries: (B, m, c), for their classes.
+        embeds: (B, m, c); their products with the features are the mask logits.
+        feats: (B, c, h, w), about stride 4.
+    """
+
+    queries: Tensor
+    embeds: Tensor
+    feats: Tensor
+
+
 class Pyramid(Sequence):
     """Feature maps, fine to coarse; mmseg heads see a sequence of tensors (B, C, H_i, W_i).
 
     Args:
         maps: Maps (B, C, h, w) as the backbone computes them.
         sizes: Their sizes (H_i, W_i) in the pyramid.
-        queries: (m, q) or (B, m, q) for a head with linked queries, or None.
+        queries: (m, q) or (B, m, q) for a head with linked queries; for an encoder-only head,
+            `MaskQueries`, one for each prediction; or None.
         image_size: (H, W) in pixels that the maps cover: the image with the backbone's padding.
             Default: the finest size times 4.
     """
@@ -28,7 +44,7 @@ class Pyramid(Sequence):
         self,
         maps: Sequence[Tensor],
         sizes: Sequence[tuple[int, int]],
-        queries: Tensor | None = None,
+        queries: Tensor | tuple[MaskQueries, ...] | None = None,
         image_size: tuple[int, int] | None = None,
     ) -> None:
         self.maps = tuple(maps)

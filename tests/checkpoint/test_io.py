@@ -139,3 +139,10 @@ def test_an_unwritable_folder_is_named():
 def test_the_error_for_a_missing_file_says_how_to_get_it(tmp_path, name, hint):
     with pytest.raises(UserError, match=f"no such file.*{hint}"):
         ckpt.load_file(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["cfg", "dataset_meta", "frozen_backbone", "iter"])
+def test_meta_of_a_wrong_type_is_named(tmp_path, name):
+    path = ckpt.save_file(dict(meta={name: torch.zeros(2)}, state_dict={}), tmp_path / "a.pth")
+    with pytest.raises(UserError, match=f"its meta has '{name}' of type Tensor"):
+        ckpt.load_file(path)

@@ -61,7 +61,7 @@ def test_timms_own_file_of_a_gated_network_loads(model):
     """Gated layers may be packed (EVA02-Ti, ViT-g) or separate (EVA02-B, DINOv3-H+)."""
     backbone = VisionFoundationModel(model, img_size=56 if "14" in model else 64, depth=1)
     weights = {name: torch.randn_like(value) for name, value in backbone.model.state_dict().items()}
-    backbone.load_pretrained(ckpt.to_dinov2_names(weights), "FILE")
+    backbone.load_pretrained(weights, "FILE")
     for name, value in backbone.model.state_dict().items():
         assert torch.equal(value, weights[name]), name
     assert ckpt.identify(weights).backbone.gated

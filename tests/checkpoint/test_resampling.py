@@ -5,8 +5,9 @@ import torch
 from conftest import dino, official
 
 from rein import checkpoint as ckpt
+from rein.checkpoint.families import BEIT, RADIO, SAM
 from rein.errors import UserError
-from rein.models import DinoVisionTransformer
+from rein.models import DinoVisionTransformer, VisionFoundationModel
 
 
 def test_conversion_is_bicubic_without_antialiasing():
@@ -57,3 +58,35 @@ def test_every_released_network_converts_to_non_square_sizes(
     converted = ckpt.convert_dinov2(released, (512, 1024), 16)
     assert ckpt.identify(converted).kind is ckpt.Kind.CONVERTED
     ckpt.check_fits(model.state_dict(), converted, "converted")
+
+
+def test_sams_relative_positions_are_resampled_as_sam_does():
+    from timm.models.vision_transformer_sam import get_rel_pos
+
+    table = torch.randn(127, 8)
+    fitted = ckpt.fit({"blocks.1.attn.rel_pos_h": table},
+                      {"blocks.1.attn.rel_pos_h": torch.empty(63, 8)}, (32, 32), SAM)
+    found = fitted["blocks.1.attn.rel_pos_h"]
+    torch.testing.assert_close(get_rel_pos(32, 32, found), get_rel_pos(32, 32, table))
+
+
+def test_radios_positions_are_cut_from_a_square_as_radio_does():
+    from timm.models.vision_transformer import _convert_radio
+
+    backbone = VisionFoundationModel(
+        "vit_base_patch16_radio_v3", embed_dim=32, depth=1, num_heads=2, img_size=(64, 128))
+    positions = torch.randn(1, 256, 32)
+    expected = _convert_radio(
+        {"radio_model.model.patch_generator.pos_embed": positions}, backbone.model)["pos_embed"]
+    found = ckpt.fit({"pos_embed": positions}, {"pos_embed": expected}, (4, 8), RADIO)["pos_embed"]
+    torch.testing.assert_close(found, expected)
+
+
+def test_a_table_of_relative_biases_keeps_the_class_tokens_entries():
+    name = "blocks.0.attn.relative_position_bias_table"
+    table = torch.randn(13 * 13 + 3, 2)
+    found = ckpt.fit({name: table}, {name: torch.empty(7 * 15 + 3, 2)}, (4, 8), BEIT)[name]
+    assert torch.equal(found[-3:], table[-3:])
+    image = table[:-3].T.reshape(1, 2, 13, 13)
+    image = torch.nn.functional.interpolate(image, (7, 15), mode="bicubic", align_corners=False)
+    torch.testing.assert_close(found[:-3], image[0].flatten(1).T)

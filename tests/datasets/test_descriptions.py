@@ -45,7 +45,8 @@ def test_converter_facts_are_complete_and_its_commands_exist(dataset):
     for command in commands:
         python, tool, *arguments = command.format(root="data/x").split()
         assert python == "python" and (ROOT / tool).is_file() and "data/x" in arguments[0]
-    assert {*(dataset.label_map or {0: 0}).values()} <= {*range(19), 255}
+    assert {*(dataset.label_map or {0: 0}).values()} <= {
+        *range(len(dataset.classes)), 255}
     assert "/x/" in dataset.raw_layout.format(root="/x") or not commands
 
 

@@ -121,3 +121,13 @@ def test_invalid_predictions_raise_and_leave_no_zip(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"rgb.png", "wide.png"}
     with pytest.raises(UserError, match="not a zip"):
         check_submission(rgb, "acdc")
+
+
+def test_images_whose_header_claims_too_much_and_zip_bombs_are_named(packed, server, monkeypatch):
+    header = bytearray(zipfile.ZipFile(packed).read(zipfile.ZipFile(packed).namelist()[0]))
+    header[16:24] = b"\x7f\xff\xff\xff" * 2  # width and height
+    rewrite(packed, lambda name, content: [(name, bytes(header))])
+    assert any("cannot be decoded" in problem for problem in check_submission(packed, server))
+    monkeypatch.setattr(submission, "MAX_BYTES", 2**20)
+    rewrite(packed, lambda name, content: [(name, bytes(2**20 + 1))])
+    assert any("more than 1 MB" in problem for problem in check_submission(packed, server))

@@ -235,7 +235,7 @@ def zips(world: Path, folder: Path, rng: Random) -> str:
     elif way == "many":
         files |= {f"{i}/": b"" for i in range(20_000)}
     elif way == "name":
-        files[rng.choice(("../../x.png", "/etc/x.png", "", "a" * 60_000, "\u00e9\n.png", "x"))] = (
+        files[rng.choice(("../../x.png", "/etc/x.png", "a" * 60_000, "\u00e9\n.png", "x"))] = (
             files.pop(victim))
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in files.items():

@@ -6,39 +6,8 @@ import re
 import pytest
 import torch
 from conftest import tiny_model_config
-from mmengine.config import Config
-from mmengine.hooks import Hook
 from processes import in_processes
-from tiny_head import points_by_number
-from tiny_project import write_project
-
-from rein.engine.runner import ReinRunner
-from rein.engine.testing.evaluate import evaluate_checkpoint
-from rein.engine.testing.options import EvaluationOptions
-from rein.engine.training import train
-
-
-class Losses(Hook):
-    """Keep the losses of this process."""
-
-    def __init__(self):
-        self.values = []
-
-    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
-        self.values.append(float(outputs["loss"]))
-
-
-def losses_of_training(cfg: Config, work_dir, launcher="none") -> list[float]:
-    """Train with the same loss points for every image; return this process's losses."""
-    losses, rand, hooks = Losses(), torch.rand, ReinRunner.register_hooks
-    torch.rand = points_by_number
-    ReinRunner.register_hooks = lambda self, *args: (
-        hooks(self, *args), self.register_hook(losses))
-    try:
-        train(cfg, "run", str(work_dir), launcher=launcher)
-    finally:
-        torch.rand, ReinRunner.register_hooks = rand, hooks
-    return losses.values
+from tiny_project import evaluate, losses_of_training, write_project
 
 
 def full_fine_tuning(root) -> dict:
@@ -86,15 +55,6 @@ def results(folder) -> dict:
     return {path.relative_to(folder).as_posix(): re.sub(
                 rb"\d{4}-\d\d-\d\dT[\d:+-]+", b"", path.read_bytes())
             for path in folder.rglob("*.*")}
-
-
-def evaluate(cfg, root, out, launcher="none") -> dict:
-    """Test the project's checkpoint; return the measured values."""
-    options = EvaluationOptions(
-        out=str(root / out), work_dir=str(root / "work" / out), launcher=launcher,
-        show_dir=str(root / out / "shown"))
-    (metrics, *_), = evaluate_checkpoint(cfg, str(root / "checkpoint.pth"), options)
-    return metrics
 
 
 def compare_evaluation(cfg, root, world=2):

@@ -37,6 +37,15 @@ def test_a_token_with_a_huge_norm_leaves_the_others_accurate():
     assert error.max() < 0.02
 
 
+def test_frozen_weights_in_bfloat16_are_quantized_in_float32():
+    linear = nn.Linear(64, 32).bfloat16()
+    layer, x = Int8Linear(linear), torch.randn(3, 64)
+    assert layer.weight_scales.dtype == layer(x).dtype == torch.float32
+    with torch.no_grad():
+        expected = linear.float()(x)
+    assert (layer(x) - expected).norm() < 0.02 * expected.norm()
+
+
 def test_int8_gives_nearly_the_same_features_and_keeps_trained_parameters(toy):
     image = torch.nn.functional.interpolate(
         torch.randn(1, 3, 16, 32, generator=torch.Generator().manual_seed(0)), (256, 512),

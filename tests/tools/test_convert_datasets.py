@@ -15,7 +15,8 @@ from PIL import Image
 from rein.datasets.descriptions.mapillary import LABELS
 
 TOOLS = ROOT / "tools/convert_datasets"
-NAMES = ("gta", "synthia", "urbansyn", "cityscapes", "mapillary2cityscape", "mapillary_resize")
+NAMES = ("gta", "synthia", "urbansyn", "cityscapes", "mapillary2cityscape", "mapillary_resize",
+         "camvid")
 
 
 def save(path: Path, pixels: np.ndarray) -> None:

@@ -21,3 +21,4 @@ def _train_pipeline(crop, scales):
 train_pipeline_512x512 = _train_pipeline(512, range(5, 21))
 train_pipeline_1024x1024 = _train_pipeline(1024, range(5, 21))
 train_pipeline_toy = _train_pipeline(256, range(10, 17, 2))  # toy frames are small already
+train_pipeline_camvid = _train_pipeline(288, range(10, 17, 2))  # frames of 480x360

@@ -70,5 +70,5 @@ def _encode(sources: tuple[Path, ...], table: np.ndarray) -> tuple[np.ndarray, .
     try:
         ids = rasterize(annotation)
     except (KeyError, TypeError) as error:
-        raise ValueError(f"not a Cityscapes polygon annotation ({error!r})") from error
+        raise ValueError(f"not a Cityscapes polygon annotation ({error!r:.200})") from error
     return (map_labels(ids, table),)

@@ -5,6 +5,7 @@ conversion: no class of a dataset should be missing.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,9 @@ def count_pixels(labels: np.ndarray) -> ClassPixels:
     return {int(value): int(counts[value]) for value in np.flatnonzero(counts)}
 
 
-def write_statistics(folder: Path, files: dict[str, ClassPixels]) -> Path:
+def write_statistics(
+    folder: Path, files: dict[str, ClassPixels], classes: Sequence[str] = CLASSES,
+) -> Path:
     """Write FOLDER/class_pixels.json.
 
     `classes` maps each class to its number of pixels, `ignored` is the number of ignored pixels,
@@ -46,6 +49,7 @@ def write_statistics(folder: Path, files: dict[str, ClassPixels]) -> Path:
     Args:
         folder: Label folder.
         files: Label file, relative to the folder -> pixels of each class.
+        classes: Name of each trainId.
 
     Returns:
         The path of the written file.
@@ -57,7 +61,7 @@ def write_statistics(folder: Path, files: dict[str, ClassPixels]) -> Path:
     for pixels in files.values():
         total[list(pixels)] += list(pixels.values())
     content = {
-        "classes": {name: int(total[i]) for i, name in enumerate(CLASSES)},
+        "classes": {name: int(total[i]) for i, name in enumerate(classes)},
         "ignored": int(total[IGNORE_INDEX]),
         "images": len(files),
         "files": dict(sorted(files.items())),

@@ -46,7 +46,8 @@ def convert_pairs(
         target = root / part.labels / (name + dataset.label_suffix)
         jobs.append(Job((label,), (target,), root / part.labels, image))
     encode = partial(_encode, read=read, table=lookup_table(dataset.label_map))
-    return run_jobs(jobs, encode, workers=workers, overwrite=overwrite)
+    return run_jobs(
+        jobs, encode, classes=dataset.classes, workers=workers, overwrite=overwrite)
 
 
 def published_labels(dataset: DatasetDescription, root: Path) -> dict[str, Path]:

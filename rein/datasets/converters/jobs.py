@@ -28,6 +28,7 @@ from rein.datasets.converters.class_pixels import (
 )
 from rein.datasets.converters.label_pngs import encode_label_image, require_size_of
 from rein.datasets.image_files import PNG_END
+from rein.datasets.label_maps import CLASSES
 from rein.parallel import in_processes
 
 NAMES_IN_SUMMARY = 5
@@ -77,7 +78,8 @@ class _Outcome(NamedTuple):
 
 
 def run_jobs(
-    jobs: Sequence[Job], encode: Encode, *, workers: int | None = None, overwrite: bool = False
+    jobs: Sequence[Job], encode: Encode, *, classes: Sequence[str] = CLASSES,
+    workers: int | None = None, overwrite: bool = False,
 ) -> Report:
     """Convert each job whose targets are missing, older than its sources or damaged.
 
@@ -87,6 +89,7 @@ def run_jobs(
         jobs: The jobs; no two share a target.
         encode: Makes the contents of a job's targets. Must be picklable; an exception fails only
             that job.
+        classes: Name of each trainId, for the statistics.
         workers: Processes; None means one per available core.
         overwrite: Reconvert finished files.
 
@@ -113,7 +116,8 @@ def run_jobs(
             elif job.labels_in is not None:
                 name = job.targets[-1].relative_to(job.labels_in).as_posix()
                 pixels.setdefault(job.labels_in, {})[name] = outcome.pixels
-    statistics = tuple(write_statistics(folder, files) for folder, files in pixels.items())
+    statistics = tuple(
+        write_statistics(folder, files, classes) for folder, files in pixels.items())
     return Report(counts["converted"], counts["skipped"], tuple(failed), statistics)
 
 
@@ -232,5 +236,5 @@ def _is_intact(path: Path) -> bool:
                 return True
             image.verify()  # checks all checksums except the last chunk's, without decoding
         return path.read_bytes().endswith(PNG_END)
-    except (OSError, ValueError, SyntaxError):
+    except Exception:  # each decoder raises its own types
         return False

@@ -17,7 +17,7 @@ from rein.datasets.converters.jobs import Job, Report, run_jobs
 from rein.datasets.converters.label_pngs import map_labels, read_label_ids, require_size_of
 from rein.datasets.descriptions.mapillary import LABELS, MAPILLARY
 from rein.datasets.label_maps import CITYSCAPES_ID_TO_TRAIN_ID, lookup_table
-from rein.errors import UserError
+from rein.errors import UserError, one_line
 
 SPLITS = {"training": "train", "validation": "val"}
 ENCODING_FILE = "encoding.txt"
@@ -142,7 +142,8 @@ def _mapillary_table(config: Path, train_ids: bool) -> np.ndarray:
         raise UserError(f"{config}: cannot be read ({error.strerror}).") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(
-            f"{config}: not a list of Mapillary labels ({error!r}). Extract the dataset again."
+            f"{config}: not a list of Mapillary labels ({one_line(error)}). Extract the dataset "
+            "again."
         ) from error
     known = dict(LABELS)
     foreign = sorted(set(names) - known.keys())

@@ -6,23 +6,26 @@ neither mmengine nor torch.
 
 from rein.datasets.descriptions.acdc import ACDC
 from rein.datasets.descriptions.bdd100k import BDD100K
+from rein.datasets.descriptions.camvid import CAMVID
 from rein.datasets.descriptions.cityscapes import CITYSCAPES
 from rein.datasets.descriptions.description import DatasetDescription, EvalSetting, Part
 from rein.datasets.descriptions.gta import GTA
 from rein.datasets.descriptions.mapillary import MAPILLARY
 from rein.datasets.descriptions.synthia import SYNTHIA
 from rein.datasets.descriptions.urbansyn import URBANSYN
+from rein.datasets.label_maps import CLASSES
 from rein.errors import UserError
 
 __all__ = [
-    "ACDC", "BDD100K", "CITYSCAPES", "GTA", "MAPILLARY", "SYNTHIA", "URBANSYN",
+    "ACDC", "BDD100K", "CAMVID", "CITYSCAPES", "GTA", "MAPILLARY", "SYNTHIA", "URBANSYN",
     "DESCRIPTIONS", "DatasetDescription", "Part", "EvalSetting", "dataset_config",
     "describe_domain", "eval_pipeline",
 ]
 
 DESCRIPTIONS: dict[str, DatasetDescription] = {
     description.name: description
-    for description in (GTA, SYNTHIA, URBANSYN, CITYSCAPES, BDD100K, MAPILLARY, ACDC)
+    for description in (
+        GTA, SYNTHIA, URBANSYN, CITYSCAPES, BDD100K, MAPILLARY, ACDC, CAMVID)
 }
 """Dataset name -> description."""
 
@@ -65,6 +68,9 @@ def dataset_config(part: str, protocol: str | None = None) -> dict:
     )
     if labels:
         cfg["seg_map_suffix"] = dataset.label_suffix
+    if dataset.classes != CLASSES:
+        cfg["metainfo"] = dict(
+            classes=list(dataset.classes), palette=[list(color) for color in dataset.palette])
     if dataset.max_unlabelled:
         cfg["max_unlabelled"] = dataset.max_unlabelled
     if found.list_file:

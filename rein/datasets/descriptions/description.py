@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from rein.datasets.label_maps import CLASSES, PALETTE
+
 
 class Part(NamedTuple):
     """One part of a dataset: an image folder and usually a label folder.
@@ -63,6 +65,8 @@ class DatasetDescription:
             folder.
         download: Packages that contain these files.
         convert: Command that writes trainId labels, with `{root}`; "" if none is needed.
+        classes: Class of each trainId; default: the 19 of Cityscapes.
+        palette: RGB colour of each class.
     """
 
     name: str
@@ -80,6 +84,8 @@ class DatasetDescription:
     raw_layout: str = ""
     download: str = ""
     convert: str = ""
+    classes: tuple[str, ...] = CLASSES
+    palette: tuple[tuple[int, int, int], ...] = PALETTE
 
     @property
     def protocol_domains(self) -> list[str]:

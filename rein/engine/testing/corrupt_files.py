@@ -15,6 +15,7 @@ from rein.datasets.image_files import is_cut_short
 from rein.datasets.image_folders import image_folders
 from rein.datasets.sample_checks import CorruptFile
 from rein.datasets.wrappers import DatasetAround
+from rein.engine.sharding import ShardedBackbone
 from rein.evaluation.domain_iou import DGIoUMetric
 
 
@@ -84,6 +85,8 @@ class _Surviving:
                 metric.fail(*sample)
                 # keep the order: mmengine drops the last results, which fill up a process's share
                 metric.results.insert(start + place, metric.results.pop())
+        if idx + 1 == len(self.dataloader) and isinstance(self.runner.model, ShardedBackbone):
+            self.runner.model.wait_for_others()
 
     def report(self, failed: Iterable[FailedSample]) -> None:
         """Report failed samples that the metrics do not take."""

@@ -6,6 +6,8 @@ from torch import Tensor, nn
 
 from rein.errors import UserError
 from rein.models.arguments import known_arguments, refuse_unknown
+from rein.models.pyramid import MaskQueries
+from rein.models.stages import Stage
 
 
 class Adapter(nn.Module):
@@ -15,6 +17,9 @@ class Adapter(nn.Module):
     fingerprinting work the same for every adapter. Hooks are bound methods of the adapter, or
     partials of them, so that a deep copy of the backbone gets its own hooks.
 
+    With `ONE_PER_STAGE`, a staged network gets one adapter for each stage. `num_layers`,
+    `embed_dims` and `patch_size`, if `__init__` takes them, come from the network.
+
     Args:
         **unknown: Arguments that a subclass's `__init__` does not take; must be empty.
 
@@ -22,18 +27,21 @@ class Adapter(nn.Module):
         UserError: An argument is unknown.
     """
 
+    ONE_PER_STAGE = False
+
     def __init__(self, **unknown) -> None:
         super().__init__()
         refuse_unknown(type(self).__name__, unknown, known_arguments(type(self), Adapter))
 
     def attach(
-        self, network: nn.Module, stages: Sequence[Sequence[nn.Module]], num_prefix_tokens: int,
+        self, network: nn.Module, stages: Sequence[Stage], num_prefix_tokens: int,
     ) -> None:
         """Register hooks on the frozen network; called once, before its weights are loaded.
 
         Args:
             network: timm's network. Keep no reference to it: it would become a submodule.
-            stages: Its blocks in order, by stage; a plain vision transformer is one stage.
+            stages: Its blocks in order, by stage; a plain vision transformer is one stage. With
+                `ONE_PER_STAGE`, the adapter's stage alone.
             num_prefix_tokens: Tokens before the patches: class token and registers.
 
         Raises:
@@ -44,8 +52,8 @@ class Adapter(nn.Module):
     def on_pretrained(self) -> None:
         """Initialise parameters that depend on the pretrained weights; called after loading."""
 
-    def queries(self) -> Tensor | None:
-        """Return queries for the decode head, (m, q) or (B, m, q), or None."""
+    def queries(self) -> Tensor | tuple[MaskQueries, ...] | None:
+        """Return queries for the decode head, (m, q) or (B, m, q), or `MaskQueries`, or None."""
         return None
 
     def fold(self) -> dict[str, Tensor]:

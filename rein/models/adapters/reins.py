@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from rein.errors import UserError
 from rein.models.adapters.base import Adapter
+from rein.models.stages import Stage, from_tokens, to_tokens
 
 
 @MODELS.register_module()
@@ -41,6 +42,8 @@ class Reins(Adapter):
         zero_mlp_delta_f (bool): Start from W_f = 0 with s fixed at 1, instead of a small s.
         **kwargs: Must be empty; unknown arguments raise.
     """
+
+    ONE_PER_STAGE = True
 
     def __init__(
         self,
@@ -92,24 +95,26 @@ class Reins(Adapter):
         return self.learnable_tokens if layer is None else self.learnable_tokens[layer]
 
     def attach(
-        self, network: nn.Module, stages: Sequence[Sequence[nn.Module]], num_prefix_tokens: int,
+        self, network: nn.Module, stages: Sequence[Stage], num_prefix_tokens: int,
     ) -> None:
-        """Hook onto every block; see `Adapter.attach`."""
-        blocks = [block for stage in stages for block in stage]
-        width = getattr(network, "embed_dim", self.embed_dims)
-        if len(blocks) != self.num_layers or width != self.embed_dims:
+        """Hook onto every block of one stage; see `Adapter.attach`."""
+        (stage,) = stages
+        if len(stage) != self.num_layers or stage.width != self.embed_dims:
             raise UserError(
                 f"{type(self).__name__} has num_layers={self.num_layers}, "
-                f"embed_dims={self.embed_dims}; the backbone has {len(blocks)} blocks of width "
-                f"{width}.")
-        for layer, block in enumerate(blocks):
-            block.register_forward_hook(partial(self._refine_output, layer, num_prefix_tokens))
+                f"embed_dims={self.embed_dims}; the backbone has {len(stage)} blocks of width "
+                f"{stage.width}. Leave both out to derive them from the backbone.")
+        for layer, block in enumerate(stage):
+            block.register_forward_hook(partial(
+                self._refine_output, layer, num_prefix_tokens, stage.channels_first))
 
     def _refine_output(
-        self, layer: int, num_prefix_tokens: int, block: nn.Module, args: tuple, output: Tensor,
+        self, layer: int, num_prefix_tokens: int, channels_first: bool,
+        block: nn.Module, args: tuple, output: Tensor,
     ) -> Tensor:
-        """Refine the output of block `layer` (a forward hook)."""
-        return self(output, layer, num_prefix_tokens)
+        """Refine the output of block `layer`, tokens or a map (a forward hook)."""
+        refined = self(to_tokens(output, channels_first), layer, num_prefix_tokens)
+        return from_tokens(refined, output, channels_first)
 
     def forward(self, feats: Tensor, layer: int, num_prefix_tokens: int = 1) -> Tensor:
         """Refine the output of one block.

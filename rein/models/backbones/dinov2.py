@@ -6,11 +6,14 @@ with the same parameter names.
 
 from collections.abc import Sequence
 
+import torch
+import torch.nn.functional as F
 from mmseg.registry import MODELS
 from timm.layers import SwiGLUPacked
 from timm.models.vision_transformer import VisionTransformer
-from torch import nn
+from torch import Tensor, nn
 
+from rein.checkpoint.families import DINOV2
 from rein.models.adapters.soma import soma_config
 from rein.models.backbones.vfm import VisionFoundationModel
 
@@ -38,6 +41,7 @@ class DinoVisionTransformer(VisionFoundationModel):
         **kwargs: As for `VisionFoundationModel`.
     """
 
+    FAMILY = DINOV2
     FROZEN = False
 
     def __init__(
@@ -62,11 +66,12 @@ class DinoVisionTransformer(VisionFoundationModel):
             raise ValueError(
                 f"ffn_bias={ffn_bias}, block_chunks={block_chunks}: released DINOv2 weights have "
                 "ffn_bias=True, block_chunks=0.")
-        network = VisionTransformer(
+        build = VisionTransformer if lora_cfg is None or num_register_tokens else _SoMANetwork
+        network = build(
             img_size=img_size, patch_size=patch_size, embed_dim=embed_dim, depth=depth,
             num_heads=num_heads, init_values=init_values, qkv_bias=qkv_bias, proj_bias=proj_bias,
             reg_tokens=num_register_tokens, no_embed_class=num_register_tokens > 0,
-            num_classes=0, dynamic_img_size=True, dynamic_img_pad=True,
+            num_classes=0, dynamic_img_size=True,
             **_feed_forward(ffn_layer, mlp_ratio))
         if lora_cfg is not None:
             kwargs["reins_config"] = soma_config(lora_cfg, depth)
@@ -86,6 +91,25 @@ class ReinsDinoVisionTransformer(DinoVisionTransformer):
 
     def __init__(self, reins_config: dict, **kwargs) -> None:
         super().__init__(reins_config=reins_config, **kwargs)
+
+
+class _SoMANetwork(VisionTransformer):
+    """timm's network with positions for other image sizes as in SoMA's program.
+
+    It resamples by a factor, ((h + 0.1) / g, (w + 0.1) / g), as DINOv2's own code does.
+    """
+
+    def _pos_embed(self, x: Tensor) -> Tensor:
+        """Add the class token and positions to patches (B, h, w, C)."""
+        size, grid = tuple(x.shape[1:3]), tuple(self.patch_embed.grid_size)
+        if size == grid:
+            return super()._pos_embed(x)
+        positions = self.pos_embed[:, 1:].unflatten(1, grid).permute(0, 3, 1, 2)
+        positions = F.interpolate(
+            positions, scale_factor=[(n + 0.1) / g for n, g in zip(size, grid, strict=True)],
+            mode="bicubic").flatten(2).transpose(1, 2)
+        tokens = torch.cat((self.cls_token.expand(len(x), -1, -1), x.flatten(1, 2)), dim=1)
+        return self.pos_drop(tokens + torch.cat((self.pos_embed[:, :1], positions), dim=1))
 
 
 def _feed_forward(ffn_layer: str, mlp_ratio: float) -> dict:

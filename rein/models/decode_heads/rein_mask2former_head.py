@@ -123,7 +123,7 @@ class ReinMask2FormerHead(Mask2FormerHead):
         instances, img_metas = self._seg_data_to_instance_data(batch_data_samples)
         x = Pyramid.of(x)
         for gt in instances:
-            gt.masks = _padded(gt.masks, x.image_size)
+            gt.masks = padded(gt.masks, x.image_size)
         decoded = self.decode(x)
         with torch.autocast(decoded.mask_features.device.type, enabled=False):
             if self._queries_suffice(instances):
@@ -146,7 +146,7 @@ class ReinMask2FormerHead(Mask2FormerHead):
     def _initial_queries(self, pyramid: Pyramid) -> tuple[Tensor, Tensor]:
         """Return the initial content and positions of the queries, each (B, m, q)."""
         query_embed = pyramid.queries if self.linked_queries else self.query_embed.weight
-        if query_embed is None:
+        if not isinstance(query_embed, Tensor):
             raise UserError(
                 "the head expects queries, but the backbone provides none. Set "
                 "link_token_to_query=True in the adapter, or linked_queries=False in the head.")
@@ -195,7 +195,7 @@ class ReinMask2FormerHead(Mask2FormerHead):
         return torch.einsum("bqc,bqhw->bchw", classes, masks)
 
 
-def _padded(masks: Tensor, size: tuple[int, int]) -> Tensor:
+def padded(masks: Tensor, size: tuple[int, int]) -> Tensor:
     """Pad masks (G, H, W) like the backbone pads images: with zeros, at the right and bottom."""
     height, width = (max(p - s, 0) for p, s in zip(size, masks.shape[-2:], strict=True))
     return F.pad(masks, (0, width, 0, height)) if height or width else masks

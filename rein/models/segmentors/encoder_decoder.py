@@ -6,6 +6,7 @@ same results.
 
 import logging
 import math
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
@@ -31,6 +32,8 @@ class EncoderDecoder(MMSegEncoderDecoder):
     ViT-L). A GPU runs as many as fit into half of its total memory. Free memory is not used for
     this, since the number affects the last bits of a result.
 
+    Unless `data_preprocessor` has a `mean`, the backbone's own mean and standard deviation apply.
+
     Args:
         precision (str): "fp32", or "bf16": backbone and decoder compute in bfloat16 where torch's
             autocast allows it, losses and class scores in float32; weights stay float32.
@@ -52,13 +55,29 @@ class EncoderDecoder(MMSegEncoderDecoder):
         if precision not in ("fp32", "bf16"):
             raise ValueError(f"precision={precision!r}: expected 'fp32' or 'bf16'.")
         self.precision = precision
-        _check_parts(self.backbone, self.decode_head)
+        _check_parts(self.backbone, self.decode_head, self.with_neck)
+        self._derive_normalisation(kwargs.get("data_preprocessor"))
         if self.num_classes == 1:
             # mmseg compares a single channel with the head's threshold, which Mask2Former lacks;
             # the argmax over one class is that class
             self.decode_head.threshold = math.inf
             print_log("one class: every pixel will be predicted as that class. To find it, train "
                       "a second class for all other pixels.", "current", logging.WARNING)
+
+    def _derive_normalisation(self, given: Mapping | None) -> None:
+        """Normalise images as the network expects unless the config names a mean.
+
+        Raises:
+            UserError: The config leaves the mean to a network without one.
+        """
+        if not isinstance(given, Mapping) or given.get("mean") is not None:
+            return
+        derived = getattr(self.backbone, "normalisation", None)
+        if derived:
+            self.data_preprocessor = MODELS.build({**given, **derived})
+        elif "mean" in given:
+            raise UserError(f"data_preprocessor.mean is None, but {type(self.backbone).__name__} "
+                            "has no mean of its own. Set mean and std.")
 
     def forward(self, inputs: Tensor, data_samples: list | None = None, mode: str = "tensor"):
         """Compute losses, predictions or logits, as in mmseg, in the model's precision."""
@@ -161,12 +180,14 @@ class EncoderDecoder(MMSegEncoderDecoder):
         return data_samples
 
 
-def _check_parts(backbone: nn.Module, head: nn.Module) -> None:
+def _check_parts(backbone: nn.Module, head: nn.Module, with_neck: bool) -> None:
     """Raise if our backbone's maps or queries do not fit a Mask2Former head."""
     if not hasattr(head, "linked_queries") or not hasattr(backbone, "reins"):
         return
-    widths = [backbone.embed_dims] * len(backbone.out_indices)
-    if head.in_channels != widths:
+    widths = backbone.embed_dims
+    if not isinstance(widths, list):
+        widths = [widths] * len(backbone.out_indices)
+    if head.in_channels != widths and not with_neck:
         raise UserError(f"decode_head.in_channels is {head.in_channels}, but the backbone's maps "
                         f"have {widths} channels. Correct one of them.")
     if not head.linked_queries:

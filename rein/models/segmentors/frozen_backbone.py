@@ -25,6 +25,8 @@ class FrozenBackboneEncoderDecoder(EncoderDecoder):
             raise UserError(f"{type(self).__name__} freezes the whole backbone, so its adapter "
                             f"{type(adapter).__name__} would not train. Use type='EncoderDecoder'.")
         freeze(self.backbone)
+        if hasattr(self.backbone, "apply_frozen_dtype"):
+            self.backbone.apply_frozen_dtype()
 
     def train(self, mode: bool = True) -> "FrozenBackboneEncoderDecoder":
         """Set the mode; the backbone stays in evaluation mode."""

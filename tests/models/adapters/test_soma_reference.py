@@ -59,6 +59,7 @@ def test_it_starts_as_the_plain_network_with_the_published_factors(model, refere
 def test_a_full_published_checkpoint_loads_unmodified(model, reference):
     load_for_testing(model, dict(state_dict=reference["state_dict"]), "full.pth")
     assert_maps(model, reference["x"], reference["feats"])
+    assert_maps(model, reference["x2"], reference["feats2"])
 
 
 @pytest.mark.parametrize(("from_paper", "expected"), [

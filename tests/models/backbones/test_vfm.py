@@ -3,7 +3,9 @@ import copy
 import pytest
 import torch
 from tiny_backbone import SMALL, rein_backbone
+from tiny_networks import tiny_network
 
+from rein.checkpoint import resample
 from rein.errors import UserError
 from rein.models import DinoVisionTransformer, VisionFoundationModel
 from rein.models.freezing import freeze, trained_state_dict
@@ -47,12 +49,31 @@ def test_a_copy_uses_its_own_adapter():
     assert not torch.allclose(twin(image)[3], before)
 
 
-@pytest.mark.parametrize("name", [
-    "vit_tiny_patch16_224", "eva02_tiny_patch14_224", "vit_small_patch14_reg4_dinov2"])
-def test_any_timm_vision_transformer_works(name):
-    backbone = VisionFoundationModel(name, img_size=56 if "14" in name else 64)
-    feats = backbone(torch.randn(1, 3, 60, 100))
-    assert len(feats) == 4 and all(f.isfinite().all() for f in feats)
+@pytest.mark.parametrize("name", ["mae", "eva02", "sam"])
+@torch.no_grad()
+def test_positions_of_other_sizes_are_resampled_without_antialiasing(name):
+    network = tiny_network(name, reins_config=None).eval()
+    inputs = []
+    network.model.blocks[0].register_forward_pre_hook(lambda _, args: inputs.append(args[0]))
+    image = torch.zeros(1, 3, *(3 * side for side in network.multiple))
+    positions = network.model.pos_embed
+    network(image)
+    positions.copy_(torch.randn(positions.shape, generator=torch.Generator().manual_seed(1)))
+    network(image)
+    grid = positions if positions.ndim == 4 else positions[:, 1:].unflatten(1, (4, 4))
+    expected = resample(grid.permute(0, 3, 1, 2), (3, 3)).flatten(2).transpose(1, 2)
+    positions.zero_()
+    network(image)
+    found = (inputs[1] - inputs[2]).flatten(1, -2)[:, -9:]
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_a_network_for_one_size_refuses_others():
+    backbone = VisionFoundationModel(
+        "vit_relpos_small_patch16_224", img_size=64, embed_dim=32, depth=4, num_heads=2)
+    assert len(backbone(torch.randn(1, 3, 64, 60))) == 4
+    with pytest.raises(UserError, match=r"images of \(64, 64\).*found \(64, 80\).*img_size"):
+        backbone(torch.randn(1, 3, 64, 70))
 
 
 def test_missing_pretrained_weights_are_named_with_the_command_to_create_them(tmp_path):

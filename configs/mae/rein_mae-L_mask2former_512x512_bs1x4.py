@@ -1,0 +1,23 @@
+r"""Rein, MAE ViT-L, GTA V -> Cityscapes, BDD100K, Mapillary at 512x512.
+
+A row of the paper's table of backbones (arXiv:2312.04265, table 1).
+
+    python tools/convert_models/convert_backbone.py checkpoints/mae_pretrain_vit_large.pth \
+        --model configs/mae/rein_mae-L_mask2former_512x512_bs1x4.py
+    python tools/train.py configs/mae/rein_mae-L_mask2former_512x512_bs1x4.py
+"""
+
+_base_ = [
+    "../_base_/default_runtime.py",
+    "../_base_/models/rein_mask2former.py",
+    "../_base_/datasets/dg_gta_512x512.py",
+    "../_base_/schedules/schedule_40k.py",
+]
+model = dict(
+    backbone=dict(
+        model="vit_large_patch16_224.mae",
+        img_size=512,
+        init_cfg=dict(type="Pretrained", checkpoint="checkpoints/mae-L_converted.pth"),
+    ),
+    decode_head=dict(in_channels=[1024] * 4),
+)

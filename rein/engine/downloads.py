@@ -1,0 +1,91 @@
+"""Find released weights: a path, or a file in Hugging Face's cache, downloaded if need be."""
+
+from pathlib import Path
+
+from rein.engine.paths import find_path
+from rein.errors import UserError
+
+FILES = ("model.safetensors", "open_clip_model.safetensors", "pytorch_model.bin")
+"""Usual names of a repository's weights, in order of preference."""
+
+
+def find_source(source: str) -> str:
+    """Return the path of released weights.
+
+    Args:
+        source: A path, `timm:NAME` with a timm model, or `hf:REPO[/FILE]` with a repository
+            `owner/name` of the Hugging Face Hub.
+
+    Returns:
+        The file; a download shows its progress and stays in Hugging Face's cache.
+
+    Raises:
+        UserError: The model is unknown, or the file is not in the cache and cannot be downloaded.
+    """
+    if source.startswith("timm:"):
+        repository, file = _timm_repository(source)
+        return _download(source, repository, (file,) if file else FILES)
+    if source.startswith("hf:"):
+        owner, _, rest = source.removeprefix("hf:").partition("/")
+        name, _, file = rest.partition("/")
+        if not owner or not name:
+            raise UserError(f"{source}: expected hf:OWNER/NAME or hf:OWNER/NAME/FILE.")
+        return _download(source, f"{owner}/{name}", (file,) if file else FILES)
+    return find_path(source)
+
+
+def _timm_repository(source: str) -> tuple[str, str | None]:
+    """Return the repository of a timm model's weights, and the file if it has an unusual name."""
+    from timm.models import get_pretrained_cfg, is_model
+
+    name = source.removeprefix("timm:").removeprefix("timm/")
+    architecture = name.split(".")[0]
+    cfg = get_pretrained_cfg(name) if is_model(architecture) else None
+    if cfg is None:
+        raise UserError(f"{source}: timm has no such model. See tools/list_backbones.py.")
+    if not cfg.hf_hub_id:
+        raise UserError(f"{source}: timm has no weights for it. Download the official file.")
+    repository = cfg.hf_hub_id
+    if repository.endswith("/"):
+        repository += name
+    return repository, cfg.hf_hub_filename
+
+
+def _download(source: str, repository: str, files: tuple[str, ...]) -> str:
+    """Return the first of a repository's files that is cached or can be downloaded."""
+    from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        GatedRepoError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
+
+    for file in files:
+        cached = try_to_load_from_cache(repository, file)
+        if isinstance(cached, str):
+            return cached
+    for file in files:
+        try:
+            return hf_hub_download(repository, file)
+        except GatedRepoError:
+            raise UserError(f"{source}: {repository} asks for its licence first. Accept it on "
+                            f"https://huggingface.co/{repository}, then run `hf auth login`."
+                            ) from None
+        except RepositoryNotFoundError:
+            raise UserError(f"{source}: Hugging Face has no repository {repository}, or it is "
+                            "private.") from None
+        except (LocalEntryNotFoundError, OSError) as error:
+            raise UserError(_offline(source, repository, file, constants.HF_HUB_CACHE, error)
+                            ) from None
+        except EntryNotFoundError:
+            continue
+    raise UserError(f"{source}: {repository} has none of {', '.join(files)}. Name the file: "
+                    f"hf:{repository}/FILE.")
+
+
+def _offline(source: str, repository: str, file: str, cache: str | Path, error: Exception) -> str:
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return (f"{source}: {file} is not in {cache} and cannot be downloaded "
+            f"({type(error).__name__}: {reason[:80]}). Online, run `hf download {repository} "
+            f"{file}` and copy the cache, or pass the downloaded file as a path.")

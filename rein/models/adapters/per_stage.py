@@ -1,0 +1,97 @@
+"""Adapters of staged networks: one for each stage; and what a network says about its adapter.
+
+Source: Wei et al., arXiv:2312.04265, whose project refines ConvNeXt and ResNet this way.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+from rein.errors import UserError
+from rein.models.adapters.base import Adapter
+from rein.models.arguments import known_arguments
+from rein.models.stages import Stage
+
+
+class StageAdapters(Adapter):
+    """One adapter for each stage; parameters are named `0.*`, `1.*` and so on.
+
+    Args:
+        adapters (Iterable[Adapter]): One per stage, in order.
+        outputs (Collection[int]): Stages, by index, whose queries count.
+    """
+
+    def __init__(self, adapters: Iterable[Adapter], outputs: Collection[int]) -> None:
+        super().__init__()
+        for index, adapter in enumerate(adapters):
+            self.add_module(str(index), adapter)
+        self.outputs = tuple(outputs)
+
+    def attach(
+        self, network: nn.Module, stages: Sequence[Stage], num_prefix_tokens: int,
+    ) -> None:
+        """Attach each adapter to its stage; see `Adapter.attach`."""
+        for adapter, stage in zip(self.children(), stages, strict=True):
+            adapter.attach(network, [stage], num_prefix_tokens)
+
+    def on_pretrained(self) -> None:
+        """Initialise every adapter; see `Adapter.on_pretrained`."""
+        for adapter in self.children():
+            adapter.on_pretrained()
+
+    def queries(self) -> Tensor | None:
+        """Return the sum of the queries of the stages that give maps, (m, q), or None."""
+        adapters = list(self.children())
+        found = [adapters[index].queries() for index in self.outputs]
+        return None if any(queries is None for queries in found) else sum(found)
+
+    def fold(self) -> dict[str, Tensor]:
+        """Return the weight deltas of all adapters; see `Adapter.fold`."""
+        return {
+            name: delta
+            for adapter in self.children() for name, delta in adapter.fold().items()}
+
+
+def build_adapter(
+    config: Mapping,
+    stages: Sequence[Stage],
+    patch_size: int,
+    levels: Collection[int] = (),
+    distinct: Sequence[Mapping] | None = None,
+) -> Adapter:
+    """Build the adapter of a network; its sizes come from the network if the config has none.
+
+    Args:
+        config: The adapter, or what the adapters of all stages share.
+        stages: The network's stages.
+        patch_size: Patch side, pixels.
+        levels: The maps that the backbone returns, by `Stage.level`.
+        distinct: Arguments of each stage's adapter. As published, they stay for the stages after
+            it.
+
+    Raises:
+        UserError: There are more or fewer `distinct` than stages.
+    """
+    kind = config["type"]
+    kind = MODELS.get(kind) if isinstance(kind, str) else kind
+    per_stage = len(stages) > 1 and getattr(kind, "ONE_PER_STAGE", False)
+    if distinct is not None and (len(distinct) != len(stages) or not per_stage):
+        raise UserError(f"distinct_cfgs has {len(distinct)} entries, but the backbone has "
+                        f"{len(stages)} stages that {config['type']} refines. Leave it out to "
+                        "derive it from the backbone.")
+    if not per_stage:
+        return MODELS.build(_derived(kind, stages, patch_size) | dict(config))
+    adapters, shared = [], dict(config)
+    for stage, own in zip(stages, distinct or [{}] * len(stages), strict=True):
+        shared |= own
+        adapters.append(MODELS.build(_derived(kind, [stage], patch_size) | shared))
+    return StageAdapters(adapters, [i for i, stage in enumerate(stages) if stage.level in levels])
+
+
+def _derived(kind: type | None, stages: Sequence[Stage], patch_size: int) -> dict:
+    """Return the sizes that an adapter takes, from the network."""
+    sizes = dict(
+        num_layers=sum(map(len, stages)), embed_dims=stages[0].width, patch_size=patch_size)
+    known = known_arguments(kind, Adapter) if kind is not None else ()
+    return {name: size for name, size in sizes.items() if name in known}

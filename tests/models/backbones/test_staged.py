@@ -1,0 +1,57 @@
+"""Networks with strides of their own: ConvNeXt, ResNet, Swin, Hiera, EfficientNet."""
+
+import copy
+
+import pytest
+import torch
+from tiny_networks import tiny_network as staged
+
+from rein.errors import UserError
+from rein.models import VisionFoundationModel
+
+
+def test_frozen_batch_statistics_stay():
+    backbone = staged("resnet").train()
+    before = copy.deepcopy(backbone.model.state_dict())
+    backbone(torch.randn(2, 3, 64, 64))
+    after = backbone.model.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_copy_of_a_staged_network_uses_its_own_adapters():
+    backbone, image = staged("convnext"), torch.randn(1, 3, 64, 64)
+    twin = copy.deepcopy(backbone)
+    for adapter in twin.reins.children():
+        torch.nn.init.constant_(adapter.scale, 5.0)
+    assert not torch.allclose(twin(image)[0], backbone(image)[0])
+
+
+def test_queries_are_the_sum_over_the_stages_that_give_maps():
+    backbone = staged("convnext", out_indices=[0, 2])
+    feats = backbone(torch.randn(1, 3, 64, 64))
+    parts = [adapter.queries() for adapter in backbone.reins.children()]
+    torch.testing.assert_close(feats.queries, parts[0] + parts[2])
+    assert [tuple(feat.shape[1:]) for feat in feats] == [(8, 16, 16), (24, 4, 4)]
+
+
+def test_weights_of_pruned_parts_are_ignored_and_others_refused():
+    import timm
+
+    backbone = VisionFoundationModel("convnext_atto")
+    official = timm.create_model("convnext_atto").state_dict()
+    backbone.load_pretrained(official, "official.pth")
+    assert torch.equal(backbone.state_dict()["stem.0.weight"], official["stem.0.weight"])
+    with pytest.raises(UserError, match="1 unexpected: stem.9"):
+        backbone.load_pretrained({**official, "stem.9": torch.zeros(1)}, "official.pth")
+
+
+def test_an_adapter_that_does_not_fit_its_stage_is_refused():
+    with pytest.raises(UserError, match="num_layers=24.*the backbone has 1 blocks of width 8"):
+        staged("convnext", distinct_cfgs=[dict(num_layers=24)] * 4)
+    with pytest.raises(UserError, match="distinct_cfgs has 3 entries.*4 stages"):
+        staged("convnext", distinct_cfgs=[{}] * 3)
+
+
+def test_a_network_without_the_four_strides_is_refused():
+    with pytest.raises(UserError, match="maps at strides.*expected one at each of 4, 8, 16, 32"):
+        VisionFoundationModel("convnext_atto", output_stride=16)

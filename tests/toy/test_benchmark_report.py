@@ -1,0 +1,53 @@
+"""The toy benchmark's report and plots."""
+
+import dataclasses
+import json
+
+import pytest
+from PIL import Image
+from some_results import RECORD, some_images, table_of
+
+from rein.evaluation.results import save_results
+from toy.benchmark import Cell
+from toy.benchmark_report import cost_table, draw_plots, write_report
+
+
+def test_costs_are_means_over_seeds(tmp_path):
+    cells = [Cell("rein", 160, seed, tmp_path / str(seed)) for seed in (0, 1)]
+    for cell in cells:
+        cell.folder.mkdir()
+        (cell.folder / "cost.json").write_text(json.dumps(
+            dict(seconds=10 + cell.seed * 10, peak_mib=500)))
+        (cell.folder / "train.log").write_text("INFO - trainable: 1,234 of 9,999 parameters (1 %)")
+    assert cost_table(cells).splitlines()[-1] == "| rein | 1,234 | 15 | 500 |"
+
+
+@pytest.fixture
+def done_cells(tmp_path):
+    """Return four cells, two methods with two seeds each, as a grid leaves them."""
+    images, cells = some_images(), []
+    for method in ("freeze", "rein"):
+        for seed in (0, 1):
+            cell = Cell(method, 160, seed, tmp_path / f"{method}_160/seed{seed}")
+            record = dataclasses.replace(RECORD, config=method, seed=seed)
+            for folder in (cell.folder, cell.folder / "acdc_fog"):
+                save_results(folder, table_of(images), images, record)
+            scalars = cell.folder / "train/1/vis_data/scalars.json"
+            scalars.parent.mkdir(parents=True)
+            scalars.write_text("".join(
+                json.dumps(dict(step=step, loss=1 / step)) + "\n" for step in (1, 2)))
+            (cell.folder / "train.log").write_text("trainable: 1,234 of 9,999")
+            (cell.folder / "cost.json").write_text(json.dumps(dict(seconds=9, peak_mib=500)))
+            cells.append(cell)
+    return cells
+
+
+def test_the_report_compares_methods_over_seeds_and_conditions(done_cells, tmp_path):
+    write_report(done_cells, tmp_path / "out.md", ["fog"])
+    text = (tmp_path / "out.md").read_text()
+    for line in ("# Toy benchmark", "### Against rein",
+                 "## Conditions of ACDC, 160 source pictures",
+                 "| freeze | 1,234 | 9 | 500 |", "](out.png)"):
+        assert line in text
+    draw_plots(done_cells, tmp_path / "out.png", ["fog"])
+    assert Image.open(tmp_path / "out.png").width > 800
