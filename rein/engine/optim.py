@@ -1,7 +1,7 @@
 """Optimizer constructors under their published names."""
 
 import logging
-import re
+from collections.abc import Sequence
 
 from mmengine.logging import MMLogger
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
@@ -10,8 +10,8 @@ from torch import nn
 
 from rein.engine.hooks import set_terminal_level
 from rein.errors import UserError
-
-_BLOCK = re.compile(r"(?:(?:stages|layers)\.\d+\.)?(?:blocks|layers)\.\d+(?=\.)")
+from rein.models.backbones.vfm import VisionFoundationModel
+from rein.models.stages import blocks_of
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -31,7 +31,7 @@ class PEFTOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         """Build the optimizer; mmengine's notes on frozen weights go only to the log file.
 
         Raises:
-            UserError: `layer_decay` is set, but out of range, or the backbone has no blocks.
+            UserError: `layer_decay` is set, but out of range, or the backbone is not one of ours.
         """
         logger = MMLogger.get_current_instance()
         set_terminal_level(logger, logging.ERROR)
@@ -41,45 +41,46 @@ class PEFTOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             set_terminal_level(logger, logging.WARNING)
         decay = (self.paramwise_cfg or {}).get("layer_decay")
         if decay is not None:
-            _decay_by_layer(wrapper, getattr(model, "module", model), decay)
+            _decay_by_layer(wrapper, getattr(model, "module", model).backbone, decay)
         return wrapper
 
 
-def _decay_by_layer(wrapper: OptimWrapper, model: nn.Module, decay: float) -> None:
+def _decay_by_layer(wrapper: OptimWrapper, backbone: nn.Module, decay: float) -> None:
     """Multiply the learning rates of the backbone's parameters, one per group, by layer."""
     if isinstance(decay, bool) or not isinstance(decay, int | float) or not 0 < decay <= 1:
         raise UserError(f"paramwise_cfg.layer_decay={decay!r}: expected a number in (0, 1].")
-    powers = layer_powers([name for name, _ in model.backbone.named_parameters()])
-    names = {parameter: name for name, parameter in model.backbone.named_parameters()}
+    if not isinstance(backbone, VisionFoundationModel):
+        raise UserError(
+            f"paramwise_cfg.layer_decay: {type(backbone).__name__} has no known blocks. Remove it, "
+            "or use type='VisionFoundationModel'.")
+    network = backbone.model
+    modules = {module: name for name, module in network.named_modules()}
+    powers = layer_powers([name for name, _ in backbone.named_parameters()],
+                          [modules[block] for block in blocks_of(network)])
+    names = {parameter: name for name, parameter in backbone.named_parameters()}
     for group in wrapper.optimizer.param_groups:
         name = names.get(group["params"][0])
         if name is not None:
             group["lr"] *= decay ** powers[name]
 
 
-def layer_powers(names: list[str]) -> dict[str, int]:
+def layer_powers(names: Sequence[str], blocks: Sequence[str]) -> dict[str, int]:
     """Return N + 1 - l for each parameter of a backbone; see `PEFTOptimWrapperConstructor`.
 
     Args:
-        names: All parameters in the order of the forward pass, the adapter's last.
-
-    Raises:
-        UserError: None is in a block.
+        names: All parameters, `model.*` for the network in the order of its forward pass, `reins.*`
+            for the adapter.
+        blocks: The network's N blocks in order.
     """
-    network = [name for name in names if not name.startswith("reins.")]
-    found = {name: match.group() for name in names if (match := _BLOCK.search(name))}
-    order = {block: i for i, block in enumerate(dict.fromkeys(
-        found[name] for name in network if name in found))}
-    if not order:
-        raise UserError("paramwise_cfg.layer_decay: the backbone's parameters are in no blocks. "
-                        "Remove it.")
     powers, done = {}, 0
     for name in names:
-        if found.get(name) in order:
-            layer = order[found[name]] + 1
+        inside = [i for i, block in enumerate(blocks) if f".{block}." in f".{name}"]
+        if inside:
+            layer = inside[0] + 1
             done = max(done, layer)
         else:
             # between blocks: as the block before; after the last one: not decayed
-            layer = done if done < len(order) and name in network else len(order) + 1
-        powers[name] = len(order) + 1 - layer
+            in_network = name.startswith("model.") and done < len(blocks)
+            layer = done if in_network else len(blocks) + 1
+        powers[name] = len(blocks) + 1 - layer
     return powers

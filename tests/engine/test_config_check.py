@@ -34,6 +34,7 @@ MISTAKES = {
     "optim_wrapper.optimizer.lrr=2": "AdamW.*Did you mean 'lr'",
     "optim_wrapper.optimizer.weight_decay=None": "sets no weight_decay",
     "optim_wrapper.paramwise_cfg.norm_decay_mul=0": "Did you mean 'norm_decay_mult'",
+    "optim_wrapper.paramwise_cfg.layer_decai=0.9": "Did you mean 'layer_decay'",
     "optim_wrapper.paramwise_cfg.custom_keys.norm.decay_mul=0": "Did you mean 'decay_mult'",
     "param_scheduler[0].powr=2": "PolyLR.*Did you mean 'power'",
     "train_cfg.max_iter=2": "Did you mean 'max_iters'",

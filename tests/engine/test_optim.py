@@ -10,8 +10,9 @@ from mmengine.registry import HOOKS, OPTIM_WRAPPER_CONSTRUCTORS, PARAM_SCHEDULER
 from torch import nn
 
 from rein.engine.config import load_config
-from rein.engine.optim import PEFTOptimWrapperConstructor, layer_powers
+from rein.engine.optim import PEFTOptimWrapperConstructor
 from rein.errors import UserError
+from rein.models.stages import blocks_of
 
 
 def test_only_trainable_parameters_are_optimized_each_once(tiny_model):
@@ -64,17 +65,28 @@ def test_layer_decay_follows_an_adapters_blocks(tiny_config):
     assert found[f"{prefix}.0.scale"] == 1
 
 
-def test_layer_decay_counts_blocks_over_all_stages():
-    names = ["stem.0.weight", "stages.0.blocks.0.mlp.fc1.weight", "stages.0.blocks.1.gamma",
-             "stages.1.downsample.0.weight", "stages.1.blocks.0.gamma", "norm.weight"]
-    assert layer_powers(names) == dict(zip(names, (4, 3, 2, 2, 1, 0), strict=True))
+@pytest.mark.parametrize(("network", "names"), [
+    ("convnext_atto", ["stem.0.weight", "stages.0.blocks.0.gamma", "stages.1.downsample.1.weight",
+                       "stages.3.blocks.1.gamma"]),
+    ("resnet18", ["conv1.weight", "layer1.0.conv1.weight", "layer2.0.conv1.weight",
+                  "layer4.1.conv1.weight"])])
+def test_layer_decay_counts_blocks_over_all_stages(network, names):
+    model = nn.Module()
+    model.backbone = build(dict(type="VisionFoundationModel", model=network, frozen=False))
+    found = rates(model, dict(layer_decay=0.5))
+    blocks = len(blocks_of(model.backbone.model))
+    layers = 0, 1, {"convnext_atto": 2, "resnet18": 3}[network], blocks
+    assert [found[f"backbone.model.{name}"] for name in names] == [
+        0.5 ** (blocks + 1 - layer) for layer in layers]
 
 
 def test_a_layer_decay_that_cannot_work_is_refused(tiny_model):
     with pytest.raises(UserError, match=r"layer_decay=65: expected a number in \(0, 1\]"):
         optimize(tiny_model, dict(layer_decay=65))
-    with pytest.raises(UserError, match="in no blocks"):
-        layer_powers(["conv1.weight"])
+    model = nn.Module()
+    model.backbone = nn.Linear(2, 2)
+    with pytest.raises(UserError, match="Linear has no known blocks"):
+        optimize(model, dict(layer_decay=0.5))
 
 
 def test_accumulated_gradients_step_like_one_large_batch():

@@ -9,6 +9,7 @@ from tiny_training import losses, training_config
 
 from rein import checkpoint as ckpt
 from rein.engine.training import train
+from rein.engine.weights import load_for_testing
 from rein.errors import UserError
 
 
@@ -56,3 +57,25 @@ def test_missing_data_and_weights_are_named(data, tmp_path, change, message):
     change(cfg, tmp_path)
     with pytest.raises(UserError, match=f"nowhere.*{message}"):
         train(cfg, "run", str(tmp_path / "work"))
+
+
+def test_an_adapter_of_peft_trains_resumes_and_loads_like_others(data, tmp_path):
+    pytest.importorskip("peft", reason="needs the extra `peft`")
+
+    def config(max_iters):
+        cfg = training_config(data, max_iters)
+        cfg.model.backbone.reins_config = dict(type="Peft", config=dict(
+            peft_type="LORA", r=2, use_dora=True, lora_dropout=0.1, target_modules=["qkv"]))
+        cfg.model.decode_head.update(linked_queries=False, replace_query_feat=False)
+        return cfg
+
+    train(config(4), "run", str(tmp_path / "whole"))
+    train(config(2), "run", str(tmp_path / "parts"))
+    train(config(4), "run", str(tmp_path / "parts"), resume="auto")
+    whole, parts = (ckpt.load_file(tmp_path / name / "iter_4.pth") for name in ("whole", "parts"))
+    assert all(torch.equal(parts["state_dict"][n], v) for n, v in whole["state_dict"].items())
+    own = {n for n in whole["state_dict"] if n.startswith("backbone.")}
+    assert own and all(n.startswith("backbone.reins.blocks.") for n in own)
+    model = build(config(4).model)
+    load_for_testing(model, whole, "iter_4.pth", data / "backbone.pth")
+    assert own <= model.state_dict().keys()

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from commands import ROOT, error_line, run_tool
 from some_results import RECORD
 
 from rein.evaluation.comparison import find_runs, group_runs, paired_bootstrap
@@ -72,3 +73,11 @@ def test_stars_mark_the_bootstraps_p(runs):
 def test_names_are_escaped():
     assert escape("a_b & 50%") == r"a\_b \& 50\%"
     assert escape("\\x{}") == r"\textbackslash{}x\{\}"
+
+
+def test_the_command_writes_the_table_and_replaces_nothing(runs, tmp_path):
+    command = ROOT / "tools/compare.py", *runs, "--draws", 300, "--latex", tmp_path / "table.tex"
+    done = run_tool(*command)
+    assert (tmp_path / "table.tex").read_text() == latex_table(runs, draws=300)
+    assert done.stdout.splitlines()[-1].endswith(f"written to {tmp_path / 'table.tex'}")
+    assert "already exists" in error_line(run_tool(*command, check=False))
