@@ -122,15 +122,17 @@ def check_shardable(model: nn.Module, cfg: Config, distributed: bool) -> None:
     """
     if not distributed or get_world_size() == 1:
         raise UserError(
-            f"{_SETTING}: shards over several processes, found one. Start several, for example "
-            "`bash tools/dist_train.sh CONFIG 2`, or set model_wrapper_cfg=None.")
+            f"{_SETTING}: shards over several processes, found one. Start several by "
+            "tools/dist_train.sh or tools/dist_test.sh, or pass "
+            "--cfg-options model_wrapper_cfg=None.")
     if not frozen_blocks(model):
         raise UserError(
             f"{_SETTING}: shards frozen blocks, but this backbone has none: all of it trains. "
-            "Freeze it, or set model_wrapper_cfg=None.")
+            "Freeze it, or pass --cfg-options model_wrapper_cfg=None.")
     if cfg.get("compile"):
         raise UserError(f"{_SETTING}: does not work together with compile. Remove one of them.")
-    if any(hook.get("type") == "EMAHook" for hook in cfg.get("custom_hooks") or ()):
+    hooks = [*(cfg.get("custom_hooks") or ()), *(cfg.get("default_hooks") or {}).values()]
+    if any(isinstance(hook, Mapping) and "EMAHook" in str(hook.get("type")) for hook in hooks):
         raise UserError(f"{_SETTING}: does not work together with EMAHook, which copies the whole "
                         "model. Remove one of them.")
 
