@@ -16,7 +16,7 @@ test: $(READY)
 
 # kills, full disks, damaged files, several processes: what docs/reliability.md reports
 faults: $(READY)
-	OMP_NUM_THREADS=1 $(RUN) -m pytest tests/faults -m faults
+	OMP_NUM_THREADS=1 $(RUN) -m pytest tests -m faults
 
 lint: $(READY)
 	$(RUN) -m ruff check .

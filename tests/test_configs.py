@@ -14,7 +14,18 @@ LEAVES = sorted(
     for path in (ROOT / "configs").rglob("*.py") if "_base_" not in path.parts)
 
 
-@pytest.mark.parametrize("path", LEAVES)
+FAMILIES = ("clip", "convnext", "dinov3", "eva02", "mae", "pe", "radio", "resnet", "sam", "siglip2")
+"""Folders whose baselines differ from Rein's config by the adapter alone."""
+
+
+def _leaf(path):
+    """Mark the baselines of other families: they build in the long run of tests."""
+    folder, name = path.split("/")[1], path.rpartition("/")[2]
+    slow = folder in FAMILIES and not name.startswith("rein_")
+    return pytest.param(path, marks=pytest.mark.faults) if slow else path
+
+
+@pytest.mark.parametrize("path", map(_leaf, LEAVES))
 def test_config_builds_and_is_plain_data(path):
     cfg = Config.fromfile(ROOT / path)
     backbone = build_empty(cfg).backbone

@@ -11,7 +11,7 @@ from faults.bad_world import make_world
 from faults.bounded import run_bounded
 
 SEED = 11
-FEW = 3  # cases of each kind in the default suite; 1 if it runs a model
+FEW = 1  # cases of each kind in the default suite; 1 if it runs a model
 
 
 @pytest.fixture(scope="module")
