@@ -9,6 +9,7 @@ from tiny_adapters import IMAGES, NETWORKS, backbone
 from tiny_encoder_only import ADAPTERS, QUERIES, REIN, VPT
 
 from rein.errors import UserError
+from rein.models.adapters import encoder_only
 from rein.models.adapters.encoder_only import (
     EncoderOnlyQueries,
     draw_masked,
@@ -46,8 +47,11 @@ def predict(adapter, tokens, patches):
     return tokens, adapter.mask_embed(tokens), adapter.upscale(maps)
 
 
-def formula(built, masked=()):
-    """Compute the predictions without hooks; `masked` lists the blocks with full masks."""
+def formula(built, masked=(), drawn=True):
+    """Compute the predictions without hooks; `masked` lists the blocks with masks.
+
+    `drawn` (m, 1) tells which queries are masked there.
+    """
     adapter = built.reins
     network = copy.deepcopy(built.model)
     for module in network.modules():
@@ -68,7 +72,7 @@ def formula(built, masked=()):
                 _, embeds, feats = found[-1]
                 logits = torch.einsum("bqc,bchw->bqhw", embeds, feats)
                 small = F.interpolate(logits, (4, 4), mode="bilinear").flatten(2)
-                mask[:, 0, prefix:prefix + m, prefix + m:][small <= 0] = -torch.inf
+                mask[:, 0, prefix:prefix + m, prefix + m:][(small <= 0) & drawn] = -torch.inf
                 assert small.gt(0).any() and small.le(0).any()
         if not rope and mask is None:
             tokens = block(tokens)
@@ -98,6 +102,16 @@ def test_training_masks_attention_by_the_predictions_before_each_block(
     assert len(found) == 3
     for ours, expected in zip(found, formula(built, masked), strict=True):
         torch.testing.assert_close(tuple(ours), expected, rtol=1e-5, atol=1e-5)
+
+
+@torch.no_grad()
+def test_queries_that_are_not_drawn_attend_everywhere(monkeypatch):
+    drawn = torch.tensor([True, False] * 3)[:, None]
+    monkeypatch.setattr(
+        encoder_only, "draw_masked", lambda index, *_: None if index else drawn.expand(2, 6, 1))
+    built = seeded(QUERIES).train()
+    found, expected = built(IMAGES).queries[-1], formula(built, (2,), drawn)[-1]
+    torch.testing.assert_close(tuple(found), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_masks_are_annealed_block_after_block():
