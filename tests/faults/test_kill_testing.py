@@ -114,6 +114,7 @@ def test_a_killed_test_is_repeated_to_the_same_end(world):
         assert kill_and_repeat(world, end, killed_at, world, number)
 
 
+@pytest.mark.faults
 def test_a_full_disk_keeps_the_old_report_and_gives_one_line(world):
     with_earlier_results(world)
     end, operations = end_of(world, force=True)
