@@ -30,7 +30,8 @@ class VPT(Adapter):
         **kwargs: None; others are refused.
 
     Raises:
-        UserError: The network has several stages: its blocks take maps, not tokens.
+        UserError: The network has several stages: its blocks take maps, not tokens; or shallow
+            prompts are lost, because another adapter of `Combined` comes after them.
     """
 
     def __init__(self, num_tokens: int = 150, deep: bool = True, dropout: float = 0.0, **kwargs,
@@ -65,8 +66,11 @@ class VPT(Adapter):
         feats = args[0]
         if self.deep or index == 0:
             prompts = self.dropout(self.prompts[index]).expand(len(feats), -1, -1)
-        else:
+        elif hasattr(feats, "prompts"):
             prompts = feats.prompts
+        else:
+            raise UserError("VPT with deep=False finds no prompts: another adapter replaced the "
+                            "output that carried them. Name VPT last in `Combined`.")
         prefix, patches = feats[:, :num_prefix_tokens], feats[:, num_prefix_tokens:]
         return (torch.cat((prefix, prompts.to(feats.dtype), patches), dim=1), *args[1:])
 

@@ -135,3 +135,10 @@ def test_two_adapters_with_queries_are_refused():
     built = backbone(dict(type="Combined", adapters=[ADAPTER, ADAPTER]))
     with pytest.raises(UserError, match="2 adapters have queries"):
         built(IMAGES)
+
+
+def test_shallow_prompts_come_last_in_a_combination():
+    prompts = dict(type="VPT", num_tokens=5, deep=False)
+    maps(backbone(dict(type="Combined", adapters=[ADAPTERS["rein"], prompts])))
+    with pytest.raises(UserError, match="Name VPT last"):
+        maps(backbone(dict(type="Combined", adapters=[prompts, ADAPTERS["rein"]])))
