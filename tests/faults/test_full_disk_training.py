@@ -41,6 +41,7 @@ def fail_and_continue(training, undisturbed, at, code, lasting=False):
     return ended
 
 
+@pytest.mark.faults
 def test_a_disk_that_fills_up_while_saving_leaves_the_last_checkpoint(
         data, undisturbed, tmp_path):
     at = number_of(undisturbed.seen, "write", r"/\.iter_2\.pth")
