@@ -3,15 +3,5 @@
     python tools/train.py configs/peft/dora_dinov2_mask2former_512x512_bs1x4.py
 """
 
-_base_ = [
-    "../_base_/default_runtime.py",
-    "../_base_/models/dinov2_mask2former.py",
-    "../_base_/datasets/dg_gta_512x512.py",
-    "../_base_/schedules/schedule_40k.py",
-]
-model = dict(
-    backbone=dict(
-        type="ReinsDinoVisionTransformer",
-        reins_config=dict(type="DoRA", rank=8, targets=("q", "v")),
-    ),
-)
+_base_ = "./lora_dinov2_mask2former_512x512_bs1x4.py"
+model = dict(backbone=dict(reins_config=dict(type="DoRA")))
