@@ -1,6 +1,7 @@
 """Read config files, which are executed as in mmengine, and override their values."""
 
 import ast
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,8 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     try:
         cfg = Config.fromfile(found)
     except Exception as error:
-        raise UserError(f"{path}: not a valid config: {error}") from None
+        reason = textwrap.shorten(str(error), 400, placeholder=" ...")  # some span many lines
+        raise UserError(f"{path}: not a valid config: {reason}") from None
     _override(cfg, overrides)
     register_all_modules(init_default_scope=False)  # after the checks, because it takes seconds
     return cfg

@@ -19,13 +19,13 @@ def check_schedule(cfg: Config) -> None:
     """
     schedulers = cfg.get("param_scheduler") or []
     schedulers = [schedulers] if isinstance(schedulers, Mapping) else schedulers
-    if isinstance(schedulers, Mapping):
-        return
     loop = cfg.get("train_cfg") or {}
     for number, scheduler in enumerate(schedulers):
         unit = "epochs" if scheduler.get("by_epoch", True) else "iters"
         length, end = loop.get(f"max_{unit}"), scheduler.get("end")
-        if length is None or end is None or end >= length or not _reaches_zero(scheduler):
+        if not isinstance(length, int) or not isinstance(end, int):
+            continue  # absent, or refused by the loop and the scheduler
+        if end >= length or not _reaches_zero(scheduler):
             continue
         raise UserError(
             f"train_cfg.max_{unit} is {length}, but the learning rate of param_scheduler.{number} "

@@ -35,6 +35,14 @@ def test_a_missing_config_error_suggests_similar_ones(tmp_path):
         load_config(tmp_path / "broken.py")
 
 
+def test_an_error_of_many_lines_becomes_one(tmp_path):
+    path = tmp_path / "foreign.py"
+    path.write_text("custom_imports = dict(imports=['nowhere'])\n")
+    with pytest.raises(UserError) as error:
+        load_config(path)
+    assert "'nowhere'" in str(error.value) and "\n" not in str(error.value)
+
+
 def test_overrides_also_apply_to_a_checkpoints_config(tmp_path):
     text = Config(dict(test_cfg=dict(type="TestLoop"), size=1)).pretty_text
     path = ckpt.save_file(dict(meta=dict(cfg=text)), tmp_path / "merged.pth")

@@ -30,6 +30,7 @@ def test_a_schedule_shorter_than_training_is_refused_with_the_way_out(scheduler,
     (dict(POLY, eta_min=1e-6), dict(max_iters=200)),
     (dict(type="LinearLR", end=30, by_epoch=False), dict(max_iters=200)),
     (dict(type="PolyLR", end=100), dict(max_iters=200)),  # of epochs, in a loop of iterations
+    (dict(POLY, end={}), dict(max_iters=200)),  # refused where the scheduler is built
 ])
 def test_other_schedules_pass(scheduler, loop):
     check_schedule(config(scheduler, **loop))
