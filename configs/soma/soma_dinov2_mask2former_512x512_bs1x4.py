@@ -28,7 +28,10 @@ model = dict(
         ),
     ),
 )
-optim_wrapper = dict(paramwise_cfg=dict(custom_keys={"backbone": dict(lr_mult=0.5)}))
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys={
+    "backbone": dict(lr_mult=0.5),
+    "query_feat": dict(lr_mult=1.0, decay_mult=0.0),
+}))
 param_scheduler = [
     dict(type="PolyLR", eta_min=0, power=0.9, begin=0, end=40000, by_epoch=False),
     dict(

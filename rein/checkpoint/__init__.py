@@ -31,7 +31,7 @@ from rein.checkpoint.io import (
     save_file,
     state_dict_of,
 )
-from rein.checkpoint.names import load_backbone, naming, to_dinov2_names
+from rein.checkpoint.names import backbone_of, load_backbone, naming, to_dinov2_names
 from rein.checkpoint.parts import Parts, merge, split
 from rein.checkpoint.resampling import (
     convert_dinov2,
@@ -44,9 +44,9 @@ from rein.checkpoint.soma import from_published_soma
 
 __all__ = [
     "CONVERTED", "CONVERT_COMMAND", "EXTRA_BACKBONE_KEYS", "FINGERPRINT", "Identity", "Kind",
-    "MAY_MISS", "Parts", "StateDict", "TRAINING_STATE", "check_fits", "convert_dinov2", "digest",
-    "fingerprint", "fingerprint_difference", "fit", "from_published_soma", "how_to_get",
-    "identify", "is_converted", "load_backbone", "load_file", "load_strictly", "merge", "meta_of",
-    "naming", "recognise", "resample", "resample_pos_embed", "save_file", "split",
-    "state_dict_of", "to_dinov2_names", "translate",
+    "MAY_MISS", "Parts", "StateDict", "TRAINING_STATE", "backbone_of", "check_fits",
+    "convert_dinov2", "digest", "fingerprint", "fingerprint_difference", "fit",
+    "from_published_soma", "how_to_get", "identify", "is_converted", "load_backbone", "load_file",
+    "load_strictly", "merge", "meta_of", "naming", "recognise", "resample", "resample_pos_embed",
+    "save_file", "split", "state_dict_of", "to_dinov2_names", "translate",
 ]

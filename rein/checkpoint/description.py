@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rein.checkpoint.identity import CONVERTED, FINGERPRINT, Identity, Kind, digest, identify
-from rein.checkpoint.io import CONVERT_COMMAND, meta_of, state_dict_of
+from rein.checkpoint.io import CONVERT_ANY_COMMAND, CONVERT_COMMAND, meta_of, state_dict_of
 
 
 def describe(content: Mapping[str, Any], path: str | Path) -> dict[str, str]:
@@ -35,7 +35,7 @@ def describe(content: Mapping[str, Any], path: str | Path) -> dict[str, str]:
         rows["types"] = ", ".join(identity.types)
         rows["digest"] = digest(weights)[:12]
     rows |= _training(content, identity)
-    rows["next"] = _next(identity.kind, path)
+    rows["next"] = _next(identity, path)
     return rows
 
 
@@ -53,10 +53,12 @@ def _training(content: Mapping[str, Any], identity: Identity) -> dict[str, str]:
     }
 
 
-def _next(kind: Kind, path: str | Path) -> str:
-    """Return the next step for a file of this kind."""
+def _next(identity: Identity, path: str | Path) -> str:
+    """Return the next step for a file."""
+    is_dinov2 = identity.backbone is not None and identity.backbone.family == "DINOv2"
     return {
-        Kind.ORIGINAL: f"{CONVERT_COMMAND} {path} OUT",
+        Kind.ORIGINAL: f"{CONVERT_COMMAND} {path} OUT" if is_dinov2 else (
+            f"{CONVERT_ANY_COMMAND} {path} OUT --model NAME"),
         Kind.CONVERTED: "set it as backbone.init_cfg.checkpoint in a training config",
         Kind.TRAINED: f"python tools/test.py CONFIG {path} --backbone BACKBONE, or merge it with "
                       f"tools/generate_full_weights.py --rein_head {path}",
@@ -64,4 +66,4 @@ def _next(kind: Kind, path: str | Path) -> str:
         Kind.SEGMENTOR: f"python tools/test.py {path} {path}",
         Kind.STATE: "cannot be used without its weights",
         Kind.OTHER: "cannot be used here",
-    }[kind]
+    }[identity.kind]

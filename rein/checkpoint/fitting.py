@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from rein.checkpoint.families import matches, unused_weights
 from rein.checkpoint.identity import Identity, Kind, Network, identify
-from rein.checkpoint.io import CONVERT_COMMAND
+from rein.checkpoint.io import CONVERT_ANY_COMMAND, CONVERT_COMMAND
 from rein.checkpoint.parts import BACKBONE
 from rein.errors import UserError
 
@@ -60,7 +60,7 @@ def check_fits(
     }
     if missing or unexpected or shapes:
         raise UserError(_misfit_message(
-            source, _cause(expected, missing, state_dict), missing, unexpected, shapes))
+            source, _cause(expected, missing, state_dict, shapes), missing, unexpected, shapes))
 
 
 def load_strictly(
@@ -93,7 +93,9 @@ def _misfit_message(source, cause, missing, unexpected, shapes) -> str:
     return " ".join(parts).rstrip(";") + "."
 
 
-def _cause(expected: Mapping, missing: list[str], state_dict: Mapping) -> str:
+def _cause(
+    expected: Mapping, missing: list[str], state_dict: Mapping, shapes: Collection[str],
+) -> str:
     """Guess why weights do not fit, and suggest a fix."""
     found, wanted = identify(state_dict), identify(expected)
     backbones = (Kind.ORIGINAL, Kind.CONVERTED)
@@ -106,19 +108,29 @@ def _cause(expected: Mapping, missing: list[str], state_dict: Mapping) -> str:
         return "This is a backbone alone, not a trained segmentor or adapter."
     if found.backbone and wanted.backbone and found.backbone != wanted.backbone:
         return _network_difference(found.backbone, wanted.backbone)
+    if found.backbone and shapes and found.backbone.positions == "relative" and all(
+            ".rel_pos_" in name or "relative_position" in name for name in shapes):
+        return f"They have another image size: {_reconvert(found.backbone.family, '')}"
     return _part_difference(found, wanted, missing)
 
 
 def _network_difference(found: Network, wanted: Network) -> str:
-    convert = f"convert the downloaded file with `{CONVERT_COMMAND} SRC OUT"
     if any(getattr(found, name) != getattr(wanted, name) for name in (
             "width", "depth", "stages", "registers", "gated")):
         return f"They belong to another network ({found}), not to the config's ({wanted})."
     if found.patch != wanted.patch:
         return (f"They have patch size {found.patch}, but the config's model has {wanted.patch}: "
-                f"{convert} --patch-size {wanted.patch}`.")
+                f"{_reconvert(wanted.family, f'--patch-size {wanted.patch}')}")
     return (f"Their position grid has {found.places} places, but the config's has {wanted.places}: "
-            f"{convert} --img-size SIZE`.")
+            f"{_reconvert(wanted.family, '--img-size SIZE')}")
+
+
+def _reconvert(family: str, option: str) -> str:
+    """Say how to convert the released file to the config's size; `option` is for DINOv2 alone."""
+    command = CONVERT_COMMAND
+    if family != "DINOv2":
+        command, option = CONVERT_ANY_COMMAND, "--model CONFIG"
+    return f"convert the downloaded file with `{command} SRC OUT {option}`."
 
 
 def _part_difference(found: Identity, wanted: Identity, missing: list[str]) -> str:

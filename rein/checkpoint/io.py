@@ -24,6 +24,10 @@ from rein.errors import UserError
 StateDict = dict[str, Tensor]
 
 CONVERT_COMMAND = "python tools/convert_models/convert_dinov2.py"
+SHARDS_SUFFIX = ".safetensors.index.json"
+"""How the name of Hugging Face's list of a model's files ends."""
+
+CONVERT_ANY_COMMAND = "python tools/convert_models/convert_backbone.py"
 
 _REFUSED = re.compile(r"unsupported (global|class)|not allowed", re.IGNORECASE)
 _SAFETENSORS_META = "rein_meta"
@@ -72,13 +76,20 @@ def load_file(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such file. {how_to_get(path)}")
+    if path.suffix == ".npz":
+        raise UserError(f"{path}: a JAX file. Convert it with `{CONVERT_ANY_COMMAND} {path} OUT "
+                        "--model NAME`.")
     try:
         if path.suffix == ".safetensors":
             return _load_safetensors(path, map_location)
+        if path.name.endswith(SHARDS_SUFFIX):
+            return _load_shards(path, map_location)
         if is_torchscript(path):
             return read_torchscript(path)
         with torch.serialization.safe_globals(_safe_globals()):
             content = torch.load(path, map_location=map_location, weights_only=True)
+    except UserError:
+        raise
     except UnpicklingError as error:
         refused = [line for line in str(error).splitlines() if _REFUSED.search(line)]
         if refused:
@@ -112,6 +123,37 @@ def _load_safetensors(path: Path, device: Any) -> dict[str, Any]:
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
         meta = (file.metadata() or {}).get(_SAFETENSORS_META)
     return weights if meta is None else dict(meta=json.loads(meta), state_dict=weights)
+
+
+def shards_of(index: Path) -> list[Path]:
+    """Return the files that a `.safetensors.index.json` names, all in its own folder.
+
+    Raises:
+        ValueError: It is no such index, or names files elsewhere.
+    """
+    content = json.loads(index.read_text())
+    table = content.get("weight_map") if isinstance(content, dict) else None
+    if not isinstance(table, dict) or not table:
+        raise ValueError("expected an index of shards with a weight_map")
+    names = sorted({str(name) for name in table.values()})
+    if any(Path(name).name != name for name in names):
+        raise ValueError("its weight_map names files outside its folder")
+    return [index.parent / name for name in names]
+
+
+def _load_shards(index: Path, device: Any) -> dict[str, Any]:
+    """Read the shards that an index names; together they hold each of its weights."""
+    weights = {}
+    for shard in shards_of(index):
+        if not shard.is_file():
+            raise UserError(f"{index}: {shard.name} is missing in its folder. Download all of "
+                            "its files.")
+        weights |= _load_safetensors(shard, device)
+    missing = sorted(json.loads(index.read_text())["weight_map"].keys() - weights.keys())
+    if missing:
+        raise UserError(f"{index}: its files lack {len(missing)} weights, such as {missing[0]}. "
+                        "Download them again.")
+    return weights
 
 
 def how_to_get(path: Path) -> str:

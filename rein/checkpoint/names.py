@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -30,8 +31,13 @@ def to_dinov2_names(state_dict: Mapping[str, Tensor]) -> StateDict:
 
 
 def load_backbone(path: str | Path) -> StateDict:
-    """Read a backbone's weights safely, under the file's own names; see `load_file`.
+    """Read a backbone's weights safely, under the file's own names; see `load_file`."""
+    return backbone_of(load_file(path))
+
+
+def backbone_of(content: Mapping[str, Any]) -> StateDict:
+    """Return a backbone's weights in a file's content, under the file's own names.
 
     OpenMMLab's classifiers have the prefix of our segmentors; it is removed.
     """
-    return without_prefix(state_dict_of(load_file(path)))
+    return without_prefix(state_dict_of(content))

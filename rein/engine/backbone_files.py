@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -12,9 +12,10 @@ from rein.checkpoint import StateDict
 from rein.checkpoint.families import family_of
 from rein.engine.config import load_config
 from rein.engine.downloads import find_source
+from rein.engine.jax_files import read_jax_weights
 from rein.engine.registration import register_all_modules
 from rein.engine.weight_files import write_output
-from rein.engine.weights import fit_backbone
+from rein.engine.weights import conversion, fit_backbone
 from rein.errors import UserError
 from rein.models.arguments import known_arguments
 
@@ -40,7 +41,7 @@ def convert_backbone(
     """Convert a released backbone.
 
     Args:
-        source: A file, `timm:NAME` or `hf:REPO[/FILE]`; see `find_source`.
+        source: A file or folder, `timm:NAME` or `hf:REPO[/FILE]`; see `find_source`.
         out: Default: the file that a config `model` names; otherwise `MODEL_converted.pth` beside
             the source, or in checkpoints/ for a download.
         model: timm's name, a published type such as EVA2, or a config. Default: the model of a
@@ -62,19 +63,28 @@ def convert_backbone(
                         "or a config. See tools/list_backbones.py.")
     target = build_target(model, img_size, patch_size)
     path = find_source(source)
-    content = ckpt.load_file(path)
+    content = _read(path, target.backbone)
     if ckpt.CONVERTED in ckpt.meta_of(content):
         done = ckpt.meta_of(content)[ckpt.CONVERTED]
         raise UserError(f"{source}: already converted, to {done['size']}; resampling twice would "
                         "blur it. Convert the released file instead.")
-    weights = _convert(ckpt.load_backbone(path), target.backbone, source)
-    size = _size_text(target.backbone)
-    meta = {ckpt.CONVERTED: dict(model=Path(model).stem, size=size)}
+    weights = _convert(ckpt.backbone_of(content), target.backbone, source)
+    meta = conversion(target.backbone, Path(model).stem)
     if out is None:
         downloaded = source.startswith(("timm:", "hf:"))
         folder = Path("checkpoints") if downloaded else Path(path).parent
         out = target.checkpoint or folder / f"{Path(model).stem}_converted.pth"
     return write_output(dict(meta=meta, state_dict=weights), out, overwrite)
+
+
+def _read(path: str, backbone: nn.Module) -> Mapping[str, Any]:
+    """Read a file's content; JAX files need the name of their network."""
+    if not path.endswith(".npz"):
+        return ckpt.load_file(path)
+    if not backbone.timm_name or backbone.family.name not in ("ViT", "SigLIP"):
+        raise UserError(f"{path}: JAX files are read for plain ViTs and SigLIP by timm's name. Use "
+                        "the PyTorch file of the same network; see tools/list_backbones.py.")
+    return read_jax_weights(path, backbone.timm_name)
 
 
 def build_target(
@@ -159,13 +169,3 @@ def _convert(weights: StateDict, backbone: nn.Module, source: str) -> StateDict:
     ckpt.check_fits(expected, fitted, source)
     return {name: value.float() if value.is_floating_point() else value
             for name, value in fitted.items() if name in expected}
-
-
-def _size_text(backbone: nn.Module) -> str:
-    """Describe the size that weights are converted to."""
-    embed = getattr(backbone.model, "patch_embed", None)
-    grid = getattr(embed, "grid_size", None)
-    if grid is None or backbone.family.stages:
-        return "any size"
-    height, width = (side * patch for side, patch in zip(grid, embed.patch_size, strict=True))
-    return f"{height}x{width} pixels, patch {embed.patch_size[0]}"

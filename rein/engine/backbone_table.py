@@ -29,6 +29,7 @@ class Entry(NamedTuple):
     published: str = ""
 
 
+_EVA02 = "hf:Yuxin-CV/EVA-02/eva02/pt"
 _DINOV3 = "dinov3_{}_pretrain_lvd1689m-*.pth"
 ENTRIES = (
     *(Entry(f"vit_{size}_patch14_{kind}dinov2.lvd142m", f"dinov2_vit{size[0]}14_{file}pretrain.pth",
@@ -42,10 +43,10 @@ ENTRIES = (
       for size in ("tiny", "small", "base", "large")),
     *(Entry(f"vit_{size}_patch16_dinov3_qkvb.eupe_lvd1689m", "timm's")
       for size in ("tiny", "small", "base")),
-    Entry("eva02_tiny_patch14_224.mim_in22k", "eva02_Ti_pt_in21k_p14.pt", "EVA2"),
-    Entry("eva02_small_patch14_224.mim_in22k", "eva02_S_pt_in21k_p14.pt", "EVA2"),
-    Entry("eva02_base_patch14_224.mim_in22k", "eva02_B_pt_in21k_p14to16.pt", "EVA2"),
-    Entry("eva02_large_patch14_224.mim_m38m", "eva02_L_pt_m38m_p14to16.pt", "EVA2"),
+    Entry("eva02_tiny_patch14_224.mim_in22k", f"{_EVA02}/eva02_Ti_pt_in21k_p14.pt", "EVA2"),
+    Entry("eva02_small_patch14_224.mim_in22k", f"{_EVA02}/eva02_S_pt_in21k_p14.pt", "EVA2"),
+    Entry("eva02_base_patch14_224.mim_in22k", f"{_EVA02}/eva02_B_pt_in21k_p14to16.pt", "EVA2"),
+    Entry("eva02_large_patch14_224.mim_m38m", f"{_EVA02}/eva02_L_pt_m38m_p14to16.pt", "EVA2"),
     Entry("vit_base_patch16_clip_quickgelu_224.openai", "ViT-B-16.pt", "CLIPVisionTransformer"),
     Entry("vit_large_patch14_clip_quickgelu_224.openai", "ViT-L-14.pt", "CLIPVisionTransformer"),
     Entry("vit_huge_patch14_clip_quickgelu_224.metaclip2_worldwide", "timm's"),
@@ -67,8 +68,9 @@ ENTRIES = (
       for size, version, file in (
           ("base", "v3", "B"), ("large", "v3", "L"), ("huge", "v3", "H"), ("giant", "v3", "g"),
           ("so400m", "v4", "SO400M"), ("huge", "v4", "H"))),
-    *(Entry(f"vit_{size}_patch14_reg1_tipsv2.webli", "timm's")
-      for size in ("base", "large", "so400m", "giant")),
+    *(Entry(f"vit_{size}_patch14_reg1_tipsv2.webli", f"hf:google/tipsv2-{file}")
+      for size, file in (("base", "b14"), ("large", "l14"), ("so400m", "so400m14"),
+                         ("giant", "g14"))),
     *(Entry(f"swin_{size}_patch4_window7_224.ms_in22k", f"swin_{size}_patch4_window7_224_22k.pth")
       for size in ("tiny", "small", "base", "large")),
     *(Entry(f"convnext_{size}.fb_in22k", f"convnext_{size}_22k_224.pth", "ReinsConvNeXt")

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+from rein.checkpoint.io import SHARDS_SUFFIX, shards_of
 from rein.engine.paths import find_path
-from rein.errors import UserError
+from rein.errors import UserError, one_line
 
-FILES = ("model.safetensors", "open_clip_model.safetensors", "pytorch_model.bin")
+FILES = ("model.safetensors", "model.safetensors.index.json", "open_clip_model.safetensors",
+         "pytorch_model.bin")
 """Usual names of a repository's weights, in order of preference."""
 
 
@@ -34,25 +36,47 @@ def find_source(source: str) -> str:
     """Return the path of released weights.
 
     Args:
-        source: A path, `timm:NAME` with a timm model, or `hf:REPO[/FILE]` with a repository
-            `owner/name` of the Hugging Face Hub.
+        source: A path, also of a repository's local folder, `timm:NAME` with a timm model, or
+            `hf:REPO[/FILE]` with a repository `owner/name` of the Hugging Face Hub.
 
     Returns:
-        The file; a download shows its progress and stays in Hugging Face's cache.
+        The file; a download shows its progress and stays in Hugging Face's cache. If the weights
+        are split into several files, the index that names them.
 
     Raises:
         UserError: The model is unknown, or the file is not in the cache and cannot be downloaded.
     """
     if source.startswith("timm:"):
         repository, file = _timm_repository(source)
-        return _download(source, repository, (file,) if file else FILES)
+        return _whole(source, repository, (file,) if file else FILES)
     if source.startswith("hf:"):
         owner, _, rest = source.removeprefix("hf:").partition("/")
         name, _, file = rest.partition("/")
         if not owner or not name:
             raise UserError(f"{source}: expected hf:OWNER/NAME or hf:OWNER/NAME/FILE.")
-        return _download(source, f"{owner}/{name}", (file,) if file else FILES)
-    return find_path(source)
+        return _whole(source, f"{owner}/{name}", (file,) if file else FILES)
+    path = Path(find_path(source))
+    if path.is_dir():
+        found = [path / name for name in FILES if (path / name).is_file()]
+        if not found:
+            raise UserError(f"{source}: this folder has none of {', '.join(FILES)}. Name the file.")
+        path = found[0]
+    return str(path)
+
+
+def _whole(source: str, repository: str, files: tuple[str, ...]) -> str:
+    """Return the file; with an index, make its shards available beside it."""
+    path = _download(source, repository, files)
+    if path.endswith(SHARDS_SUFFIX):
+        try:
+            shards = shards_of(Path(path))
+        except (OSError, ValueError) as error:
+            raise UserError(f"{source}: {path} is damaged ({one_line(error)}). Download it again."
+                            ) from None
+        folder = files[0].rpartition("/")[0]
+        for shard in shards:
+            _download(source, repository, (f"{folder}/{shard.name}".lstrip("/"),))
+    return path
 
 
 def _timm_repository(source: str) -> tuple[str, str | None]:

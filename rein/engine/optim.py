@@ -10,8 +10,11 @@ from torch import nn
 
 from rein.engine.hooks import set_terminal_level
 from rein.errors import UserError
+from rein.models.adapters import Reins
 from rein.models.backbones.vfm import VisionFoundationModel
 from rein.models.stages import blocks_of
+
+_SCALE = "reins.scale"
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -21,6 +24,9 @@ class PEFTOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     mmengine's constructor does the same since 0.10.4; this class keeps the published name.
     `paramwise_cfg` works as in `DefaultOptimWrapperConstructor` and is matched against
     `model.named_parameters()`, where the pretrained network is `backbone.model.*`.
+
+    The published key `reins.scale` of `custom_keys` holds for the scale of every Rein adapter, also
+    in staged networks (`reins.0.scale`) and in `Combined` (`reins.adapters.0.scale`).
 
     Its `layer_decay` D in (0, 1] multiplies learning rates in the backbone by D^(N + 1 - l): l = 0
     for the embeddings, i + 1 for block i of N, and N + 1 for later layers (BEiT, arXiv:2106.08254).
@@ -33,6 +39,7 @@ class PEFTOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         Raises:
             UserError: `layer_decay` is set, but out of range, or the backbone is not one of ours.
         """
+        self._name_all_scales(getattr(model, "module", model))
         logger = MMLogger.get_current_instance()
         set_terminal_level(logger, logging.ERROR)
         try:
@@ -43,6 +50,16 @@ class PEFTOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         if decay is not None:
             _decay_by_layer(wrapper, getattr(model, "module", model).backbone, decay)
         return wrapper
+
+
+    def _name_all_scales(self, model: nn.Module) -> None:
+        """Give each adapter's scale a key of its own, with the options of `reins.scale`."""
+        keys = (self.paramwise_cfg or {}).get("custom_keys") or {}
+        if _SCALE not in keys:
+            return
+        own = {f"{name}.scale": keys[_SCALE] for name, module in model.named_modules()
+               if isinstance(module, Reins)}
+        self.paramwise_cfg = {**self.paramwise_cfg, "custom_keys": {**own, **keys}}
 
 
 def _decay_by_layer(wrapper: OptimWrapper, backbone: nn.Module, decay: float) -> None:

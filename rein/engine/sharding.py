@@ -22,7 +22,7 @@ from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor
 
 from rein.errors import UserError
-from rein.models.stages import PROBE_SIDE, blocks_of
+from rein.models.stages import PROBE_SIZE, blocks_of
 
 _SETTING = "model_wrapper_cfg=dict(type='ShardedBackbone')"
 
@@ -83,7 +83,7 @@ class ShardedBackbone(MMDistributedDataParallel):
         """Take part in the others' gathering until all have called this, at a test's end."""
         backbone = _segmentor(self.module).backbone
         device = next(backbone.parameters()).device
-        sides = backbone.only_size or (PROBE_SIDE, PROBE_SIDE)
+        sides = backbone.only_size or (PROBE_SIZE[0],) * 2
         self._waits = True
         while _any_process(False):
             backbone(torch.zeros(1, 3, *sides, device=device))

@@ -6,14 +6,14 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from torch import Tensor
+from torch import Tensor, nn
 
 from rein import checkpoint as ckpt
 from rein.engine.averaging import with_raw_weights
 from rein.engine.carried_config import carried_config
 from rein.engine.folding import fold_adapter
 from rein.engine.paths import find_path
-from rein.engine.weights import build_empty, check_trained_with, fit_backbone
+from rein.engine.weights import build_empty, check_trained_with, conversion, fit_backbone
 from rein.errors import UserError
 
 
@@ -119,22 +119,31 @@ def merge_files(
     if cfg is None:
         cfg = carried_config(content, rein_and_head) or default_config
     model = build_empty(cfg)
-    weights = ckpt.load_backbone(find_path(backbone))
-    _expect(weights, backbone, "a backbone", (ckpt.Kind.ORIGINAL, ckpt.Kind.CONVERTED))
+    released = ckpt.load_file(find_path(backbone))
+    _expect(released, backbone, "a backbone", (ckpt.Kind.ORIGINAL, ckpt.Kind.CONVERTED))
     expected = model.state_dict()
     if not ckpt.split(expected).backbone:
         raise UserError(f"{rein_and_head}: its config has no backbone to merge.")
-    fitted = fit_backbone(weights, model.backbone)
+    done = ckpt.meta_of(released).get(ckpt.CONVERTED)
+    fitted = fit_backbone(ckpt.backbone_of(released), model.backbone, done is not None)
     merged = ckpt.merge(fitted, ckpt.state_dict_of(content))
     ckpt.check_fits(expected, merged, f"{backbone} and {rein_and_head}")
     check_trained_with(content, ckpt.fingerprint(fitted), rein_and_head, allow_other_backbone)
-    meta = dict(ckpt.meta_of(content))
+    meta = dict(ckpt.meta_of(content)) | (
+        {ckpt.CONVERTED: done} if done else _conversion(model.backbone))
     if fold:
         cfg, merged = fold_adapter(cfg, merged, rein_and_head)
         meta[ckpt.FINGERPRINT] = ckpt.fingerprint(ckpt.split(merged).backbone)
     if fold or config is not None or "cfg" not in meta:
         meta["cfg"] = cfg.pretty_text
     return write_output(dict(meta=meta, state_dict=merged), out, overwrite)
+
+
+def _conversion(backbone: nn.Module) -> dict[str, Any]:
+    """Return the `meta` of converted weights that do not show it themselves; else nothing."""
+    if backbone.family.patch is not None:
+        return {}
+    return conversion(backbone, backbone.timm_name)
 
 
 def _expect(content: Mapping[str, Any], path: str | Path, what: str,
@@ -166,6 +175,8 @@ def split_file(
     content = ckpt.load_file(find_path(segmentor))
     _expect(content, segmentor, "a full segmentor", (ckpt.Kind.SEGMENTOR,))
     parts = ckpt.split(ckpt.state_dict_of(content))
-    write_output(parts.backbone, backbone, overwrite)
     meta = dict(ckpt.meta_of(content))
+    done = meta.pop(ckpt.CONVERTED, None)
+    write_output(parts.backbone if done is None else dict(
+        meta={ckpt.CONVERTED: done}, state_dict=parts.backbone), backbone, overwrite)
     write_output(dict(meta=meta, state_dict=parts.rein_and_head), rein_and_head, overwrite)

@@ -19,12 +19,23 @@ from rein.errors import UserError, one_line
 from rein.models.freezing import frozen_names
 
 
-def fit_backbone(weights: StateDict, backbone: nn.Module) -> StateDict:
+def load_fitted(path: str | Path, backbone: nn.Module) -> StateDict:
+    """Read a backbone's file and fit it to a backbone; see `fit_backbone`."""
+    content = ckpt.load_file(path)
+    return fit_backbone(
+        ckpt.backbone_of(content), backbone, ckpt.CONVERTED in ckpt.meta_of(content))
+
+
+def fit_backbone(
+    weights: StateDict, backbone: nn.Module, is_converted: bool = False,
+) -> StateDict:
     """Convert downloaded weights to the names, patch size and grid of a backbone.
 
     Args:
         weights: Weights without a prefix, under any names of the backbone's family.
         backbone: The target; may be on the meta device.
+        is_converted: Whether the file says so in its `meta`. A family that is released at a single
+            patch size shows it by its kernel.
 
     Returns:
         The converted weights under the backbone's names. Weights that are not recognised only get
@@ -33,7 +44,8 @@ def fit_backbone(weights: StateDict, backbone: nn.Module) -> StateDict:
     """
     found, patch = ckpt.recognise(weights), backbone.family.patch
     network = ckpt.identify(weights).backbone
-    if found is None or patch is not None and (network is None or network.patch != patch):
+    if found is None or is_converted or (
+            patch is not None and (network is None or network.patch != patch)):
         return ckpt.translate(weights, backbone.naming)
     model = backbone.model
     fitted = ckpt.fit(
@@ -47,6 +59,21 @@ def _neutral_norms(backbone: nn.Module) -> StateDict:
     make = {"weight": torch.ones, "bias": torch.zeros}
     return {name: make[name.rpartition(".")[2]](value.shape)
             for name, value in backbone.state_dict().items() if matches(name, ("norm#.*",))}
+
+
+def conversion(backbone: nn.Module, model: str) -> dict[str, dict[str, str]]:
+    """Return the `meta` that marks weights as converted for a backbone.
+
+    Args:
+        backbone: The backbone that they fit.
+        model: Its name, for users.
+    """
+    embed = getattr(backbone.model, "patch_embed", None)
+    grid, size = getattr(embed, "grid_size", None), "any size"
+    if grid is not None and not backbone.family.stages:
+        height, width = (side * patch for side, patch in zip(grid, embed.patch_size, strict=True))
+        size = f"{height}x{width} pixels, patch {embed.patch_size[0]}"
+    return {ckpt.CONVERTED: dict(model=model, size=size)}
 
 
 def build_empty(cfg: Config) -> nn.Module:
@@ -131,8 +158,8 @@ def load_for_testing(
         if backbone is None:
             raise UserError(f"{source}: contains only trained weights, without the frozen "
                             "backbone. Pass the backbone with --backbone.")
-        pretrained = ckpt.load_backbone(find_path(backbone))
-        model.backbone.load_pretrained(fit_backbone(pretrained, model.backbone), str(backbone))
+        fitted = load_fitted(find_path(backbone), model.backbone)
+        model.backbone.load_pretrained(fitted, str(backbone))
         check_trained_with(content, frozen_fingerprint(model), source, allow_other_backbone)
     elif backbone is not None and not lacking:
         raise UserError(f"{source}: already contains the backbone. Remove --backbone.")

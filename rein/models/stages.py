@@ -17,8 +17,11 @@ from rein.errors import UserError
 STRIDES = (4, 8, 16, 32)
 """Strides of a pyramid's maps, in pixels."""
 
-PROBE_SIDE = 64
-"""Side of the square image that shows the shapes of a staged network's maps, in pixels."""
+PROBE_SIZE = (64, 352)
+"""Size (H, W) of the image that shows the shapes of a staged network's maps, in pixels.
+
+Its maps are 11/2 times as wide as high, which tells height and width from channels.
+"""
 
 
 class Stage(list):
@@ -122,7 +125,7 @@ def _blocks(network: nn.Module) -> list[str]:
 
 
 def _probe(network: nn.Module) -> list[_Output]:
-    """Run a copy without memory on a small square image; return the outputs of its blocks."""
+    """Run a copy without memory on a small image; return the outputs of its blocks."""
     values = chain(network.parameters(), network.buffers())
     memo = {id(value): _empty_like(value) for value in values}
     twin = copy.deepcopy(network, memo).eval()
@@ -130,7 +133,7 @@ def _probe(network: nn.Module) -> list[_Output]:
     for name in _blocks(network):
         twin.get_submodule(name).register_forward_hook(
             lambda block, args, output, name=name: shapes.update({name: output.shape}))
-    image = torch.zeros(1, 3, PROBE_SIDE, PROBE_SIDE, device="meta")
+    image = torch.zeros(1, 3, *PROBE_SIZE, device="meta")
     with torch.no_grad():
         twin.forward_intermediates(image, indices=maps_of(network), intermediates_only=True)
     return [_output(network.get_submodule(name), shape) for name, shape in shapes.items()]
@@ -142,8 +145,10 @@ def _empty_like(value: Tensor) -> Tensor:
 
 
 def _output(block: nn.Module, shape: torch.Size) -> _Output:
-    """Read width, stride and layout from the shape of a block's output for a square image."""
+    """Read width, stride and layout from the shape of a block's output for `PROBE_SIZE`."""
+    height, width = PROBE_SIZE
     if len(shape) == 3:
-        return _Output(block, shape[2], PROBE_SIDE // round(shape[1]**0.5), False)
-    channels_first = shape[2] == shape[3]
-    return _Output(block, shape[1 if channels_first else 3], PROBE_SIDE // shape[2], channels_first)
+        return _Output(block, shape[2], round((height * width / shape[1])**0.5), False)
+    channels_first = shape[2] * width == shape[3] * height
+    channels, rows = (shape[1], shape[2]) if channels_first else (shape[3], shape[1])
+    return _Output(block, channels, height // rows, channels_first)

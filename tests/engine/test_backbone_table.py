@@ -5,6 +5,7 @@ from conftest import ROOT
 
 from rein.engine.backbone_table import ENTRIES, TITLES, describe_backbone, select
 from rein.errors import UserError
+from rein.models.adapters import LoRAReins
 
 LINES = [line.strip("| ").split(" | ") for line in (
     ROOT / "docs/backbones.md").read_text().splitlines() if line.startswith("| ")]
@@ -36,6 +37,12 @@ def test_a_row_is_computed_as_printed(word, trainable):
 def test_the_page_has_the_published_counts(word, trainable):
     row, = (row for row in LINES if row[1].startswith(word))
     assert row[4] == trainable
+
+
+def test_sam_with_four_refined_blocks_has_the_count_that_the_page_names():
+    adapter = LoRAReins(num_layers=4, embed_dims=1280, patch_size=16)
+    count = sum(value.numel() for value in adapter.parameters())
+    assert f"have {count:,}." in (ROOT / "docs/backbones.md").read_text()
 
 
 def test_an_unknown_word_is_refused():

@@ -7,6 +7,8 @@ import pytest
 import torch
 from conftest import build
 from mmengine.registry import HOOKS, OPTIM_WRAPPER_CONSTRUCTORS, PARAM_SCHEDULERS
+from tiny_adapters import backbone
+from tiny_networks import tiny_network
 from torch import nn
 
 from rein.engine.config import load_config
@@ -39,6 +41,47 @@ def rates(model, paramwise):
     names = {id(p): name for name, p in model.named_parameters()}
     return {names[id(group["params"][0])]: group["lr"]
             for group in optimize(model, paramwise).optimizer.param_groups}
+
+
+def undecayed(model, config):
+    """Return the trainable parameters without weight decay, as a config's optimizer has them."""
+    names = {id(p): name for name, p in model.named_parameters()}
+    paramwise = load_config(config).optim_wrapper.paramwise_cfg.to_dict()
+    groups = optimize(model, paramwise).optimizer.param_groups
+    return {names[id(group["params"][0])] for group in groups if group["weight_decay"] == 0}
+
+
+REIN_CONFIG = "configs/dinov2/rein_dinov2_mask2former_512x512_bs1x4.py"
+
+
+@pytest.mark.parametrize("make", [
+    lambda: tiny_network("convnext"), lambda: tiny_network("dinov2"),
+    lambda: backbone("combined")], ids=["staged", "plain", "combined"])
+def test_tokens_and_scales_of_every_rein_adapter_have_no_decay(make):
+    model = nn.Module()
+    model.backbone = make()
+    found = undecayed(model, REIN_CONFIG)
+    expected = {name for name, p in model.named_parameters() if p.requires_grad and (
+        name.endswith(".scale") or "learnable_tokens" in name)}
+    assert found == expected and any(name.endswith(".scale") for name in found)
+
+
+@pytest.mark.parametrize("adapter", ["lora", "dora", "vpt", "adaptformer", "bitfit", "norm"])
+def test_of_other_adapters_only_norms_have_no_decay(adapter):
+    model = nn.Module()
+    model.backbone = backbone(adapter)
+    assert undecayed(model, REIN_CONFIG) == {
+        name for name, p in model.named_parameters() if p.requires_grad and "norm" in name}
+
+
+def test_somas_recipe_exempts_queries_levels_and_norms(tiny_config):
+    tiny_config.decode_head.update(linked_queries=False, replace_query_feat=False)
+    tiny_config.backbone.reins_config = dict(type="SoMA", rank=2)
+    model = build(tiny_config)
+    found = undecayed(model, "configs/soma/soma_dinov2_mask2former_512x512_bs1x4.py")
+    exempt = ("query_embed", "query_feat", "level_embed", "norm", ".gn.")
+    assert found == {name for name, p in model.named_parameters() if p.requires_grad
+                     and any(part in name for part in exempt)}
 
 
 def test_layer_decay_lowers_learning_rates_towards_the_input(tiny_config):

@@ -6,9 +6,10 @@ r"""Convert the released weights of any backbone to a config's names, patch and 
     python tools/convert_models/convert_backbone.py hf:facebook/dinov2-large OUT \
         --model vit_large_patch14_dinov2
 
-Official files, timm's, Hugging Face's and open_clip's are read; tools/list_backbones.py lists the
-networks and their files. `timm:NAME` and `hf:REPO[/FILE]` use Hugging Face's cache, and download
-what it lacks. Files are read as data; nothing in them is executed.
+Official files, timm's, Hugging Face's and open_clip's are read, also a folder of Hugging Face's;
+tools/list_backbones.py lists the networks and their files. `timm:NAME` and `hf:REPO[/FILE]` use
+Hugging Face's cache, and download what it lacks. Files are read as data; nothing in them is
+executed.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from rein.errors import UserError  # noqa: E402
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = command_parser(__doc__)
-    parser.add_argument("source", metavar="SRC", help="file, timm:NAME or hf:REPO[/FILE]")
+    parser.add_argument("source", metavar="SRC", help="file or folder, timm:NAME or hf:REPO[/FILE]")
     parser.add_argument(
         "out", nargs="?", metavar="OUT",
         help="output file; default: the one that a config names, or MODEL_converted.pth")

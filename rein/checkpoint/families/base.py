@@ -128,6 +128,8 @@ class Family:
         positions: Kind of its positions beside or instead of absolute ones, rotary or relative.
         patch: Patch side of every released network, pixels; another one shows a conversion. None
             if they differ.
+        arguments: Arguments of timm's networks that the released weights need where timm's name
+            leaves them out.
         adapt: Last step before weights enter a network, given the network's expected weights,
             both under timm's names.
     """
@@ -144,6 +146,7 @@ class Family:
     unused: Mapping[str, str] = field(default_factory=lambda: CLASSIFIER)
     positions: str = "rotary"
     patch: int | None = None
+    arguments: Mapping[str, str] = field(default_factory=dict)
     adapt: Callable[[StateDict, Mapping[str, Tensor]], StateDict] | None = None
 
 

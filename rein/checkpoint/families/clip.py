@@ -85,6 +85,9 @@ HUGGING_FACE = Naming(
     read=_read_hugging_face,
 )
 
+HUGGING_FACE_ALONE = replace(HUGGING_FACE, prefix="")
+"""`CLIPVisionModel` and `SiglipVisionModel` as newer transformers save them, without text."""
+
 UNUSED = CLASSIFIER | {
     "attn_pool.*": "pooling head", "proj": "projection to the text's space",
     "ln_post.*": "norm before pooling",
@@ -93,7 +96,7 @@ UNUSED = CLASSIFIER | {
 CLIP = Family(
     name="CLIP",
     timm=r"^vit_.*_clip_",
-    namings=(ARCHIVE, PUBLISHED, HUGGING_FACE),
+    namings=(ARCHIVE, PUBLISHED, HUGGING_FACE, HUGGING_FACE_ALONE),
     published=PUBLISHED,
     marks=("cls_token", "pos_embed", "norm_pre.weight"),
     sizes={(768, 12): "ViT-B", (1024, 24): "ViT-L", (1280, 32): "ViT-H", (1664, 48): "ViT-bigG"},

@@ -4,13 +4,34 @@ Sources of names: lukemelas/EfficientNet-PyTorch and its package of EfficientNet
 """
 
 import re
-from collections.abc import Mapping
-
-from torch import Tensor
+from itertools import groupby
 
 from rein.checkpoint.families.base import Family, Naming, Rename
 from rein.checkpoint.families.resnet import count_batches
 from rein.checkpoint.io import StateDict
+
+
+def _by_stage(weights: StateDict) -> StateDict:
+    """Number blocks by stage as timm does; without expansion a block has one norm less.
+
+    A stage ends where the width of the blocks' outputs changes.
+    """
+    widths = [len(weights[f"blocks.{i}.conv_pwl.weight"]) for i in range(len(weights))
+              if f"blocks.{i}.conv_pwl.weight" in weights]
+    places = [(stage, block)
+              for stage, (_, run) in enumerate(groupby(widths)) for block, _ in enumerate(run)]
+    numbered = {}
+    for name, value in weights.items():
+        match = re.fullmatch(r"blocks\.(\d+)\.(.*)", name)
+        if match and int(match[1]) < len(places):
+            rest = match[2]
+            if f"blocks.{match[1]}.conv_pw.weight" not in weights:
+                rest = rest.replace("conv_pwl", "conv_pw").replace("bn2", "bn1").replace(
+                    "bn3", "bn2")
+            name = "blocks.{}.{}.{}".format(*places[int(match[1])], rest)
+        numbered[name] = value
+    return numbered
+
 
 LUKEMELAS = Naming(
     publisher="EfficientNet-PyTorch",
@@ -30,25 +51,8 @@ LUKEMELAS = Naming(
         Rename("_blocks.#._project_conv.*", "blocks.#.conv_pwl.*"),
         Rename("_blocks.#._bn2.*", "blocks.#.bn3.*"),
     ),
+    read=_by_stage,
 )
-
-
-def _by_stage(weights: StateDict, expected: Mapping[str, Tensor]) -> StateDict:
-    """Number blocks by stage as timm does; without expansion a block has one norm less."""
-    places = sorted({tuple(map(int, name.split(".")[1:3])) for name in expected
-                     if name.startswith("blocks.")})
-    numbered = {}
-    for name, value in weights.items():
-        match = re.match(r"blocks\.(\d+)\.(?!\d)(.*)", name)
-        if match and int(match[1]) < len(places):
-            stage, block = places[int(match[1])]
-            rest = match[2]
-            if f"blocks.{match[1]}.conv_pw.weight" not in weights:
-                rest = rest.replace("conv_pwl", "conv_pw").replace("bn2", "bn1").replace(
-                    "bn3", "bn2")
-            name = f"blocks.{stage}.{block}.{rest}"
-        numbered[name] = value
-    return count_batches(numbered, expected)
 
 
 EFFICIENTNET = Family(
@@ -61,5 +65,5 @@ EFFICIENTNET = Family(
     resampled={},
     unused={"classifier.*": "classifier", "conv_head.*": "layer before the classifier",
             "bn2.*": "layer before the classifier"},
-    adapt=_by_stage,
+    adapt=count_batches,
 )

@@ -31,13 +31,13 @@ def create_network(
 
     Args:
         name: timm's name.
-        arguments: Passed to `timm.create_model`.
+        arguments: Passed to `timm.create_model`, after those of the family.
         refuse: Called with the name of an argument that the network does not take; raises.
 
     Returns:
         The network and the names of pruned weights, which files may have.
     """
-    flexible = dict(FLEXIBLE)
+    flexible = {**FLEXIBLE, **family_of(name).arguments}
     while True:
         try:
             network = timm.create_model(name, num_classes=0, **{**flexible, **arguments})

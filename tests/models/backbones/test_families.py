@@ -50,6 +50,13 @@ def test_a_network_is_a_frozen_backbone_with_an_adapter(name):
         torch.testing.assert_close(found, expected)
 
 
+def test_siglip_has_the_activation_of_its_released_weights():
+    """Timm's older names have the exact GELU, Hugging Face's configs the tanh form."""
+    activation, x = tiny_network("siglip2").model.blocks[0].mlp.act, torch.randn(100)
+    torch.testing.assert_close(activation(x), torch.nn.functional.gelu(x, approximate="tanh"))
+    assert not torch.allclose(activation(x), torch.nn.functional.gelu(x), atol=1e-6)
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_features_are_timms_own(name):
     """At its own size, without adapter, a backbone returns what timm's network does."""

@@ -34,6 +34,14 @@ def test_queries_are_the_sum_over_the_stages_that_give_maps():
     assert [tuple(feat.shape[1:]) for feat in feats] == [(8, 16, 16), (24, 4, 4)]
 
 
+@pytest.mark.parametrize("first", [8, 16])
+def test_channels_are_told_from_sides_of_maps(first):
+    """A network of 16 channels has square maps of side 16 for images of 64x64."""
+    backbone = staged("swin", embed_dim=first, num_heads=(1, 1, 1, 1))
+    assert [feat.shape[1:] for feat in backbone(torch.randn(1, 3, 96, 64))] == [
+        (first * 2**i, 24 // 2**i, 16 // 2**i) for i in range(4)]
+
+
 def test_weights_of_pruned_parts_are_ignored_and_others_refused():
     import timm
 
