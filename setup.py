@@ -18,6 +18,7 @@ class BuildWithTools(build_py):
     """Copy configs and tools into the package as `rein/.mim`, the convention of OpenMMLab."""
 
     def run(self):
+        """Build the package, then copy."""
         super().run()
         if self.editable_mode:  # the checkout's own are used
             return

@@ -106,7 +106,8 @@ def _run(name: str, paths: dict[str, Path], words: list[str], prefix: str) -> No
         run_cli(lambda: _refuse(name, [*paths, *_TEXTS] if prefix == "rein" else [*paths], prefix))
     sys.argv = [f"{prefix} {name}", *words]
     path = str(paths[name])
-    exec(compile(paths[name].read_bytes(), path, "exec"), {"__name__": "__main__", "__file__": path})
+    code = compile(paths[name].read_bytes(), path, "exec")
+    exec(code, {"__name__": "__main__", "__file__": path})
 
 
 def _refuse(name: str, known: list[str], prefix: str) -> None:
