@@ -1,4 +1,4 @@
-"""Describe weight files: kind, architecture, sizes, included config, fingerprint, next step.
+"""Describe weight files: kind, architecture, sizes, config, fingerprint, next step.
 
     python tools/inspect_checkpoint.py checkpoints/dinov2_vitl14_pretrain.pth
     python tools/inspect_checkpoint.py checkpoints/*.pth --json

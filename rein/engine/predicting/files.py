@@ -316,7 +316,7 @@ def _writing_labels(folder: Path) -> Iterator[Callable[[np.ndarray], None]]:
 
 def _check_length(source: Source, video: Video, count: int, limit: int | None) -> None:
     """Raise if a video ended before the number of frames that its header announces."""
-    expected = min(video.frames or count, limit or count)
+    expected = min(filter(None, (video.frames, limit)), default=0)
     if not count:
         raise Unreadable(f"{source.path}: the video has no frame that can be read.")
     if count < expected - 1:  # some containers count one too many
@@ -352,7 +352,7 @@ def _length(source: Source, limit: int | None) -> int | None:
                 frames = video.frames
         except Unreadable:  # reported when its turn comes
             return 0
-    return min(frames or limit, limit or frames) if frames or limit else None
+    return min(filter(None, (frames, limit)), default=None)
 
 
 def _remove_leftovers(out: Path) -> None:
