@@ -8,15 +8,26 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rein.api import Segmentor, extract_features, load_segmentor
     from rein.engine.inference import init_segmentor, read_image, segment
     from rein.engine.registration import register_all_modules
+    from rein.models.adapters.adding import add_adapter
+    from rein.prediction import Prediction
 
 __version__ = "0.1.0"
 
-__all__ = ["init_segmentor", "read_image", "register_all_modules", "segment"]
+__all__ = [
+    "Prediction", "Segmentor", "add_adapter", "extract_features", "init_segmentor",
+    "load_segmentor", "read_image", "register_all_modules", "segment",
+]
 
 _HOMES = {
+    "Prediction": "rein.prediction",
+    "Segmentor": "rein.api",
+    "add_adapter": "rein.models.adapters.adding",
+    "extract_features": "rein.api",
     "init_segmentor": "rein.engine.inference",
+    "load_segmentor": "rein.api",
     "read_image": "rein.engine.inference",
     "register_all_modules": "rein.engine.registration",
     "segment": "rein.engine.inference",

@@ -9,18 +9,30 @@ import math
 from collections.abc import Mapping
 
 import torch
-import torch.nn.functional as F
 from mmengine.logging import print_log
 from mmengine.structures import PixelData
 from mmseg.models import EncoderDecoder as MMSegEncoderDecoder
 from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
 from rein.errors import UserError
 from rein.models.pyramid import Pyramid
+from rein.models.segmentors.pixels import (
+    Pixels,
+    confident_argmax,
+    gives_scores,
+    resized_argmax,
+)
 
 BYTES_PER_PIXEL = 4096
 """Memory reserved per pixel of a window; ViT-L and its head took 1500 in float32 on a CPU."""
+
+AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+"""Data types of autocast; fp16 is for prediction on GPUs alone."""
+
+MORE_MEMORY = "End other programs on the device, use a smaller precision, or run on the CPU."
+"""Advice where memory does not suffice for the smallest step."""
 
 
 @MODELS.register_module(force=True)
@@ -46,9 +58,13 @@ class EncoderDecoder(MMSegEncoderDecoder):
         keep_logits: Whether `predict` stores `seg_logits` at the image's original size in each
             sample, as mmseg does. Averaging over scales and flips needs them; otherwise they only
             cost memory and time.
+        keep_confidence: Whether `predict` stores each pixel's `confidence` in each sample.
+        temperature: Temperature of the confidence; see `confident_argmax`.
     """
 
     keep_logits = True
+    keep_confidence = False
+    temperature = 1.0
 
     def __init__(self, precision: str = "fp32", **kwargs) -> None:
         super().__init__(**kwargs)
@@ -83,7 +99,7 @@ class EncoderDecoder(MMSegEncoderDecoder):
         """Compute losses, predictions or logits, as in mmseg, in the model's precision."""
         if self.precision == "fp32":
             return super().forward(inputs, data_samples, mode)
-        with torch.autocast(inputs.device.type, torch.bfloat16):
+        with torch.autocast(inputs.device.type, AUTOCAST[self.precision]):
             return super().forward(inputs, data_samples, mode)
 
     def test_step(self, data: dict) -> list:
@@ -131,15 +147,18 @@ class EncoderDecoder(MMSegEncoderDecoder):
         window = tuple(map(min, self.test_cfg.crop_size, size))
         tops, lefts = map(window_starts, size, window, self.test_cfg.stride)
         corners = [(top, left) for top in tops for left in lefts]
-        step = max(self._window_batch(window, inputs.device) // len(inputs), 1)
+        views = [
+            (image, slice(None), slice(top, top + window[0]), slice(left, left + window[1]))
+            for image in range(len(inputs)) for top, left in corners]
         logits = inputs.new_zeros((len(inputs), self.out_channels, *size))
-        for first in range(0, len(corners), step):
-            views = [(..., slice(top, top + window[0]), slice(left, left + window[1]))
-                     for top, left in corners[first:first + step]]
-            crops = torch.cat([inputs[view] for view in views])
-            decoded = self.encode_decode(crops, [dict(img_shape=window)] * len(crops))
-            for view, part in zip(views, decoded.split(len(inputs)), strict=True):
+        while views:
+            now = views[:self._window_batch(window, inputs.device)]
+            decoded = self._decode_windows(torch.stack([inputs[view] for view in now]))
+            if decoded is None:
+                continue  # in smaller batches
+            for view, part in zip(now, decoded, strict=True):
                 logits[view] += part
+            del views[:len(now)]
         rows, columns = (
             _cover(starts, length, total).to(logits)
             for starts, length, total in zip((tops, lefts), window, size, strict=True))
@@ -155,6 +174,30 @@ class EncoderDecoder(MMSegEncoderDecoder):
         memory = torch.cuda.get_device_properties(device).total_memory
         return max(memory // 2 // (BYTES_PER_PIXEL * window[0] * window[1]), 1)
 
+    def _decode_windows(self, crops: Tensor) -> Tensor | None:
+        """Predict windows (n, 3, h, w); if memory does not suffice, halve `window_batch` for good.
+
+        Returns:
+            (n, classes, h, w), or None after halving.
+
+        Raises:
+            UserError: Memory does not suffice for one window.
+        """
+        size = tuple(crops.shape[-2:])
+        try:
+            return self.encode_decode(crops, [dict(img_shape=size)] * len(crops))
+        except torch.OutOfMemoryError:
+            if len(crops) == 1:
+                raise UserError(f"{crops.device} has no memory left for one window of {size[1]} x "
+                                f"{size[0]} pixels. {MORE_MEMORY}") from None
+        # after the except block, whose traceback keeps the windows' features alive
+        if crops.is_cuda:
+            torch.cuda.empty_cache()
+        self.test_cfg.window_batch = len(crops) // 2
+        print_log(f"{crops.device} has no memory left for {len(crops)} windows at once: continuing "
+                  f"with {len(crops) // 2}.", "current", logging.WARNING)
+        return None
+
     def postprocess_result(self, seg_logits: Tensor, data_samples: list | None = None) -> list:
         """Resize predictions to the images' original sizes.
 
@@ -164,20 +207,34 @@ class EncoderDecoder(MMSegEncoderDecoder):
 
         Returns:
             The samples with `pred_sem_seg`, int64 (1, H, W), and, if `keep_logits` is set,
-            `seg_logits` (classes, H, W).
+            `seg_logits` (classes, H, W), and, if `keep_confidence` is set, `confidence`, float32
+            (1, H, W).
         """
         if self.keep_logits or data_samples is None or self.out_channels == 1:
             samples = super().postprocess_result(seg_logits, data_samples)
             for sample in samples:
                 sample.pred_sem_seg.data = sample.pred_sem_seg.data.long()
+                if self.keep_confidence:
+                    found = self._pixels(sample, sample.seg_logits.data)
+                    sample.set_data(dict(confidence=PixelData(data=found.confidence[None])))
                 if not self.keep_logits and data_samples is not None:
                     del sample.seg_logits
             return samples
         for logits, sample in zip(seg_logits, data_samples, strict=True):
-            seg_map = resized_argmax(
-                _as_loaded(logits, sample.metainfo), sample.ori_shape, self.align_corners)
+            logits = _as_loaded(logits, sample.metainfo)
+            if self.keep_confidence:
+                seg_map, confidence = self._pixels(sample, logits)
+                sample.set_data(dict(confidence=PixelData(data=confidence[None])))
+            else:
+                seg_map = resized_argmax(logits, sample.ori_shape, self.align_corners)
             sample.set_data(dict(pred_sem_seg=PixelData(data=seg_map[None])))
         return data_samples
+
+    def _pixels(self, sample: SegDataSample, logits: Tensor) -> Pixels:
+        """Find classes and confidence at the image's original size."""
+        return confident_argmax(
+            logits, sample.metainfo.get("ori_shape", logits.shape[-2:]),
+            gives_scores(self.decode_head), self.temperature, self.align_corners)
 
 
 def _check_parts(backbone: nn.Module, head: nn.Module, with_neck: bool) -> None:
@@ -228,27 +285,3 @@ def _as_loaded(logits: Tensor, meta: dict) -> Tensor:
     if meta.get("flip"):
         return logits.flip(-1 if meta["flip_direction"] == "horizontal" else -2)
     return logits
-
-
-def resized_argmax(logits: Tensor, size: tuple[int, int], align_corners: bool = False) -> Tensor:
-    """Find each pixel's best class without storing the resized logits of all classes.
-
-    Args:
-        logits: (classes, H, W).
-        size: (H, W) to resize to bilinearly.
-        align_corners: As for `torch.nn.functional.interpolate`.
-
-    Returns:
-        int64 map of `size`; ties go to the first class.
-    """
-    size = tuple(size)
-    best = logits.new_full(size, -torch.inf)
-    seg_map = torch.zeros(size, dtype=torch.int64, device=logits.device)
-    # on a CPU, a running maximum is also several times faster than torch's argmax over classes
-    for index, one in enumerate(logits):
-        if one.shape != size:
-            one = F.interpolate(
-                one[None, None], size, mode="bilinear", align_corners=align_corners)[0, 0]
-        seg_map.masked_fill_(one > best, index)
-        torch.maximum(best, one, out=best)
-    return seg_map
