@@ -10,8 +10,9 @@ from setuptools.command.build_py import build_py
 ROOT = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "rein/__init__.py").read_text()).group(1)
 CARRIED = "configs", "tools"
-NOT_CARRIED = (  # need toy/ or benchmarks/, which stay in the repository
-    "toy*", "*_toy*", "benchmark.py", "quickstart.py", "__pycache__")
+NOT_CARRIED = (  # for toy/ and benchmarks/, which stay in the repository
+    "toy", "dg_toy_*", "*_toy_streets.py", "*_toy_vit.py", "quickstart.py", "benchmark.py",
+    "__pycache__")
 
 
 class BuildWithTools(build_py):

@@ -50,7 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--device", help="e.g. cpu or cuda:1; default: the GPU if there is one")
     parser.add_argument(
-        "--precision", choices=["auto", "fp32", "bf16"], default="auto",
+        "--precision", choices=["auto", "fp32", "bf16", "fp16"], default="auto",
         help="default: auto, bfloat16 where it is fast")
     parser.add_argument("--int8", action="store_true", help="frozen backbone in int8, on the CPU")
     parser.add_argument(

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from rein.engine.predicting.files import Predictor
-from rein.errors import UserError
+from rein.errors import UserError, one_line
 
 
 def load_predictor(source: str, **options: Any) -> Predictor:
@@ -20,6 +20,7 @@ def load_predictor(source: str, **options: Any) -> Predictor:
     if not source.endswith(".onnx"):
         from rein.api import load_segmentor  # imports torch
 
+        _check_device(options.get("device"))
         return load_segmentor(source, **options)
     chosen = [name for name, value in options.items() if value not in (None, False, "auto")]
     if chosen:
@@ -29,6 +30,17 @@ def load_predictor(source: str, **options: Any) -> Predictor:
     from rein.export.onnx_predictor import load_onnx
 
     return load_onnx(source)
+
+
+def _check_device(name: str | None) -> None:
+    """Raise if torch has no such device here."""
+    import torch
+
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"--device {name}: not available ({one_line(error, 120)}). Choose another "
+                        "device, or leave it out.") from error
 
 
 def describe_file(source: str) -> dict[str, Any]:
