@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, TypeAlias, overload
+from typing import Any, TypeAlias, cast, overload
 
 import numpy as np
 import torch
@@ -75,7 +75,7 @@ def load_segmentor(
                         "load_segmentor(..., config='CONFIG.py').")
     model = build_segmentor(cfg, content, source, backbone, device, allow_other_backbone, int8)
     set_precision(model, chosen)
-    model.temperature = (meta_of(content).get("calibration") or {}).get("temperature", 1.0)
+    cast(Any, model).temperature = (meta_of(content).get("calibration") or {}).get("temperature", 1.0)
     return Segmentor(model, chosen)
 
 
@@ -97,7 +97,7 @@ class Segmentor:
     """
 
     def __init__(self, model: nn.Module, precision: str = "fp32") -> None:
-        self.model: Any = model  # its own attributes are tensors and modules to a type checker
+        self.model = cast(Any, model)  # nn.Module's attributes are tensors to a type checker
         self.precision = precision
         self.classes: tuple[str, ...] = tuple(self.model.dataset_meta["classes"])
         self.palette: tuple[tuple[int, ...], ...] = tuple(
@@ -116,7 +116,7 @@ class Segmentor:
         return next(self.model.parameters()).device
 
     @overload
-    def predict(
+    def predict(  # type: ignore[overload-overlap]  # a str, itself a sequence, is a path
         self, images: str | Path | Image.Image | np.ndarray, *, batch_size: int = ...,
         scores: bool = ...,
     ) -> Prediction: ...
