@@ -91,6 +91,15 @@ def test_a_command_also_runs_as_a_module():
     assert (done.returncode, done.stderr) == (1, "error: --draws must be at least 1.\n")
 
 
+@pytest.mark.parametrize("name", ["train", "train.py"])
+def test_several_processes_run_the_tool_itself(monkeypatch, name):
+    started = []
+    monkeypatch.setattr(
+        "rein.engine.launching.launch", lambda *words: started.append(words) or 0)
+    assert rein(monkeypatch, "launch", name, 2, "c.py", "--amp")[0] == 0
+    assert started == [(str(ROOT / "tools/train.py"), 2, ["c.py", "--amp"])]
+
+
 @pytest.fixture(scope="module")
 def script(tmp_path_factory):
     """Return the bash script in a file."""

@@ -84,7 +84,7 @@ def main(args: argparse.Namespace) -> int:
     options = PredictionOptions(
         args.save, args.overwrite, args.unsure, args.batch_size, args.frames)
     predicted = predict_files(
-        model, sources, out, options, dict(describe_file(args.model), int8=args.int8))
+        model, sources, out, options, dict(model=describe_file(args.model), int8=args.int8))
     return report(predicted, out)
 
 

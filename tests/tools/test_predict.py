@@ -8,7 +8,7 @@ from fake_segmentor import FakeSegmentor, write_image
 from PIL import Image
 
 from rein.engine.predicting import files
-from rein.engine.predicting.models import load_predictor
+from rein.engine.predicting.models import describe_file, load_predictor
 from rein.errors import UserError
 
 TOOL = ROOT / "tools/predict.py"
@@ -60,6 +60,19 @@ def test_a_mistake_gets_one_line(tmp_path, loaded, arguments, message):
 def test_options_that_an_onnx_file_fixes_are_refused():
     with pytest.raises(UserError, match="m.onnx: --precision, --int8 cannot be set"):
         load_predictor("m.onnx", precision="bf16", int8=True, backbone=None)
+
+
+def test_a_model_that_changed_is_another_one(tmp_path):
+    path = tmp_path / "m.pth"
+    path.write_bytes(b"1")
+    first = describe_file(str(path))
+    path.write_bytes(b"12")
+    assert describe_file(str(path)) != first and describe_file("hf:a/b") == "hf:a/b"
+
+
+def test_a_missing_device_is_named():
+    with pytest.raises(UserError, match="--device cuda:99: not available .* Choose another"):
+        load_predictor("m.pth", device="cuda:99")
 
 
 def test_the_tool_offers_all_kinds_of_output(tmp_path):

@@ -1,8 +1,10 @@
 """Load any model that `rein predict` takes: checkpoints, folders, Hugging Face's, ONNX files."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from rein.engine.paths import find_path
 from rein.engine.predicting.files import Predictor
 from rein.errors import UserError, one_line
 
@@ -43,13 +45,14 @@ def _check_device(name: str | None) -> None:
                         "device, or leave it out.") from error
 
 
-def describe_file(source: str) -> dict[str, Any]:
-    """Return what tells two models apart: the source, and a file's size and time of change."""
-    path = Path(source)
+def describe_file(source: str) -> str:
+    """Describe a model so that another one differs: a file with its size and time of change."""
+    path = Path(find_path(source))
     if not path.is_file():
-        return dict(model=source)
+        return source
     status = path.stat()
-    return dict(model=str(path.resolve()), bytes=status.st_size, modified=status.st_mtime_ns)
+    changed = datetime.fromtimestamp(status.st_mtime).isoformat(" ")
+    return f"{path.resolve()}, {status.st_size} bytes of {changed}"
 
 
 def describe_predictor(model: Predictor, source: str) -> str:

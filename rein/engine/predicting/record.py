@@ -44,11 +44,11 @@ class Record:
         if found == self.settings:
             self.inputs = inputs
         elif inputs and not overwrite:
-            differing = sorted(key for key in {*found, *self.settings}
-                               if found.get(key) != self.settings.get(key))
+            key = next(key for key in {**self.settings, **found}
+                       if found.get(key) != self.settings.get(key))
             raise UserError(
-                f"{folder}: holds predictions of another {' and '.join(differing)} (found "
-                f"{found.get(differing[0])!r}). Choose another folder with --out, or replace them "
+                f"{folder}: holds predictions made with {key}={found.get(key)!r}, not "
+                f"{self.settings.get(key)!r}. Choose another folder with --out, or replace them "
                 "with --overwrite.")
 
     def is_done(self, source: Source, outputs: Sequence[Path]) -> bool:

@@ -66,7 +66,7 @@ def test_finished_images_are_kept_and_changed_ones_repeated(photos):
 
 def test_another_model_or_file_of_the_same_name_replaces_nothing_unasked(photos):
     predict(photos, settings=dict(model="m.pth"))
-    with pytest.raises(UserError, match="holds predictions of another model .found 'm.pth'"):
+    with pytest.raises(UserError, match="predictions made with model='m.pth', not 'n.pth'"):
         predict(photos, settings=dict(model="n.pth"))
     write_image(photos.parent / "else/top.png")
     with pytest.raises(UserError, match=r"overlay/top.png.jpg: is the prediction of .*in/top.png"):
