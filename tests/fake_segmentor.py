@@ -14,10 +14,13 @@ CLASSES, PALETTE = ("road", "sky", "car"), ((128, 64, 128), (70, 130, 180), (0, 
 class FakeSegmentor:
     """Predict without a network, and count the images; it may be interrupted on the way."""
 
-    classes, palette, device, precision = CLASSES, PALETTE, "cpu", "fp32"
+    classes, palette = CLASSES, PALETTE
 
     def __init__(self, interrupt_after=None, shift=None):
         self.seen, self.interrupt_after, self.shift = 0, interrupt_after, shift
+
+    def __repr__(self):
+        return "FakeSegmentor(3 classes, fp32 on cpu)"
 
     def predict(self, images, *, batch_size=4):
         assert len(images) <= batch_size

@@ -75,12 +75,12 @@ def main(args: argparse.Namespace) -> int:
     out = args.out or Path("predictions") / Path(args.model.removeprefix("hf:")).stem
     sources = find_sources(args.inputs, out)
     from rein.engine.predicting.files import PredictionOptions, predict_files
-    from rein.engine.predicting.models import describe_file, describe_predictor, load_predictor
+    from rein.engine.predicting.models import describe_file, load_predictor
 
     model = load_predictor(
         args.model, config=args.config, backbone=args.backbone, device=args.device,
         precision=args.precision, int8=args.int8, allow_other_backbone=args.allow_other_backbone)
-    print(f"model: {describe_predictor(model, args.model)}")
+    print(f"{args.model}: {model!r}")  # with its classes, precision and device
     options = PredictionOptions(
         args.save, args.overwrite, args.unsure, args.batch_size, args.frames)
     predicted = predict_files(

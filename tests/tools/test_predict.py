@@ -28,7 +28,7 @@ def loaded(monkeypatch, tmp_path):
 def test_a_folder_is_predicted_into_a_folder_named_like_the_model(tmp_path, loaded):
     done = run_tool(TOOL, "runs/night.pth", "in", "--precision", "bf16", cwd=tmp_path)
     assert loaded[0][0] == ("runs/night.pth",) and loaded[0][1]["precision"] == "bf16"
-    assert "model: runs/night.pth, 3 classes, device cpu, precision fp32\n" in done.stdout
+    assert done.stdout.startswith("runs/night.pth: FakeSegmentor(3 classes, fp32 on cpu)\n")
     assert done.stdout.splitlines()[-1] == (
         "2 predicted, 0 finished before, 0 failed; results written to predictions/night")
     assert (np.array(Image.open(tmp_path / "predictions/night/labels/a.jpg.png")) == 2).all()

@@ -53,11 +53,3 @@ def describe_file(source: str) -> str:
     status = path.stat()
     changed = datetime.fromtimestamp(status.st_mtime).isoformat(" ")
     return f"{path.resolve()}, {status.st_size} bytes of {changed}"
-
-
-def describe_predictor(model: Predictor, source: str) -> str:
-    """Describe a loaded model in one line: classes, device, precision."""
-    parts = [source, f"{len(model.classes)} classes"]
-    parts += [f"{name} {value}" for name in ("device", "precision")
-              if (value := getattr(model, name, None))]
-    return ", ".join(parts)
