@@ -75,7 +75,8 @@ def load_segmentor(
                         "load_segmentor(..., config='CONFIG.py').")
     model = build_segmentor(cfg, content, source, backbone, device, allow_other_backbone, int8)
     set_precision(model, chosen)
-    cast(Any, model).temperature = (meta_of(content).get("calibration") or {}).get("temperature", 1.0)
+    calibration = meta_of(content).get("calibration") or {}
+    cast(Any, model).temperature = calibration.get("temperature", 1.0)
     return Segmentor(model, chosen)
 
 

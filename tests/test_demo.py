@@ -1,6 +1,8 @@
 """The demo notebook runs from top to bottom, or names the missing file."""
 
+import importlib.util
 import os
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,8 +15,8 @@ from mmengine.config import Config
 from nbclient import NotebookClient
 from PIL import Image
 
+import rein
 from rein import checkpoint as ckpt
-from rein.datasets.label_maps import CLASSES, PALETTE
 from rein.errors import UserError
 
 REAL, TOY = "checkpoints/dinov2_segmentor.pth", "work_dirs/quickstart/toy_segmentor.pth"
@@ -33,11 +35,10 @@ def text_of(notebook, name):
 
 def run_cell(notebook, name, folder):
     """Run one cell, which looks for paths in `folder`; return its variables."""
-    model = SimpleNamespace(dataset_meta=dict(classes=CLASSES, palette=PALETTE))
-    names = dict(
-        os=os, Path=Path, UserError=UserError, find_path=lambda path: folder / path,
-        init_segmentor=lambda config, checkpoint: model,
+    library = SimpleNamespace(
+        load_segmentor=lambda source: SimpleNamespace(precision="fp32", source=source),
         read_image=lambda path: np.zeros((4, 6, 3), np.uint8))
+    names = dict(os=os, Path=Path, UserError=UserError, root=folder, rein=library)
     exec(next(cell.source for cell in notebook.cells if cell.id == name), names)
     return names
 
@@ -64,13 +65,25 @@ def test_notebook_runs_from_a_subfolder_and_shows_figures(
     figures = [
         cell.id for cell in notebook.cells if cell.cell_type == "code"
         for output in cell.outputs if "image/png" in output.get("data", {})]
-    assert figures == ["prediction", "features-picture"]
-    assert text_of(notebook, "model") == f"Model: {tmp_path}/tiny.pth, the one you named.\n"
-    assert "90 x 60 pixels" in text_of(notebook, "image")
+    has_library = importlib.util.find_spec("imagecorruptions")
+    assert figures == ["prediction", "confidence", "features", *["corruptions"] * bool(has_library)]
+    assert has_library or "Skipped: " in text_of(notebook, "corruptions")
+    assert text_of(notebook, "model").startswith(
+        f"Model: {tmp_path}/tiny.pth, the one you named; ")
+    assert "90 x 60 pixels" in text_of(notebook, "images")
+    assert "street.png: mean confidence 0." in text_of(notebook, "confidence")
     lines = text_of(notebook, "shares").splitlines()
     assert len(lines) > 1
     assert sum(float(line.split()[-2]) for line in lines) == pytest.approx(100, abs=0.1)
-    assert Image.open(tmp_path / "segmented" / "street.png").size == (90, 60)
+    assert Image.open(tmp_path / "segmented" / "street.png").width == 90
+
+
+def test_notebook_uses_the_public_interface_alone(notebook):
+    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    assert set(re.findall(r"from (rein\S*) import", code)) == {
+        "rein.errors", "rein.datasets.corruptions"}
+    assert set(re.findall(r"\brein\.(\w+)\(", code)) <= set(rein.__all__)
+    assert "import mm" not in code
 
 
 def test_notebook_is_stored_without_outputs(notebook):
@@ -81,7 +94,7 @@ def test_notebook_is_stored_without_outputs(notebook):
 
 @pytest.mark.parametrize("name, hint", [
     ("model", "there is no model yet. Run `make quickstart`"),
-    ("image", "there is no image yet. Name one above"),
+    ("images", "there is no image yet. Name one above"),
 ])
 def test_a_missing_file_is_reported_with_the_fix(
         notebook, tmp_path, monkeypatch, name, hint):
@@ -93,18 +106,18 @@ def test_a_missing_file_is_reported_with_the_fix(
 def test_the_real_model_precedes_the_quickstarts(notebook, tmp_path, monkeypatch, capsys):
     monkeypatch.delenv("REIN_DEMO_CHECKPOINT", raising=False)
     touch(tmp_path / TOY)
-    assert run_cell(notebook, "model", tmp_path)["checkpoint"] == TOY
+    assert run_cell(notebook, "model", tmp_path)["model"].source == tmp_path / TOY
     assert f"{TOY}, the quickstart's small model" in capsys.readouterr().out
     touch(tmp_path / REAL)
-    assert run_cell(notebook, "model", tmp_path)["checkpoint"] == REAL
+    assert run_cell(notebook, "model", tmp_path)["model"].source == tmp_path / REAL
     assert f"{REAL}, the real model" in capsys.readouterr().out
 
 
-def test_the_first_toy_image_is_the_default(notebook, tmp_path, monkeypatch):
+def test_one_toy_image_of_each_domain_is_the_default(notebook, tmp_path, monkeypatch):
     monkeypatch.delenv("REIN_DEMO_IMAGE", raising=False)
-    bdd = tmp_path / "data/toy/bdd100k/images/10k/val/a.jpg"
-    touch(bdd)
-    assert run_cell(notebook, "image", tmp_path)["image_path"] == bdd
-    citys = tmp_path / "data/toy/cityscapes/leftImg8bit/val/town/b.png"
-    touch(citys)
-    assert run_cell(notebook, "image", tmp_path)["image_path"] == citys
+    toy = tmp_path / "data/toy"
+    first = [toy / "cityscapes/leftImg8bit/val/town/b.png",
+             toy / "acdc/rgb_anon/night/val/GP/d.png"]
+    for path in (*first, toy / "cityscapes/leftImg8bit/val/town/c.png"):
+        touch(path)
+    assert run_cell(notebook, "images", tmp_path)["paths"] == first
