@@ -21,7 +21,7 @@ _ERROR_FILE = "TORCHELASTIC_ERROR_FILE"  # set by torchrun for each process
 def command_parser(doc: str) -> argparse.ArgumentParser:
     """Return a parser whose help shows a command's docstring verbatim."""
     return argparse.ArgumentParser(
-        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=as_typed(doc), formatter_class=argparse.RawDescriptionHelpFormatter)
 
 
 def converter_parser(doc: str) -> argparse.ArgumentParser:
@@ -35,10 +35,26 @@ def converter_parser(doc: str) -> argparse.ArgumentParser:
     return parser
 
 
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """Add the option --data of commands that read a config."""
+    parser.add_argument(
+        "--data", metavar="ROOT",
+        help="folder with gta, cityscapes, ... in place of the config's `data`")
+
+
 def add_workers(parser: argparse.ArgumentParser) -> None:
     """Add the option --workers."""
     parser.add_argument(
         "--workers", type=int, metavar="N", help="processes; default: one per core")
+
+
+def as_typed(text: str) -> str:
+    """Return a text whose commands are those that the user types: the tools', or `rein NAME`."""
+    if not sys.argv[0].startswith("rein "):
+        return text
+    from rein.commands import as_commands
+
+    return as_commands(text)
 
 
 def input_path(text: str) -> Path:
@@ -132,6 +148,6 @@ def _report(error: Exception) -> None:
 def _message(error: Exception) -> str:
     """Return the line to print for a user's error."""
     if not isinstance(error, OSError):
-        return str(error)
+        return as_typed(str(error))
     path = error.filename2 or error.filename  # the target of a rename
     return f"{os.fsdecode(path)}: {error.strerror}. Choose another path, or make it accessible."

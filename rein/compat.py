@@ -13,7 +13,7 @@ repairs broken imports and leaves working ones alone:
   ImportError that names the fix.
 - mmdet imports matplotlib's pyplot to draw tracking errors. A stand-in loads it on first use.
 - mmseg prints its missing optional datasets at every start. It is imported here with its output
-  suppressed.
+  suppressed. mmdet's warning about its missing COCO metric is suppressed, too.
 """
 
 import contextlib
@@ -27,6 +27,8 @@ import warnings
 from pathlib import Path
 
 import torch
+
+warnings.filterwarnings("ignore", message="faster_coco_eval is not installed")
 
 _TORCHVISION_SCHEMAS = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",

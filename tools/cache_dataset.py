@@ -8,16 +8,27 @@ a GTA frame and its label; keep the cache on a fast local disk. Run an interrupt
 continue. If a source file changes, training decodes it from the source until the next run.
 """
 
+import argparse
 import os
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works without installation
 
-from rein.cli import add_workers, command_parser, run_command  # noqa: E402
+from rein.cli import add_data, add_workers, command_parser, run_command  # noqa: E402
 
 
-def main(args) -> int:
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = command_parser(__doc__)
+    parser.add_argument("config", help="config whose training data to cache")
+    parser.add_argument("cache", type=Path, help="cache folder to write to")
+    add_data(parser)
+    add_workers(parser)
+    return parser
+
+
+def main(args: argparse.Namespace) -> int:
     """Cache the files and print a summary."""
     from mmengine.registry import init_default_scope
 
@@ -28,7 +39,7 @@ def main(args) -> int:
     from rein.errors import UserError
 
     os.environ.pop(CACHE_VARIABLE, None)  # may point to this folder before it exists
-    cfg = resolve_paths(load_config(args.config))
+    cfg = resolve_paths(load_config(args.config, data=args.data))
     if "train_dataloader" not in cfg:
         raise UserError(f"{args.config}: no train_dataloader, so there is nothing to cache. Give "
                         "a training config.")
@@ -44,8 +55,4 @@ def main(args) -> int:
 
 
 if __name__ == "__main__":
-    parser = command_parser(__doc__)
-    parser.add_argument("config", help="config whose training data to cache")
-    parser.add_argument("cache", type=Path, help="cache folder to write to")
-    add_workers(parser)
-    run_command(parser, main)
+    run_command(build_parser(), main)

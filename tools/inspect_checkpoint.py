@@ -1,4 +1,4 @@
-"""Describe weight files: kind, architecture, sizes, included config, fingerprint, next step.
+"""Describe weight files: kind, architecture, sizes, config, fingerprint, next step.
 
     python tools/inspect_checkpoint.py checkpoints/dinov2_vitl14_pretrain.pth
     python tools/inspect_checkpoint.py checkpoints/*.pth --json
@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works without installation
 
-from rein.cli import command_parser, run_command  # noqa: E402
+from rein.cli import as_typed, command_parser, run_command  # noqa: E402
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -46,7 +46,7 @@ def main(args: argparse.Namespace) -> None:
             continue
         print(path)
         for title, value in rows.items():
-            print(f"  {title:<13} {value}")
+            print(as_typed(f"  {title:<13} {value}"))
         for name, shape in shapes.items() if args.keys else ():
             print(f"    {name} {shape}")
     if unreadable:

@@ -20,15 +20,17 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works without installation
 
-from rein.cli import command_parser, run_command  # noqa: E402
+from rein.cli import add_data, command_parser, run_command  # noqa: E402
 from rein.errors import UserError  # noqa: E402
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = command_parser(__doc__)
-    parser.add_argument("config", help="config file, or a checkpoint that contains its config")
+    parser.add_argument(
+        "config", help="config file or its name, or a checkpoint that contains its config")
     parser.add_argument("checkpoint", help="merged segmentor, or training checkpoint")
+    add_data(parser)
     parser.add_argument(
         "--backbone", metavar="PATH",
         help="pretrained weights, converted or as downloaded, for a training checkpoint; default: "
@@ -82,7 +84,7 @@ def main(args: argparse.Namespace) -> int:
     from rein.engine.config import read_config
 
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
-    cfg = read_config(args.config, args.cfg_options)
+    cfg = read_config(args.config, args.cfg_options, args.data)
     # after reading the config: these imports take seconds
     from rein.engine.testing.evaluate import evaluate_checkpoint
     from rein.engine.testing.options import EvaluationOptions

@@ -1,6 +1,7 @@
 """Train a model from a config.
 
     python tools/train.py configs/dinov2/rein_dinov2_mask2former_512x512_bs1x4.py
+    python tools/train.py rein_dinov2_mask2former_512x512_bs1x4 --data /datasets
 """
 
 import argparse
@@ -10,13 +11,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works without installation
 
-from rein.cli import command_parser, run_command  # noqa: E402
+from rein.cli import add_data, command_parser, run_command  # noqa: E402
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = command_parser(__doc__)
-    parser.add_argument("config", help="config file")
+    parser.add_argument("config", help="config file, or the name of one in configs/")
+    add_data(parser)
     parser.add_argument(
         "--work-dir", metavar="DIR",
         help="folder for logs and checkpoints; default: work_dirs/<name of the config>")
@@ -46,11 +48,11 @@ def main(args: argparse.Namespace) -> None:
     from rein.engine.config import load_config
 
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
-    cfg = load_config(args.config, args.cfg_options)
+    cfg = load_config(args.config, args.cfg_options, args.data)
     from rein.engine.training import train  # after reading the config: it takes seconds
 
     checkpoint = train(
-        cfg, name=Path(args.config).stem, work_dir=args.work_dir, resume=args.resume,
+        cfg, name=Path(cfg.filename).stem, work_dir=args.work_dir, resume=args.resume,
         amp=args.amp, launcher=args.launcher, allow_other_backbone=args.allow_other_backbone,
         force=args.force)
     if is_main_process():

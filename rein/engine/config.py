@@ -8,59 +8,63 @@ from typing import Any
 
 from mmengine.config import Config
 
-from rein.engine.paths import REPOSITORY, find_path
+from rein.engine.paths import find_config, move_data
 from rein.engine.registration import register_all_modules
 from rein.errors import UserError
 
 _CHECKPOINT_SUFFIXES = (".pth", ".pt", ".safetensors")
 
 
-def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+def load_config(
+    path: str | Path, overrides: Sequence[str] = (), data: str | None = None,
+) -> Config:
     """Read a config file and register all types that it may name.
 
     Args:
-        path: A config file, relative to the working directory or else the repository.
+        path: A config file, relative to the working directory or else the repository, or the name
+            of one in `configs`, as for `find_config`.
         overrides: `KEY=VALUE`; dots in KEY select nested values, and VALUE is a Python literal or
             else a string.
+        data: Folder of all datasets, in place of the config's `data`.
 
     Raises:
-        UserError: The file does not exist or is not a config, or an override does not fit it.
+        UserError: The file does not exist or is not a config, or an override or `data` does not
+            fit it.
     """
-    found = find_path(path)
-    if not Path(found).is_file():
-        close = sorted((REPOSITORY / "configs").rglob(f"*{Path(path).stem[:12]}*.py"))
-        hint = ", ".join(str(p.relative_to(REPOSITORY)) for p in close[:3])
-        raise UserError(f"{path}: no such config. " + (
-            f"Similar: {hint}." if hint else "The configs are in configs/."))
+    found = find_config(path)
     try:
         cfg = Config.fromfile(found)
     except Exception as error:
         reason = textwrap.shorten(str(error), 400, placeholder=" ...")  # some span many lines
         raise UserError(f"{path}: not a valid config: {reason}") from None
-    _override(cfg, overrides)
+    _override(cfg, overrides, data)
     register_all_modules(init_default_scope=False)  # after the checks, because it takes seconds
     return cfg
 
 
-def read_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+def read_config(
+    path: str | Path, overrides: Sequence[str] = (), data: str | None = None,
+) -> Config:
     """Read a config file as `load_config` does, or the config carried by a checkpoint.
 
     Raises:
         UserError: There is no valid config, or an override does not fit it.
     """
     if Path(path).suffix not in _CHECKPOINT_SUFFIXES:
-        return load_config(path, overrides)
+        return load_config(path, overrides, data)
     from rein.engine.carried_config import read_carried_config  # imports torch
 
     cfg = read_carried_config(str(path))
-    _override(cfg, overrides)
+    _override(cfg, overrides, data)
     return cfg
 
 
-def _override(cfg: Config, overrides: Sequence[str]) -> None:
-    """Merge KEY=VALUE overrides into a config, in place."""
+def _override(cfg: Config, overrides: Sequence[str], data: str | None) -> None:
+    """Move a config's datasets to `data`, then merge KEY=VALUE overrides into it, in place."""
     from rein.engine.config_check import check_override  # imports torch
 
+    if data is not None:
+        move_data(cfg, data)
     values = {}
     for override in overrides:
         key, separator, text = override.partition("=")

@@ -54,3 +54,12 @@ def test_overrides_also_apply_to_a_checkpoints_config(tmp_path):
 def test_overrides_of_a_key_that_nothing_reads_are_rejected(override, near):
     with pytest.raises(UserError, match=f"has no key .*Did you mean '{near}"):
         load_config(MAIN, [override])
+
+
+def test_a_config_is_read_by_name_with_its_data_elsewhere(tmp_path):
+    cfg = load_config("rein_dinov2_mask2former_512x512_bs1x4", [
+        "train_dataloader.dataset.data_root=mine"], data=tmp_path)
+    roots = [one.data_root for one in cfg.test_dataloader.dataset.datasets]
+    assert cfg.filename.endswith(MAIN) and len(roots) > 2
+    assert all(root.startswith(f"{tmp_path}/") for root in roots)
+    assert cfg.train_dataloader.dataset.data_root == "mine"  # overrides come last

@@ -18,6 +18,7 @@ from mmengine.config import Config
 from PIL import Image
 
 from rein import checkpoint as ckpt
+from rein.commands import converters, tools
 from rein.evaluation.results import load_run
 
 TOOLS = sorted(
@@ -59,13 +60,23 @@ def test_help_answers_without_loading_the_stack(tool, helps):
     assert not loaded
 
 
+def tool_of(words):
+    """Return the tool that a command runs, as `python tools/NAME.py` or `rein NAME`."""
+    if words[0] == "python":
+        return words[1]
+    if words[0] != "rein" or words[1] == "completion":
+        return None
+    return converters()[words[2]] if words[1] == "convert" else tools()[words[1]]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_documented_options_exist(page, helps):
     for words in commands(page):
         words = [word for word in words if not re.match("[A-Z_]+=", word)]
-        if words[0] != "python":
+        tool = tool_of(words)
+        if tool is None:
             continue
-        usage = helps[str(ROOT / words[1])][0]
+        usage = helps[str(ROOT / tool)][0]
         for option in (word for word in words if word.startswith("--")):
             assert re.search(rf"{option}(?![\w-])", usage), " ".join(words)
 

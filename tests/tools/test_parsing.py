@@ -11,6 +11,7 @@ TOOLS = sorted((ROOT / "tools").rglob("*.py"))
 def test_a_tool_leaves_parsing_and_errors_to_the_shared_command_line(tool):
     text = tool.read_text()
     assert "ArgumentParser(" not in text and "run_cli(" not in text
+    assert "def build_parser()" in text  # the completion of `rein` reads it
 
 
 @pytest.mark.parametrize("arguments, message", [

@@ -6,6 +6,7 @@ Writes ROOT/labels/*.png and the list of each drive's images, ROOT/0001TP.txt et
     python tools/convert_datasets/camvid.py data/camvid --small data/camvid_small
 """
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -14,7 +15,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # works without in
 from rein.cli import converter_parser, run_converter  # noqa: E402
 
 
-def convert(args):
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = converter_parser(__doc__)
+    parser.add_argument(
+        "root", type=Path,
+        help="folder with 701_StillsRaw_full/*.png and LabeledApproved_full/*_L.png")
+    parser.add_argument("--small", type=Path, metavar="OUT", help="folder for half-size frames")
+    return parser
+
+
+def convert(args: argparse.Namespace):
     """Convert the labels; return the report and the pattern of the written files."""
     from rein.datasets.converters.camvid import convert_camvid, write_small_camvid
 
@@ -27,9 +38,4 @@ def convert(args):
 
 
 if __name__ == "__main__":
-    parser = converter_parser(__doc__)
-    parser.add_argument(
-        "root", type=Path,
-        help="folder with 701_StillsRaw_full/*.png and LabeledApproved_full/*_L.png")
-    parser.add_argument("--small", type=Path, metavar="OUT", help="folder for half-size frames")
-    run_converter(parser, convert)
+    run_converter(build_parser(), convert)

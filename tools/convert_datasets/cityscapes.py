@@ -5,6 +5,7 @@ Writes ROOT/gtFine/<split>/<city>/*_labelTrainIds.png, beside the annotations.
     python tools/convert_datasets/cityscapes.py data/cityscapes
 """
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -13,7 +14,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # works without in
 from rein.cli import converter_parser, input_path, run_converter  # noqa: E402
 
 
-def convert(args):
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = converter_parser(__doc__)
+    parser.add_argument(
+        "root", type=input_path, help="folder with gtFine/<split>/<city>/*_polygons.json")
+    parser.add_argument("--coarse", action="store_true", help="convert gtCoarse as well")
+    return parser
+
+
+def convert(args: argparse.Namespace):
     """Convert the labels; return the report and the pattern of the written files."""
     from rein.datasets.converters.cityscapes import convert_cityscapes
 
@@ -24,8 +34,4 @@ def convert(args):
 
 
 if __name__ == "__main__":
-    parser = converter_parser(__doc__)
-    parser.add_argument(
-        "root", type=input_path, help="folder with gtFine/<split>/<city>/*_polygons.json")
-    parser.add_argument("--coarse", action="store_true", help="convert gtCoarse as well")
-    run_converter(parser, convert)
+    run_converter(build_parser(), convert)

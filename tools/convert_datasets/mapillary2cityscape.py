@@ -7,6 +7,7 @@ and config_v1.2.json with <split>/v1.2/labels.
         data/mapillary/cityscapes_trainIdLabel --train_id
 """
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -15,7 +16,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # works without in
 from rein.cli import converter_parser, input_path, run_converter  # noqa: E402
 
 
-def convert(args):
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = converter_parser(__doc__)
+    parser.add_argument("root", type=input_path, help="folder of the extracted dataset")
+    parser.add_argument("out", type=Path, help="folder for the converted labels")
+    parser.add_argument(
+        "--train_id", "--train-id", action="store_true",
+        help="write trainIds (ignored pixels: 255); default: Cityscapes label ids (ignored: 0)")
+    return parser
+
+
+def convert(args: argparse.Namespace):
     """Convert the labels; return the report and the pattern of the written files."""
     from rein.datasets.converters.mapillary import convert_mapillary
     from rein.engine.paths import output_path
@@ -27,10 +39,4 @@ def convert(args):
 
 
 if __name__ == "__main__":
-    parser = converter_parser(__doc__)
-    parser.add_argument("root", type=input_path, help="folder of the extracted dataset")
-    parser.add_argument("out", type=Path, help="folder for the converted labels")
-    parser.add_argument(
-        "--train_id", "--train-id", action="store_true",
-        help="write trainIds (ignored pixels: 255); default: Cityscapes label ids (ignored: 0)")
-    run_converter(parser, convert)
+    run_converter(build_parser(), convert)

@@ -8,6 +8,7 @@ An odd last row or column is dropped.
         data/mapillary/half/val_label
 """
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -16,7 +17,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # works without in
 from rein.cli import converter_parser, input_path, run_converter  # noqa: E402
 
 
-def convert(args):
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = converter_parser(__doc__)
+    parser.add_argument("images", type=input_path, help="folder of images")
+    parser.add_argument(
+        "labels", type=input_path, help="folder of converted labels, named like the images")
+    parser.add_argument("images_out", type=Path, help="folder for the halved images")
+    parser.add_argument("labels_out", type=Path, help="folder for the halved labels")
+    return parser
+
+
+def convert(args: argparse.Namespace):
     """Halve the images and labels; return the report and the output folders."""
     from rein.datasets.converters.mapillary import halve_mapillary
     from rein.engine.paths import output_path
@@ -30,10 +42,4 @@ def convert(args):
 
 
 if __name__ == "__main__":
-    parser = converter_parser(__doc__)
-    parser.add_argument("images", type=input_path, help="folder of images")
-    parser.add_argument(
-        "labels", type=input_path, help="folder of converted labels, named like the images")
-    parser.add_argument("images_out", type=Path, help="folder for the halved images")
-    parser.add_argument("labels_out", type=Path, help="folder for the halved labels")
-    run_converter(parser, convert)
+    run_converter(build_parser(), convert)

@@ -5,6 +5,7 @@ Writes ROOT/labels/rgb_*_labelTrainIds.png, named after the images; 19 (unlabell
     python tools/convert_datasets/urbansyn.py data/urbansyn
 """
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -13,7 +14,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # works without in
 from rein.cli import converter_parser, input_path, run_converter  # noqa: E402
 
 
-def convert(args):
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = converter_parser(__doc__)
+    parser.add_argument("root", type=input_path, help="folder with rgb/*.png and ss/*.png")
+    return parser
+
+
+def convert(args: argparse.Namespace):
     """Convert the labels; return the report and the pattern of the written files."""
     from rein.datasets.converters.urbansyn import convert_urbansyn
 
@@ -22,6 +30,4 @@ def convert(args):
 
 
 if __name__ == "__main__":
-    parser = converter_parser(__doc__)
-    parser.add_argument("root", type=input_path, help="folder with rgb/*.png and ss/*.png")
-    run_converter(parser, convert)
+    run_converter(build_parser(), convert)

@@ -4,6 +4,7 @@ r"""Convert a downloaded DINOv2 ViT-L checkpoint for the 1024x1024 configs.
         checkpoints/dinov2_vitl14_pretrain.pth
 """
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -14,7 +15,17 @@ from rein.cli import command_parser, run_command  # noqa: E402
 VIT_LARGE_WIDTH = 1024
 
 
-def main(args) -> None:
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = command_parser(__doc__)
+    parser.add_argument("source", help="dinov2_vitl14_pretrain.pth")
+    parser.add_argument(
+        "out", nargs="?", help="default: dinov2_converted_1024x1024.pth beside the source")
+    parser.add_argument("--force", action="store_true", help="replace another file at OUT")
+    return parser
+
+
+def main(args: argparse.Namespace) -> None:
     """Convert the weights and print the output path."""
     from rein.engine.weight_files import convert_file
 
@@ -24,9 +35,4 @@ def main(args) -> None:
 
 
 if __name__ == "__main__":
-    parser = command_parser(__doc__)
-    parser.add_argument("source", help="dinov2_vitl14_pretrain.pth")
-    parser.add_argument(
-        "out", nargs="?", help="default: dinov2_converted_1024x1024.pth beside the source")
-    parser.add_argument("--force", action="store_true", help="replace another file at OUT")
-    run_command(parser, main)
+    run_command(build_parser(), main)

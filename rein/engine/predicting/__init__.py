@@ -1,0 +1,1 @@
+"""Predict images, folders, videos and cameras; the functions behind `rein predict`."""

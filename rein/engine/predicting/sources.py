@@ -1,0 +1,128 @@
+"""Find the inputs of `rein predict`, read images, and name the outputs."""
+
+import glob
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from rein.datasets.image_files import is_cut_short
+from rein.engine.paths import find_path
+from rein.errors import UserError
+
+IMAGE_SUFFIXES = {
+    ".bmp", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+VIDEO_SUFFIXES = {
+    ".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"}
+
+
+class Unreadable(UserError):
+    """An input cannot be read; the others can be predicted."""
+
+
+class Source(NamedTuple):
+    """One image, video or camera.
+
+    Attributes:
+        path: The file; the number of a camera.
+        name: Path of its outputs inside their folders, with the file's suffix.
+        kind: "image", "video" or "camera".
+    """
+
+    path: str
+    name: str
+    kind: str
+
+
+def find_sources(inputs: Sequence[str], out: Path) -> list[Source]:
+    """Find all images and videos, in the order of the inputs.
+
+    Names are relative to the inputs' common folder, so that a/x.jpg and b/x.jpg stay apart.
+
+    Args:
+        inputs: Files, folders (searched recursively), patterns such as "photos/**/*.jpg", and
+            numbers of cameras.
+        out: Folder of the outputs; files in it are not taken for inputs.
+
+    Raises:
+        UserError: An input does not exist, or contains no image and no video.
+    """
+    files, roots, cameras = [], [], []
+    for text in inputs:
+        if text.isdecimal() and not os.path.exists(text):
+            cameras.append(Source(text, f"camera_{text}", "camera"))
+            continue
+        root, found = _find(text, Path(os.path.abspath(out)))
+        roots.append(root)
+        files += found
+    common = Path(os.path.commonpath(roots)) if roots else Path()
+    sources = [Source(str(path), path.relative_to(common).as_posix(), kind_of(path))
+               for path in dict.fromkeys(files)]
+    return sources + cameras
+
+
+def kind_of(path: Path) -> str:
+    """Tell images from videos by their suffix; any other file is taken for an image."""
+    return "video" if path.suffix.lower() in VIDEO_SUFFIXES else "image"
+
+
+def _find(text: str, out: Path) -> tuple[Path, list[Path]]:
+    """Return the folder and the files of an input."""
+    found = Path(os.path.abspath(find_path(text)))
+    if found.is_file():
+        return found.parent, [found]
+    if found.is_dir():
+        root, candidates = found, found.rglob("*")
+    elif glob.has_magic(text):
+        root = Path(os.path.abspath(Path(*_before_pattern(Path(text).parts))))
+        candidates = map(Path, map(os.path.abspath, glob.iglob(text, recursive=True)))
+    else:
+        raise UserError(f"{text}: no such file or folder. Give images, videos, folders, a pattern "
+                        "in quotes, or the number of a camera.")
+    files = sorted(
+        path for path in candidates
+        if path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES and out not in path.parents
+        and not path.name.startswith(".") and path.is_file())
+    if not files:
+        raise UserError(f"{text}: no image and no video found. Known suffixes: "
+                        f"{', '.join(sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES))}.")
+    return root, files
+
+
+def _before_pattern(parts: Iterable[str]) -> Iterable[str]:
+    """Yield the folders of a pattern before its first wildcard."""
+    for part in list(parts)[:-1]:
+        if glob.has_magic(part):
+            return
+        yield part
+
+
+def read_rgb(path: str | Path) -> np.ndarray:
+    """Read an image in any format that OpenCV decodes, rotated according to its EXIF data.
+
+    Unlike `rein.read_image` it does without torch, and refuses truncated files.
+
+    Returns:
+        RGB uint8 (H, W, 3); grey images get three equal channels, transparency is dropped.
+
+    Raises:
+        Unreadable: The file does not decode or is truncated.
+    """
+    try:
+        data = np.fromfile(path, np.uint8)
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+        cut = is_cut_short(path)
+    except (OSError, cv2.error) as error:
+        raise Unreadable(f"{path}: cannot be read ({error}).") from error
+    if image is None or cut:
+        reason = "the image is truncated" if cut else "the image does not decode"
+        raise Unreadable(f"{path}: {reason}. Copy or download it again.")
+    return np.ascontiguousarray(image[..., ::-1])
+
+
+def output_name(name: str, suffix: str) -> str:
+    """Append a suffix unless the name ends in it, so that x.jpg and x.png stay apart."""
+    return name if name.lower().endswith(suffix) else name + suffix
