@@ -298,8 +298,9 @@ def fingerprint(backbone: Mapping[str, Tensor]) -> dict[str, Any]:
         backbone: Frozen weights without prefix, under the names of our checkpoints.
 
     Returns:
-        `digest`; `resampled`: name -> `shape` and `values`; `rounded`: digest of some values in
-        bfloat16, and `is_rounded` if weights are stored so. All are plain values that can be saved.
+        A dict of plain values that can be saved: `digest`; `resampled`, name -> `shape` and
+        `values`; `rounded`, the digest of some values in bfloat16, and `is_rounded` if weights are
+        stored so.
     """
     found = recognise(backbone)
     resampled_names = [

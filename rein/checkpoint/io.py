@@ -67,7 +67,7 @@ def load_file(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
             from a `.pth`, which takes no time.
 
     Returns:
-        The file's content: a state dict, or a dict with `state_dict` and `meta`.
+        The file's content, a state dict, or a dict with `state_dict` and `meta`.
 
     Raises:
         UserError: The file is missing, is not a checkpoint, is damaged, or holds objects that

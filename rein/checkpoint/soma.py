@@ -28,7 +28,7 @@ def from_published_soma(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
         state_dict: Everything, or the adapter and the head.
 
     Returns:
-        A new dict: `backbone.reins.*` for the factors, `backbone.*` for the network. What `SoMA`
+        A new dict, `backbone.reins.*` for the factors, `backbone.*` for the network. What `SoMA`
         saves in addition is zero: these files store no start and whole biases, not changes.
     """
     renamed: dict[str, Tensor] = {}

@@ -81,7 +81,7 @@ class Corrupt(BaseTransform):
         corruption (str): One of `CORRUPTIONS`.
         severity (int): 1 to 5.
         cache_dir (str, optional): Folder to cache corrupted images in, as
-            <corruption>/<severity>/*.png. Default: the environment variable
+            `<corruption>/<severity>/*.png`. Default: the environment variable
             REIN_CORRUPTION_CACHE; if it is unset, nothing is cached.
 
     Attributes:

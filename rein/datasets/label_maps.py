@@ -79,7 +79,7 @@ def lookup_table(id_to_train_id: Mapping[int, int]) -> np.ndarray:
         id_to_train_id: Source label id in [0, 255] -> trainId; missing ids are ignored.
 
     Returns:
-        uint8 array (256,): `table[label_image]` gives trainIds, 255 where ignored.
+        A uint8 array (256,) whose `table[label_image]` gives trainIds, 255 where ignored.
     """
     table = np.full(256, IGNORE_INDEX, np.uint8)
     for source_id, train_id in id_to_train_id.items():

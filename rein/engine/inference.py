@@ -150,7 +150,7 @@ def segment(model: nn.Module, image: str | Path | np.ndarray) -> np.ndarray:
         image: A file, an RGB uint8 array (H, W, 3) of any size, or as for `as_rgb`.
 
     Returns:
-        trainIds, uint8 (H, W): positions in `model.dataset_meta["classes"]`.
+        trainIds, uint8 (H, W), which are positions in `model.dataset_meta["classes"]`.
 
     Raises:
         UserError: The file is missing or does not decode, or the array has another shape or type.

@@ -109,7 +109,7 @@ class DGIoUMetric(BaseMetric):
         protocol (str): Name of the evaluation protocol, printed with the table.
         examples (int): Number of best images, and of worst ones, to keep as pictures per domain.
         output_dir (str, optional): Folder for the predictions, written as trainIds to
-            <domain>/<path below the folder of the domain's images>.png.
+            `<domain>/<path below the folder of the domain's images>.png`.
         format_only (bool): Only write predictions; labels are not needed.
         **kwargs: Passed to `mmengine.evaluator.BaseMetric`.
     """

@@ -39,7 +39,7 @@ def describe_domain(domain: str) -> DatasetDescription | None:
 
 
 def dataset_config(part: str, protocol: str | None = None) -> dict:
-    """Return the config of a dataset part, as used by the files in configs/_base_/datasets.
+    """Return the config of a dataset part, as used in `configs/_base_/datasets`.
 
     Args:
         part: Name of the part, for example "val_bdd".

@@ -47,7 +47,7 @@ class DatasetDescription:
     """The facts about one dataset.
 
     Attributes:
-        name: The dataset's folder in data/ and its file in configs/_base_/datasets/.
+        name: The dataset's folder in `data/` and its file in `configs/_base_/datasets/`.
         domain: Domain name in configs and metrics.
         title: Name in reports.
         url: Where to get the dataset.

@@ -25,7 +25,6 @@ class VPT(Adapter):
     Args:
         num_tokens (int): Prompts m.
         deep (bool): Deep instead of shallow.
-        embed_dims (int, optional): Channels c; None: the network's.
         dropout (float): Probability of dropping a prompt's value in training.
         **kwargs: None; others are refused.
 
