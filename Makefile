@@ -5,7 +5,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 RUN := $(VENV)/bin/python
 
-.PHONY: quickstart test faults lint types clean
+.PHONY: quickstart test faults lint types docs clean
 
 quickstart: $(READY)
 	$(RUN) tools/quickstart.py
@@ -25,10 +25,14 @@ lint: $(READY)
 types: $(READY)
 	$(RUN) -m mypy
 
+# the documentation's site, in site/; look at it with: python -m http.server -d site
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict
+
 $(READY): requirements.txt setup.py
 	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --disable-pip-version-check -q -r requirements.txt -e .
 	touch $@
 
 clean:
-	rm -rf $(VENV) work_dirs
+	rm -rf $(VENV) work_dirs site

@@ -24,3 +24,9 @@ def commands(page: Path) -> list[list[str]]:
     lines = "".join(blocks(page, "bash")).replace("\\\n", " ").splitlines()
     split = (shlex.split(line, comments=True) for line in lines)
     return [words for words in split if words]
+
+
+def fences(page: Path) -> list[str]:
+    """Return the language of each of a page's blocks, "" if none is given."""
+    marks = re.findall(r"^ *```(.*)$", page.read_text(), re.MULTILINE)
+    return [mark.strip() for mark in marks[::2]]

@@ -13,12 +13,11 @@ import pytest
 import torch
 from commands import error_line, run_command, run_tool
 from conftest import ROOT, build, crop_small, tiny_model_config
-from doc_blocks import PAGES, commands
+from doc_blocks import commands
 from mmengine.config import Config
 from PIL import Image
 
 from rein import checkpoint as ckpt
-from rein.commands import converters, tools
 from rein.evaluation.results import load_run
 
 TOOLS = sorted(
@@ -58,27 +57,6 @@ def test_help_answers_without_loading_the_stack(tool, helps):
     text, loaded = helps[str(ROOT / tool)]
     assert "usage:" in text and "python tools/" in text
     assert not loaded
-
-
-def tool_of(words):
-    """Return the tool that a command runs, as `python tools/NAME.py` or `rein NAME`."""
-    if words[0] == "python":
-        return words[1]
-    if words[0] != "rein" or words[1] == "completion":
-        return None
-    return converters()[words[2]] if words[1] == "convert" else tools()[words[1]]
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_documented_options_exist(page, helps):
-    for words in commands(page):
-        words = [word for word in words if not re.match("[A-Z_]+=", word)]
-        tool = tool_of(words)
-        if tool is None:
-            continue
-        usage = helps[str(ROOT / tool)][0]
-        for option in (word for word in words if word.startswith("--")):
-            assert re.search(rf"{option}(?![\w-])", usage), " ".join(words)
 
 
 @pytest.fixture(scope="module")
@@ -231,6 +209,8 @@ def test_mistakes_get_one_line_and_leave_nothing(trained):
          "patch size 14.*convert_dinov2.py"),
         (["test.py", MAIN_CONFIG, PRETRAINED], "backbone alone"),
         (["convert_models/convert_dinov2_large_512x512.py", PRETRAINED],
+         "width 32, expected ViT-L"),
+        (["convert_models/convert_dinov2_large_1024x1024.py", PRETRAINED],
          "width 32, expected ViT-L"),
     ):
         tool, *rest = arguments
