@@ -23,7 +23,7 @@ from rein.engine.carried_config import carried_config
 from rein.engine.config import read_config
 from rein.engine.downloads import find_segmentor
 from rein.engine.inference import as_rgb, batched, build_segmentor, pack, preparation, train_ids
-from rein.engine.precision import choose_precision, set_precision
+from rein.engine.precision import choose_precision, find_device, set_precision
 from rein.errors import UserError
 from rein.models.adapters.base import switched_off
 from rein.models.pyramid import Pyramid
@@ -63,9 +63,10 @@ def load_segmentor(
         The segmentor, ready to predict.
 
     Raises:
-        UserError: A file is missing or does not fit, or the device does not support the precision.
+        UserError: A file is missing or does not fit, or the device is missing or does
+            not support the precision.
     """
-    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = find_device(device)
     chosen = choose_precision(precision, device, int8)
     path = find_segmentor(source)
     content = load_file(path)
