@@ -6,10 +6,11 @@ same results.
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 import torch.nn.functional as F
+from mmdet.models import MaskFormerHead
 from mmengine.logging import print_log
 from mmengine.structures import PixelData
 from mmseg.models import EncoderDecoder as MMSegEncoderDecoder
@@ -46,15 +47,27 @@ class EncoderDecoder(MMSegEncoderDecoder):
         keep_logits: Whether `predict` stores `seg_logits` at the image's original size in each
             sample, as mmseg does. Averaging over scales and flips needs them; otherwise they only
             cost memory and time.
+        keep_confidence: Whether `predict` stores `confidence`, float32 (1, H, W): the predicted
+            class's share of the scores at `temperature`. Has no effect with `keep_logits`.
+        keep_features: Whether `predict` stores `features` in each sample's metainfo: the
+            backbone's last map, averaged over its places and the windows, float32 NumPy (C,).
+        statistics: `rein.evaluation.shift.FeatureStatistics`, or None. With them, `predict` stores
+            the image's `shift` in its metainfo.
+        temperature: Exponent 1 / T of the scores in `confidence`; see docs/confidence.md.
     """
 
     keep_logits = True
+    keep_confidence = False
+    keep_features = False
+    statistics = None
+    temperature = 1.0
 
     def __init__(self, precision: str = "fp32", **kwargs) -> None:
         super().__init__(**kwargs)
         if precision not in ("fp32", "bf16"):
             raise ValueError(f"precision={precision!r}: expected 'fp32' or 'bf16'.")
         self.precision = precision
+        self._features: list[Tensor] = []  # of the windows since the last prediction
         _check_parts(self.backbone, self.decode_head, self.with_neck)
         self._derive_normalisation(kwargs.get("data_preprocessor"))
         if self.num_classes == 1:
@@ -112,7 +125,14 @@ class EncoderDecoder(MMSegEncoderDecoder):
             The feature pyramid for the head.
         """
         feats = self.backbone(inputs)
+        if self._takes_features:
+            self._features.append(Pyramid.of(feats).maps[-1].detach().float().mean((2, 3)))
         return Pyramid.of(self.neck(feats), like=feats) if self.with_neck else feats
+
+    def predict(self, inputs: Tensor, data_samples: list | None = None) -> list:
+        """Predict images (B, 3, H, W), as in mmseg; see `postprocess_result`."""
+        self._features = []
+        return super().predict(inputs, data_samples)
 
     def slide_inference(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
         """Predict in overlapping windows of `test_cfg.crop_size`, `test_cfg.stride` apart.
@@ -163,9 +183,10 @@ class EncoderDecoder(MMSegEncoderDecoder):
             data_samples: One per image; default: new ones, at the input's size.
 
         Returns:
-            The samples with `pred_sem_seg`, int64 (1, H, W), and, if `keep_logits` is set,
-            `seg_logits` (classes, H, W).
+            The samples with `pred_sem_seg`, int64 (1, H, W), and those of `seg_logits`, (classes,
+            H, W), `confidence` and `features` that the attributes ask for.
         """
+        self._store_features(data_samples)
         if self.keep_logits or data_samples is None or self.out_channels == 1:
             samples = super().postprocess_result(seg_logits, data_samples)
             for sample in samples:
@@ -174,10 +195,34 @@ class EncoderDecoder(MMSegEncoderDecoder):
                     del sample.seg_logits
             return samples
         for logits, sample in zip(seg_logits, data_samples, strict=True):
-            seg_map = resized_argmax(
-                _as_loaded(logits, sample.metainfo), sample.ori_shape, self.align_corners)
+            logits = _as_loaded(logits, sample.metainfo)
+            if self.keep_confidence:
+                seg_map, confidence = resized_prediction(
+                    logits, sample.ori_shape, self.align_corners, self.temperature,
+                    gives_scores(self.decode_head))
+                sample.set_data(dict(confidence=PixelData(data=confidence[None])))
+            else:
+                seg_map = resized_argmax(logits, sample.ori_shape, self.align_corners)
             sample.set_data(dict(pred_sem_seg=PixelData(data=seg_map[None])))
         return data_samples
+
+
+    @property
+    def _takes_features(self) -> bool:
+        return self.keep_features or self.statistics is not None
+
+    def _store_features(self, data_samples: list | None) -> None:
+        """Store the features of the last windows, and the shifts, in the images' metainfo."""
+        windows, self._features = self._features, []
+        if not windows or data_samples is None or not self._takes_features:
+            return
+        # each window has all images of the batch
+        means = torch.cat(windows).unflatten(0, (-1, len(data_samples))).mean(0)
+        for features, sample in zip(means.cpu().numpy(), data_samples, strict=True):
+            found = dict(features=features)
+            if self.statistics is not None:
+                found["shift"] = self.statistics.shift(features)
+            sample.set_metainfo(found)
 
 
 def _check_parts(backbone: nn.Module, head: nn.Module, with_neck: bool) -> None:
@@ -230,6 +275,11 @@ def _as_loaded(logits: Tensor, meta: dict) -> Tensor:
     return logits
 
 
+def gives_scores(head: nn.Module) -> bool:
+    """Tell whether a head predicts scores >= 0, as mask heads do, or logits."""
+    return isinstance(head, MaskFormerHead)
+
+
 def resized_argmax(logits: Tensor, size: tuple[int, int], align_corners: bool = False) -> Tensor:
     """Find each pixel's best class without storing the resized logits of all classes.
 
@@ -245,10 +295,57 @@ def resized_argmax(logits: Tensor, size: tuple[int, int], align_corners: bool = 
     best = logits.new_full(size, -torch.inf)
     seg_map = torch.zeros(size, dtype=torch.int64, device=logits.device)
     # on a CPU, a running maximum is also several times faster than torch's argmax over classes
-    for index, one in enumerate(logits):
-        if one.shape != size:
-            one = F.interpolate(
-                one[None, None], size, mode="bilinear", align_corners=align_corners)[0, 0]
+    for index, one in enumerate(_resized(logits, size, align_corners)):
         seg_map.masked_fill_(one > best, index)
         torch.maximum(best, one, out=best)
     return seg_map
+
+
+def _resized(logits: Tensor, size: tuple[int, int], align_corners: bool) -> Iterator[Tensor]:
+    """Yield the map of each class at a size, one at a time."""
+    for one in logits:
+        if one.shape != size:
+            one = F.interpolate(
+                one[None, None], size, mode="bilinear", align_corners=align_corners)[0, 0]
+        yield one
+
+
+def resized_prediction(
+    logits: Tensor, size: tuple[int, int], align_corners: bool = False, temperature: float = 1.0,
+    are_scores: bool = True,
+) -> tuple[Tensor, Tensor]:
+    """Find each pixel's best class and its share of the scores, s_c^(1/T) / sum_k s_k^(1/T).
+
+    Args:
+        logits: Scores >= 0, or logits, of each class, (classes, H, W).
+        size: (H, W) to resize to bilinearly.
+        align_corners: As for `torch.nn.functional.interpolate`.
+        temperature: T.
+        are_scores: False: logits, whose softmax gives the scores.
+
+    Returns:
+        `resized_argmax`'s map, and the shares, float32 in [0, 1]; 0 where all scores are 0.
+    """
+    size = tuple(size)
+    best = logits.new_full(size, -torch.inf)
+    total = torch.zeros_like(best)
+    seg_map = torch.zeros(size, dtype=torch.int64, device=logits.device)
+    for index, one in enumerate(_resized(logits, size, align_corners)):
+        seg_map.masked_fill_(one > best, index)
+        higher = torch.maximum(best, one)
+        if are_scores:
+            total += _sharpened(one, temperature)
+        else:  # relative to the highest logit so far, as exponentials overflow
+            total.mul_((best - higher).div_(temperature).exp_())
+            total += (one - higher).div_(temperature).exp_()
+        best = higher
+    if are_scores:
+        return seg_map, _sharpened(best, temperature) / total.clamp_min(torch.finfo().tiny)
+    return seg_map, total.reciprocal_()
+
+
+def _sharpened(scores: Tensor, temperature: float) -> Tensor:
+    """Return scores^(1 / T)."""
+    if temperature == 1:
+        return scores
+    return scores.log().div_(temperature).exp_()  # on a CPU, half the time of a power
