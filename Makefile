@@ -5,7 +5,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 RUN := $(VENV)/bin/python
 
-.PHONY: quickstart test faults lint clean
+.PHONY: quickstart test faults lint types clean
 
 quickstart: $(READY)
 	$(RUN) tools/quickstart.py
@@ -20,6 +20,10 @@ faults: $(READY)
 
 lint: $(READY)
 	$(RUN) -m ruff check .
+
+# type hints of the Python interface
+types: $(READY)
+	$(RUN) -m mypy
 
 $(READY): requirements.txt setup.py
 	test -x $(RUN) || $(PYTHON) -m venv $(VENV)

@@ -16,7 +16,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["rein", "rein.*"]),
-    package_data={"rein.datasets": ["lists/*.txt"]},
+    package_data={"rein": ["py.typed"], "rein.datasets": ["lists/*.txt"]},
     python_requires=">=3.10,<3.14",  # 3.10: X | Y types; 3.14: pinned stack has no wheels yet
     install_requires=[
         "torch>=2.6",  # torch.load(weights_only=True) with our own allow-list

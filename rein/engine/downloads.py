@@ -9,6 +9,27 @@ FILES = ("model.safetensors", "open_clip_model.safetensors", "pytorch_model.bin"
 """Usual names of a repository's weights, in order of preference."""
 
 
+def find_segmentor(source: str | Path) -> str:
+    """Return the path of a segmentor's file.
+
+    Args:
+        source: A file; a folder with `model.safetensors`, as on the Hugging Face Hub; or
+            `hf:REPO[/FILE]`, as for `find_source`.
+
+    Raises:
+        UserError: The folder has no such file, or the download fails.
+    """
+    if str(source).startswith("hf:"):
+        return find_source(str(source))
+    path = Path(find_path(source))
+    if not path.is_dir():
+        return str(path)
+    if not (path / FILES[0]).is_file():
+        raise UserError(f"{source}: the folder has no {FILES[0]}. Name a checkpoint file, or a "
+                        "folder as on the Hugging Face Hub.")
+    return str(path / FILES[0])
+
+
 def find_source(source: str) -> str:
     """Return the path of released weights.
 

@@ -1,11 +1,7 @@
-"""Pictures of predictions: coloured label maps, side by side, and contact sheets of all domains.
-
-Sources: the Cityscapes palette in `rein.datasets.label_maps`.
-"""
+"""Pictures of predictions: coloured label maps, side by side, and contact sheets of all domains."""
 
 import io
 import itertools
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -18,20 +14,27 @@ from mmengine.logging import print_log
 from mmengine.registry import HOOKS
 from PIL import Image, ImageDraw, ImageFont
 
-from rein.atomic_files import replacing
 from rein.datasets.domains import domain_title
 from rein.datasets.image_folders import image_folders, image_name
-from rein.datasets.label_maps import CLASSES, IGNORE_INDEX, PALETTE
+from rein.datasets.label_maps import CLASSES, PALETTE
+from rein.evaluation.painting import (
+    IGNORED,
+    INK,
+    MARGIN,
+    PAPER,
+    Palette,
+    color_map,
+    draw_legend,
+    error_map,
+    legend_height,
+    overlay,
+    save_png,
+    write,
+)
 from rein.evaluation.seen_images import seen_image
-from rein.folders import naming_failures
 
-Palette = Sequence[Sequence[int]]
-
-_PAPER, _INK, _FAINT = (255, 255, 255), (24, 24, 27), (113, 113, 122)
-_WRONG, _IGNORED = (229, 57, 53), (0, 0, 0)
-_MARGIN, _GAP, _LINE = 24, 10, 34
-_CHIP, _LEGEND_CELL, _LEGEND_LINE = 18, 145, 26
-_COMPRESS_LEVEL = 3
+_FAINT = (113, 113, 122)
+_GAP, _LINE = 10, 34
 _TITLES = ("image", "truth", "prediction", "errors")
 
 
@@ -47,57 +50,6 @@ class SheetRow(NamedTuple):
     name: str
     note: str
     images: Sequence[np.ndarray]
-
-
-def color_map(seg_map: np.ndarray, palette: Palette = PALETTE) -> np.ndarray:
-    """Paint each class in its colour.
-
-    Args:
-        seg_map: Classes (H, W), integers in [0, 255]; classes without a colour are black.
-        palette: RGB of each class, uint8 range.
-
-    Returns:
-        RGB uint8 (H, W, 3).
-    """
-    table = np.zeros((256, 3), np.uint8)
-    table[:len(palette)] = palette
-    return table[np.asarray(seg_map, np.uint8)]
-
-
-def overlay(
-    image: np.ndarray, seg_map: np.ndarray, palette: Palette = PALETTE, alpha: float = 0.5,
-) -> np.ndarray:
-    """Blend the class colours into an image.
-
-    Args:
-        image: RGB uint8 (H, W, 3).
-        seg_map: Classes (H, W), integers in [0, 255]; where a class has no colour (255: ignored)
-            the image is unchanged.
-        palette: RGB of each class, uint8 range.
-        alpha: Opacity of the colours in [0, 1].
-
-    Returns:
-        RGB uint8 (H, W, 3).
-    """
-    if image.shape[:2] != seg_map.shape:
-        raise ValueError(f"image is {image.shape[:2]}, but seg_map {seg_map.shape} (height, width)")
-    mixed = (1 - alpha) * image + alpha * color_map(seg_map, palette)
-    known = (seg_map < len(palette))[..., None]
-    return np.where(known, np.rint(mixed), image).astype(np.uint8)
-
-
-def error_map(prediction: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Paint wrong pixels red, correct pixels white and ignored pixels black.
-
-    Args:
-        prediction: Classes (H, W).
-        truth: Classes (H, W), 255 where ignored.
-
-    Returns:
-        RGB uint8 (H, W, 3).
-    """
-    colors = np.where((prediction == truth)[..., None], _PAPER, _WRONG)
-    return np.where((truth == IGNORE_INDEX)[..., None], _IGNORED, colors).astype(np.uint8)
 
 
 def example_strip(
@@ -128,10 +80,6 @@ def example_strip(
     return content.getvalue()
 
 
-def _text(draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, size: int, fill) -> None:
-    draw.text(at, text, fill, ImageFont.load_default(size=size))
-
-
 def _thumbnail(image: np.ndarray, width: int) -> Image.Image:
     """Scale a picture to fit into `width`, and into 0.6 times that in height."""
     picture = Image.fromarray(image)
@@ -147,21 +95,10 @@ def _draw_row(
     top: int,
 ) -> None:
     draw = ImageDraw.Draw(sheet)
-    _text(draw, (_MARGIN, top), row.name, 17, _INK)
-    _text(draw, (_MARGIN, top + 26), row.note, 14, _FAINT)
+    write(draw, (MARGIN, top), row.name, 17, INK)
+    write(draw, (MARGIN, top + 26), row.note, 14, _FAINT)
     for picture, x in zip(pictures, columns, strict=True):
         sheet.paste(picture, (x, top))
-
-
-def _draw_legend(
-    sheet: Image.Image, top: int, columns: int, entries: Sequence[tuple[str, Sequence[int]]],
-) -> None:
-    draw = ImageDraw.Draw(sheet)
-    for i, (name, color) in enumerate(entries):
-        x = _MARGIN + (i % columns) * _LEGEND_CELL
-        y = top + (i // columns) * _LEGEND_LINE
-        draw.rounded_rectangle((x, y, x + _CHIP, y + _CHIP), 4, tuple(color))
-        _text(draw, (x + _CHIP + 8, y), name, 14, _INK)
 
 
 def contact_sheet(
@@ -181,34 +118,22 @@ def contact_sheet(
     """
     pictures = [[_thumbnail(image, cell_width) for image in row.images] for row in rows]
     names_width = max(ImageFont.load_default(size=17).getlength(row.name) for row in rows)
-    left = _MARGIN + int(names_width) + _MARGIN
-    width = left + len(titles) * (cell_width + _GAP) - _GAP + _MARGIN
-    top = _MARGIN + _LINE * (2 if heading else 1)
+    left = MARGIN + int(names_width) + MARGIN
+    width = left + len(titles) * (cell_width + _GAP) - _GAP + MARGIN
+    top = MARGIN + _LINE * (2 if heading else 1)
     tops = list(itertools.accumulate((line[0].height + _GAP for line in pictures), initial=top))
-    entries = [*zip(classes, palette, strict=True), ("ignored", _IGNORED)]
-    legend_lines = math.ceil(len(entries) / max((width - _MARGIN) // _LEGEND_CELL, 1))
-    height = tops[-1] + _GAP + legend_lines * _LEGEND_LINE + _MARGIN
-    sheet = Image.new("RGB", (width, height), _PAPER)
+    entries = [*zip(classes, palette, strict=True), ("ignored", IGNORED)]
+    height = tops[-1] + _GAP + legend_height(width, entries) + MARGIN
+    sheet = Image.new("RGB", (width, height), PAPER)
     draw = ImageDraw.Draw(sheet)
     columns = [left + i * (cell_width + _GAP) for i in range(len(titles))]
-    _text(draw, (_MARGIN, _MARGIN - 4), heading, 22, _INK)
+    write(draw, (MARGIN, MARGIN - 4), heading, 22, INK)
     for title, x in zip(titles, columns, strict=True):
-        _text(draw, (x, top - 24), title, 15, _FAINT)
+        write(draw, (x, top - 24), title, 15, _FAINT)
     for row, line, y in zip(rows, pictures, tops, strict=False):
         _draw_row(sheet, row, line, columns, y)
-    _draw_legend(sheet, tops[-1] + _GAP, math.ceil(len(entries) / legend_lines), entries)
+    draw_legend(sheet, tops[-1] + _GAP, entries)
     save_png(sheet, out)
-
-
-def save_png(picture: Image.Image, path: str | Path) -> None:
-    """Write a PNG atomically; its folder is created if missing.
-
-    Raises:
-        UserError: The file cannot be written.
-    """
-    with naming_failures(Path(path), "Make room or choose another folder, then test again."), \
-            replacing(Path(path)) as part:
-        picture.save(part, format="PNG", compress_level=_COMPRESS_LEVEL)
 
 
 class _Shown(NamedTuple):

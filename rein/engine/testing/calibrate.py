@@ -31,7 +31,7 @@ from rein.engine.weights import load_for_testing
 from rein.errors import UserError, building
 from rein.evaluation.shift import FeatureStatistics, learn_statistics
 from rein.evaluation.temperature import Fit, assess, fit_temperature, log_scores
-from rein.models.segmentors.encoder_decoder import gives_scores
+from rein.models.segmentors.pixels import gives_scores
 
 LOADER = "calibration_dataloader"
 """Key of a config: held-out images of the source, with labels."""

@@ -1,6 +1,7 @@
 """The interface between a frozen network and its few trainable parameters."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from torch import Tensor, nn
 
@@ -72,6 +73,33 @@ def add_module(owner: nn.Module, name: str, module: nn.Module) -> None:
             owner.add_module(parent, nn.Module())
         owner = getattr(owner, parent)
     owner.add_module(last, module)
+
+
+@contextmanager
+def switched_off(network: nn.Module, adapter: Adapter) -> Iterator[None]:
+    """Let a network compute without its adapter within the block.
+
+    Raises:
+        UserError: The adapter acts not only through hooks.
+    """
+    parts, before = set(adapter.modules()), []
+    prefix = getattr(network, "num_prefix_tokens", 0)
+    for name, module in network.named_modules():
+        if "forward" in vars(module) or getattr(module, "num_prefix_tokens", prefix) != prefix:
+            raise UserError(f"{type(adapter).__name__} changes {name}, so it cannot be switched "
+                            "off. Build the network without it instead.")
+    for module in network.modules():
+        for hooks in (module._forward_pre_hooks, module._forward_hooks):
+            before.append((hooks, dict(hooks)))
+            for key, hook in before[-1][1].items():
+                if getattr(getattr(hook, "func", hook), "__self__", None) in parts:
+                    del hooks[key]
+    try:
+        yield
+    finally:
+        for hooks, all_hooks in before:
+            hooks.clear()
+            hooks.update(all_hooks)
 
 
 def refuse_uncalled(

@@ -11,7 +11,10 @@ from torch import Tensor, nn
 from rein.errors import UserError
 from rein.models.adapters.base import Adapter
 from rein.models.arguments import known_arguments
-from rein.models.stages import Stage
+from rein.models.stages import Stage, maps_of, stages_of
+
+PUBLISHED_PATCH = 16
+"""Patch side, in pixels, that published adapters of staged networks assume."""
 
 
 class StageAdapters(Adapter):
@@ -51,6 +54,21 @@ class StageAdapters(Adapter):
         return {
             name: delta
             for adapter in self.children() for name, delta in adapter.fold().items()}
+
+
+def attached_adapter(
+    network: nn.Module,
+    config: Mapping,
+    levels: Collection[int] = (),
+    distinct: Sequence[Mapping] | None = None,
+) -> Adapter:
+    """Build an adapter for a network of timm and attach it; arguments as for `build_adapter`."""
+    stages = stages_of(network)
+    is_staged = maps_of(network) is not None
+    patch_size = PUBLISHED_PATCH if is_staged else network.patch_embed.patch_size[0]
+    adapter = build_adapter(config, stages, patch_size, levels, distinct)
+    adapter.attach(network, stages, getattr(network, "num_prefix_tokens", 0))
+    return adapter
 
 
 def build_adapter(

@@ -24,19 +24,16 @@ from rein.checkpoint.families import (
     translate,
 )
 from rein.errors import UserError
-from rein.models.adapters import build_adapter
+from rein.models.adapters import attached_adapter
 from rein.models.arguments import known_arguments, refuse_unknown
 from rein.models.backbones.published_keys import from_published, to_published
 from rein.models.backbones.timm_networks import create_network
 from rein.models.freezing import freeze
 from rein.models.pyramid import Pyramid
-from rein.models.stages import STRIDES, maps_of, stages_of
+from rein.models.stages import STRIDES, maps_of
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 """Data types of frozen weights."""
-
-PUBLISHED_PATCH = 16
-"""Patch side, in pixels, that published adapters of staged networks assume."""
 
 
 @MODELS.register_module()
@@ -172,11 +169,7 @@ class VisionFoundationModel(BaseModule):
 
     def _build_adapter(self, config: Mapping, distinct: Sequence[Mapping] | None) -> nn.Module:
         """Build the adapter and attach it to the network."""
-        stages = stages_of(self.model)
-        patch_size = PUBLISHED_PATCH if self.is_staged else self.multiple[0]
-        adapter = build_adapter(config, stages, patch_size, self.out_indices, distinct)
-        adapter.attach(self.model, stages, getattr(self.model, "num_prefix_tokens", 0))
-        return adapter
+        return attached_adapter(self.model, config, self.out_indices, distinct)
 
     def forward(self, images: Tensor) -> Pyramid:
         """Compute the feature pyramid.

@@ -6,22 +6,33 @@ same results.
 
 import logging
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import torch
-import torch.nn.functional as F
-from mmdet.models import MaskFormerHead
 from mmengine.logging import print_log
 from mmengine.structures import PixelData
 from mmseg.models import EncoderDecoder as MMSegEncoderDecoder
 from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
 from rein.errors import UserError
 from rein.models.pyramid import Pyramid
+from rein.models.segmentors.pixels import (
+    Pixels,
+    confident_argmax,
+    gives_scores,
+    resized_argmax,
+)
 
 BYTES_PER_PIXEL = 4096
 """Memory reserved per pixel of a window; ViT-L and its head took 1500 in float32 on a CPU."""
+
+AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+"""Data types of autocast; fp16 is for prediction on GPUs alone."""
+
+MORE_MEMORY = "End other programs on the device, use a smaller precision, or run on the CPU."
+"""Advice where memory does not suffice for the smallest step."""
 
 
 @MODELS.register_module(force=True)
@@ -47,27 +58,27 @@ class EncoderDecoder(MMSegEncoderDecoder):
         keep_logits: Whether `predict` stores `seg_logits` at the image's original size in each
             sample, as mmseg does. Averaging over scales and flips needs them; otherwise they only
             cost memory and time.
-        keep_confidence: Whether `predict` stores `confidence`, float32 (1, H, W): the predicted
-            class's share of the scores at `temperature`. Has no effect with `keep_logits`.
+        keep_confidence: Whether `predict` stores each pixel's `confidence` in each sample.
+        temperature: Temperature of the confidence; see `confident_argmax`.
         keep_features: Whether `predict` stores `features` in each sample's metainfo: the
             backbone's last map, averaged over its places and the windows, float32 NumPy (C,).
-        statistics: `rein.evaluation.shift.FeatureStatistics`, or None. With them, `predict` stores
-            the image's `shift` in its metainfo.
-        temperature: Exponent 1 / T of the scores in `confidence`; see docs/confidence.md.
+        statistics: `rein.evaluation.shift.FeatureStatistics`, or None. With them, `predict` also
+            stores the image's `shift`.
     """
 
     keep_logits = True
     keep_confidence = False
+    temperature = 1.0
     keep_features = False
     statistics = None
-    temperature = 1.0
 
     def __init__(self, precision: str = "fp32", **kwargs) -> None:
         super().__init__(**kwargs)
         if precision not in ("fp32", "bf16"):
             raise ValueError(f"precision={precision!r}: expected 'fp32' or 'bf16'.")
         self.precision = precision
-        self._features: list[Tensor] = []  # of the windows since the last prediction
+        self._last: Tensor | None = None  # features of the last windows, and of all before
+        self._features: list[Tensor] = []
         _check_parts(self.backbone, self.decode_head, self.with_neck)
         self._derive_normalisation(kwargs.get("data_preprocessor"))
         if self.num_classes == 1:
@@ -96,7 +107,7 @@ class EncoderDecoder(MMSegEncoderDecoder):
         """Compute losses, predictions or logits, as in mmseg, in the model's precision."""
         if self.precision == "fp32":
             return super().forward(inputs, data_samples, mode)
-        with torch.autocast(inputs.device.type, torch.bfloat16):
+        with torch.autocast(inputs.device.type, AUTOCAST[self.precision]):
             return super().forward(inputs, data_samples, mode)
 
     def test_step(self, data: dict) -> list:
@@ -126,13 +137,32 @@ class EncoderDecoder(MMSegEncoderDecoder):
         """
         feats = self.backbone(inputs)
         if self._takes_features:
-            self._features.append(Pyramid.of(feats).maps[-1].detach().float().mean((2, 3)))
+            self._last = Pyramid.of(feats).maps[-1].detach().float().mean((2, 3))
         return Pyramid.of(self.neck(feats), like=feats) if self.with_neck else feats
+
+    @property
+    def _takes_features(self) -> bool:
+        return self.keep_features or self.statistics is not None
+
+    def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
+        """Predict windows (n, 3, h, w); returns (n, classes, h, w)."""
+        outputs = super().encode_decode(inputs, batch_img_metas)
+        if self._takes_features:  # not for windows that ran out of memory and run again
+            self._features.append(self._last)
+        return outputs
 
     def predict(self, inputs: Tensor, data_samples: list | None = None) -> list:
         """Predict images (B, 3, H, W), as in mmseg; see `postprocess_result`."""
         self._features = []
-        return super().predict(inputs, data_samples)
+        samples = super().predict(inputs, data_samples)
+        if self._takes_features:
+            # the windows of an image follow each other
+            windows = torch.cat(self._features).unflatten(0, (len(inputs), -1))
+            for features, sample in zip(windows.mean(1).cpu().numpy(), samples, strict=True):
+                sample.set_metainfo(dict(features=features))
+                if self.statistics is not None:
+                    sample.set_metainfo(dict(shift=self.statistics.shift(features)))
+        return samples
 
     def slide_inference(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
         """Predict in overlapping windows of `test_cfg.crop_size`, `test_cfg.stride` apart.
@@ -151,15 +181,18 @@ class EncoderDecoder(MMSegEncoderDecoder):
         window = tuple(map(min, self.test_cfg.crop_size, size))
         tops, lefts = map(window_starts, size, window, self.test_cfg.stride)
         corners = [(top, left) for top in tops for left in lefts]
-        step = max(self._window_batch(window, inputs.device) // len(inputs), 1)
+        views = [
+            (image, slice(None), slice(top, top + window[0]), slice(left, left + window[1]))
+            for image in range(len(inputs)) for top, left in corners]
         logits = inputs.new_zeros((len(inputs), self.out_channels, *size))
-        for first in range(0, len(corners), step):
-            views = [(..., slice(top, top + window[0]), slice(left, left + window[1]))
-                     for top, left in corners[first:first + step]]
-            crops = torch.cat([inputs[view] for view in views])
-            decoded = self.encode_decode(crops, [dict(img_shape=window)] * len(crops))
-            for view, part in zip(views, decoded.split(len(inputs)), strict=True):
+        while views:
+            now = views[:self._window_batch(window, inputs.device)]
+            decoded = self._decode_windows(torch.stack([inputs[view] for view in now]))
+            if decoded is None:
+                continue  # in smaller batches
+            for view, part in zip(now, decoded, strict=True):
                 logits[view] += part
+            del views[:len(now)]
         rows, columns = (
             _cover(starts, length, total).to(logits)
             for starts, length, total in zip((tops, lefts), window, size, strict=True))
@@ -175,6 +208,30 @@ class EncoderDecoder(MMSegEncoderDecoder):
         memory = torch.cuda.get_device_properties(device).total_memory
         return max(memory // 2 // (BYTES_PER_PIXEL * window[0] * window[1]), 1)
 
+    def _decode_windows(self, crops: Tensor) -> Tensor | None:
+        """Predict windows (n, 3, h, w); if memory does not suffice, halve `window_batch` for good.
+
+        Returns:
+            (n, classes, h, w), or None after halving.
+
+        Raises:
+            UserError: Memory does not suffice for one window.
+        """
+        size = tuple(crops.shape[-2:])
+        try:
+            return self.encode_decode(crops, [dict(img_shape=size)] * len(crops))
+        except torch.OutOfMemoryError:
+            if len(crops) == 1:
+                raise UserError(f"{crops.device} has no memory left for one window of {size[1]} x "
+                                f"{size[0]} pixels. {MORE_MEMORY}") from None
+        # after the except block, whose traceback keeps the windows' features alive
+        if crops.is_cuda:
+            torch.cuda.empty_cache()
+        self.test_cfg.window_batch = len(crops) // 2
+        print_log(f"{crops.device} has no memory left for {len(crops)} windows at once: continuing "
+                  f"with {len(crops) // 2}.", "current", logging.WARNING)
+        return None
+
     def postprocess_result(self, seg_logits: Tensor, data_samples: list | None = None) -> list:
         """Resize predictions to the images' original sizes.
 
@@ -183,46 +240,35 @@ class EncoderDecoder(MMSegEncoderDecoder):
             data_samples: One per image; default: new ones, at the input's size.
 
         Returns:
-            The samples with `pred_sem_seg`, int64 (1, H, W), and those of `seg_logits`, (classes,
-            H, W), `confidence` and `features` that the attributes ask for.
+            The samples with `pred_sem_seg`, int64 (1, H, W), and, if `keep_logits` is set,
+            `seg_logits` (classes, H, W), and, if `keep_confidence` is set, `confidence`, float32
+            (1, H, W).
         """
-        self._store_features(data_samples)
         if self.keep_logits or data_samples is None or self.out_channels == 1:
             samples = super().postprocess_result(seg_logits, data_samples)
             for sample in samples:
                 sample.pred_sem_seg.data = sample.pred_sem_seg.data.long()
+                if self.keep_confidence:
+                    found = self._pixels(sample, sample.seg_logits.data)
+                    sample.set_data(dict(confidence=PixelData(data=found.confidence[None])))
                 if not self.keep_logits and data_samples is not None:
                     del sample.seg_logits
             return samples
         for logits, sample in zip(seg_logits, data_samples, strict=True):
             logits = _as_loaded(logits, sample.metainfo)
             if self.keep_confidence:
-                seg_map, confidence = resized_prediction(
-                    logits, sample.ori_shape, self.align_corners, self.temperature,
-                    gives_scores(self.decode_head))
+                seg_map, confidence = self._pixels(sample, logits)
                 sample.set_data(dict(confidence=PixelData(data=confidence[None])))
             else:
                 seg_map = resized_argmax(logits, sample.ori_shape, self.align_corners)
             sample.set_data(dict(pred_sem_seg=PixelData(data=seg_map[None])))
         return data_samples
 
-
-    @property
-    def _takes_features(self) -> bool:
-        return self.keep_features or self.statistics is not None
-
-    def _store_features(self, data_samples: list | None) -> None:
-        """Store the features of the last windows, and the shifts, in the images' metainfo."""
-        windows, self._features = self._features, []
-        if not windows or data_samples is None or not self._takes_features:
-            return
-        # each window has all images of the batch
-        means = torch.cat(windows).unflatten(0, (-1, len(data_samples))).mean(0)
-        for features, sample in zip(means.cpu().numpy(), data_samples, strict=True):
-            found = dict(features=features)
-            if self.statistics is not None:
-                found["shift"] = self.statistics.shift(features)
-            sample.set_metainfo(found)
+    def _pixels(self, sample: SegDataSample, logits: Tensor) -> Pixels:
+        """Find classes and confidence at the image's original size."""
+        return confident_argmax(
+            logits, sample.metainfo.get("ori_shape", logits.shape[-2:]),
+            gives_scores(self.decode_head), self.temperature, self.align_corners)
 
 
 def _check_parts(backbone: nn.Module, head: nn.Module, with_neck: bool) -> None:
@@ -273,79 +319,3 @@ def _as_loaded(logits: Tensor, meta: dict) -> Tensor:
     if meta.get("flip"):
         return logits.flip(-1 if meta["flip_direction"] == "horizontal" else -2)
     return logits
-
-
-def gives_scores(head: nn.Module) -> bool:
-    """Tell whether a head predicts scores >= 0, as mask heads do, or logits."""
-    return isinstance(head, MaskFormerHead)
-
-
-def resized_argmax(logits: Tensor, size: tuple[int, int], align_corners: bool = False) -> Tensor:
-    """Find each pixel's best class without storing the resized logits of all classes.
-
-    Args:
-        logits: (classes, H, W).
-        size: (H, W) to resize to bilinearly.
-        align_corners: As for `torch.nn.functional.interpolate`.
-
-    Returns:
-        int64 map of `size`; ties go to the first class.
-    """
-    size = tuple(size)
-    best = logits.new_full(size, -torch.inf)
-    seg_map = torch.zeros(size, dtype=torch.int64, device=logits.device)
-    # on a CPU, a running maximum is also several times faster than torch's argmax over classes
-    for index, one in enumerate(_resized(logits, size, align_corners)):
-        seg_map.masked_fill_(one > best, index)
-        torch.maximum(best, one, out=best)
-    return seg_map
-
-
-def _resized(logits: Tensor, size: tuple[int, int], align_corners: bool) -> Iterator[Tensor]:
-    """Yield the map of each class at a size, one at a time."""
-    for one in logits:
-        if one.shape != size:
-            one = F.interpolate(
-                one[None, None], size, mode="bilinear", align_corners=align_corners)[0, 0]
-        yield one
-
-
-def resized_prediction(
-    logits: Tensor, size: tuple[int, int], align_corners: bool = False, temperature: float = 1.0,
-    are_scores: bool = True,
-) -> tuple[Tensor, Tensor]:
-    """Find each pixel's best class and its share of the scores, s_c^(1/T) / sum_k s_k^(1/T).
-
-    Args:
-        logits: Scores >= 0, or logits, of each class, (classes, H, W).
-        size: (H, W) to resize to bilinearly.
-        align_corners: As for `torch.nn.functional.interpolate`.
-        temperature: T.
-        are_scores: False: logits, whose softmax gives the scores.
-
-    Returns:
-        `resized_argmax`'s map, and the shares, float32 in [0, 1]; 0 where all scores are 0.
-    """
-    size = tuple(size)
-    best = logits.new_full(size, -torch.inf)
-    total = torch.zeros_like(best)
-    seg_map = torch.zeros(size, dtype=torch.int64, device=logits.device)
-    for index, one in enumerate(_resized(logits, size, align_corners)):
-        seg_map.masked_fill_(one > best, index)
-        higher = torch.maximum(best, one)
-        if are_scores:
-            total += _sharpened(one, temperature)
-        else:  # relative to the highest logit so far, as exponentials overflow
-            total.mul_((best - higher).div_(temperature).exp_())
-            total += (one - higher).div_(temperature).exp_()
-        best = higher
-    if are_scores:
-        return seg_map, _sharpened(best, temperature) / total.clamp_min(torch.finfo().tiny)
-    return seg_map, total.reciprocal_()
-
-
-def _sharpened(scores: Tensor, temperature: float) -> Tensor:
-    """Return scores^(1 / T)."""
-    if temperature == 1:
-        return scores
-    return scores.log().div_(temperature).exp_()  # on a CPU, half the time of a power

@@ -9,8 +9,9 @@ from mmseg.models import EncoderDecoder
 from mmseg.structures import SegDataSample
 from tiny_rein import batch
 
+from rein.errors import UserError
 from rein.models.freezing import count_parameters, trained_state_dict
-from rein.models.segmentors.encoder_decoder import resized_argmax
+from rein.models.segmentors.pixels import resized_argmax
 
 
 def samples(number, size, ori_shape=None, **meta):
@@ -142,3 +143,58 @@ def test_logits_of_one_channel_are_dropped_and_thresholded(tiny_model):
     logits = torch.tensor([[[[-2.0, 2.0]]]])
     found, = tiny_model.postprocess_result(logits, samples(1, (1, 2)))
     assert found.pred_sem_seg.data.tolist() == [[[0, 1]]] and "seg_logits" not in found
+
+
+@pytest.mark.parametrize("keep_logits", [True, False])
+def test_confidence_is_kept_on_request_and_leaves_the_classes(model, keep_logits):
+    model.keep_logits = keep_logits
+    inputs, given = torch.randn(2, 3, 70, 90), samples(2, (70, 90), (100, 130))
+    with torch.no_grad():
+        plain = model(inputs, copy.deepcopy(given), mode="predict")
+        model.keep_confidence = True
+        found = model(inputs, given, mode="predict")
+    for one, other in zip(found, plain, strict=True):
+        assert torch.equal(one.pred_sem_seg.data, other.pred_sem_seg.data)
+        assert one.confidence.data.shape == (1, 100, 130)
+        assert one.confidence.data.dtype == torch.float32
+        assert "confidence" not in other
+
+
+class LimitedMemory:
+    """Lets a model's memory hold `limit` windows at a time."""
+
+    def __init__(self, model, limit):
+        self.limit, self.batches, self.original = limit, [], model.encode_decode
+
+    def __call__(self, crops, metas):
+        self.batches.append(len(crops))
+        if len(crops) > self.limit:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return self.original(crops, metas)
+
+
+def test_windows_that_exceed_the_memory_run_in_smaller_batches(model, monkeypatch):
+    model.test_cfg.window_batch = 8
+    inputs, said = torch.randn(2, 3, 150, 150), []
+    memory = LimitedMemory(model, 3)
+    monkeypatch.setattr(model, "encode_decode", memory)
+    monkeypatch.setattr(
+        "rein.models.segmentors.encoder_decoder.print_log", lambda text, *_: said.append(text))
+    with torch.no_grad():
+        found = model.slide_inference(inputs, [{}, {}])
+        again = model.slide_inference(inputs, [{}, {}])
+        memory.limit = 8
+        model.test_cfg.window_batch = 8
+        expected = model.slide_inference(inputs, [{}, {}])
+    assert memory.batches[:3] == [8, 4, 2]
+    assert sum(batch > 3 for batch in memory.batches[:-4]) == 2  # and never again
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+    assert torch.equal(found, again)
+    assert said == [f"cpu has no memory left for {n} windows at once: continuing with {n // 2}."
+                    for n in (8, 4)]
+
+
+def test_a_single_window_that_exceeds_the_memory_is_a_users_error(model, monkeypatch):
+    monkeypatch.setattr(model, "encode_decode", LimitedMemory(model, 0))
+    with pytest.raises(UserError, match="one window of 64 x 50 pixels. End other programs"):
+        model.slide_inference(torch.randn(1, 3, 50, 90), [{}])

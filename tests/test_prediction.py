@@ -1,0 +1,65 @@
+"""A prediction draws, counts and saves what it holds, without torch."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from test_door import STACK, modules_after
+
+from rein.datasets.label_maps import CLASSES, PALETTE
+from rein.errors import UserError
+from rein.prediction import Prediction
+
+
+def halves(height=60, width=200):
+    """Road in the left half, unsure; car in the right half, sure."""
+    right = np.arange(width) >= width // 2
+    seg_map = np.broadcast_to(np.where(right, 13, 0), (height, width)).astype(np.uint8)
+    confidence = np.broadcast_to(np.where(right, 0.9, 0.3), (height, width)).astype(np.float32)
+    image = np.full((height, width, 3), 100, np.uint8)
+    return Prediction(image, seg_map, confidence, None, CLASSES, PALETTE)
+
+
+def test_predictions_need_numpy_and_pillow_alone():
+    assert not modules_after("import rein.prediction") & {*STACK, "cv2", "torchvision"}
+
+
+def test_unsure_pixels_alone_are_hatched():
+    plain, hatched = (np.array(halves().overlay(unsure=unsure)) for unsure in (None, 0.5))
+    assert np.array_equal(hatched[:, 100:], plain[:, 100:])
+    assert len(np.unique(hatched[:, :100].reshape(-1, 3), axis=0)) == 2  # lines and ground
+    assert (hatched[:, :100] != plain[:, :100]).all()
+
+
+def test_the_legend_stands_below_the_picture_and_names_predicted_classes():
+    plain, legend = np.array(halves().overlay()), np.array(halves().overlay(legend=True))
+    assert np.array_equal(legend[:60], plain)
+    below = {tuple(pixel) for pixel in legend[60:].reshape(-1, 3).tolist()}
+    assert {PALETTE[0], PALETTE[13]} <= below
+    assert PALETTE[10] not in below
+
+
+def test_opacity_reaches_from_the_image_to_the_colour_map():
+    one = halves()
+    assert np.array_equal(one.overlay(0), one.image)
+    assert np.array_equal(one.overlay(1), one.color_map())
+
+
+def test_shares_of_all_classes_sum_to_one():
+    shares = halves().shares()
+    assert tuple(shares) == CLASSES
+    assert (shares["road"], shares["car"], shares["sky"]) == (0.5, 0.5, 0)
+
+
+def test_saved_train_ids_are_read_back(tmp_path):
+    one = halves()
+    path = one.save(tmp_path / "new" / "street.png")
+    assert np.array_equal(Image.open(path), one.seg_map)
+    assert [file.name for file in path.parent.iterdir()] == ["street.png"]
+
+
+@pytest.mark.parametrize("name, message", [
+    ("street.jpg", "End the name in .png"), ("file/street.png", "cannot be written")])
+def test_a_path_that_cannot_hold_train_ids_is_named(tmp_path, name, message):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=message):
+        halves().save(tmp_path / name)
