@@ -99,14 +99,14 @@ def calibrate_checkpoint(
     check_config(cfg)
     if options.mode:
         set_mode(cfg, options.mode)
-    images = source_images(cfg)
+    images, workers = source_images(cfg), cfg.test_dataloader.get("num_workers", 0)
     model = build_model(cfg.model)
     load_for_testing(model, content, checkpoint, options.backbone, options.allow_other_backbone)
     model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     model.keep_features, model.keep_logits = True, False
     statistics = learn_statistics(np.stack([
-        sample.features for sample in _predicted(model, images.training, "training images")]))
-    logits, truth, features = _held_out(model, images.held_out)
+        sample.features for sample in _predicted(model, images.training, workers, "training")]))
+    logits, truth, features = _held_out(model, images.held_out, workers)
     statistics = statistics.with_threshold(features)
     temperature = round(fit_temperature(logits, truth), 4)
     done = Calibrated(path, images.data, len(truth), assess(logits, truth, 1.0),
@@ -195,9 +195,11 @@ def _some(dataset: Sequence, indices: Sequence[int]) -> Subset:
     return Subset(dataset, indices)
 
 
-def _predicted(model: nn.Module, images: Sequence, title: str) -> Iterator[SegDataSample]:
+def _predicted(
+    model: nn.Module, images: Sequence, workers: int | str, title: str,
+) -> Iterator[SegDataSample]:
     """Predict images one by one."""
-    loader = dict(num_workers="auto")
+    loader = dict(num_workers=workers)
     fit_to_machine(loader)
     batches = DataLoader(images, batch_size=1, collate_fn=pseudo_collate, **loader)
     for batch in tqdm(batches, desc=title, unit="image", disable=None):
@@ -205,7 +207,9 @@ def _predicted(model: nn.Module, images: Sequence, title: str) -> Iterator[SegDa
             yield from model.test_step(batch)
 
 
-def _held_out(model: nn.Module, images: Sequence) -> tuple[Tensor, Tensor, np.ndarray]:
+def _held_out(
+    model: nn.Module, images: Sequence, workers: int | str,
+) -> tuple[Tensor, Tensor, np.ndarray]:
     """Collect a sample of the labelled pixels, and the features of each image.
 
     Returns:
@@ -216,7 +220,7 @@ def _held_out(model: nn.Module, images: Sequence) -> tuple[Tensor, Tensor, np.nd
     quota = max(MAX_PIXELS // len(images), 1)
     ignored = getattr(model.decode_head, "ignore_index", IGNORE_INDEX)
     logits, truth, features = [], [], []
-    for sample in _predicted(model, images, "held-out images"):
+    for sample in _predicted(model, images, workers, "held-out"):
         labels = sample.gt_sem_seg.data.flatten().cpu()
         places = (labels != ignored).nonzero()[:, 0]
         places = places[torch.randperm(len(places), generator=draw)[:quota]]

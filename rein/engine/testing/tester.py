@@ -6,15 +6,14 @@ from typing import Any, NamedTuple
 from mmengine.config import Config
 from torch import nn
 
-from rein.checkpoint import CALIBRATION, FEATURE_STATISTICS, load_file, meta_of
+from rein.checkpoint import load_file
 from rein.engine.averaging import with_raw_weights
+from rein.engine.calibration import use_calibration
 from rein.engine.hooks import unwrap
 from rein.engine.paths import find_path
 from rein.engine.runner import ReinRunner
 from rein.engine.testing.options import EvaluationOptions
 from rein.engine.weights import load_for_testing
-from rein.evaluation.confidence import temperature_of
-from rein.evaluation.shift import FeatureStatistics
 
 
 class Tester(NamedTuple):
@@ -47,22 +46,7 @@ def load_tester(cfg: Config, checkpoint: str, options: EvaluationOptions) -> Tes
     load_for_testing(
         model, content, checkpoint, options.backbone, options.allow_other_backbone)
     use_calibration(model, content, checkpoint)
-    model.keep_confidence = True
+    model.keep_confidence = not options.tta  # scales and flips are averaged as logits
+    if options.tta:
+        model.statistics = None
     return Tester(runner, model, content)
-
-
-def use_calibration(model: nn.Module, content: Mapping[str, Any], source: str) -> None:
-    """Set a segmentor's temperature and feature statistics from a checkpoint's meta.
-
-    Args:
-        model: An `EncoderDecoder`.
-        content: Content of the checkpoint file.
-        source: The file, named in messages.
-
-    Raises:
-        UserError: They are damaged.
-    """
-    meta = meta_of(content)
-    model.temperature = temperature_of(meta.get(CALIBRATION), source)
-    statistics = meta.get(FEATURE_STATISTICS)
-    model.statistics = statistics and FeatureStatistics.from_meta(statistics, source)
