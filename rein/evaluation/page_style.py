@@ -48,7 +48,7 @@ dt { color: var(--faint); } dd { margin: 0; overflow-wrap: anywhere; }
 svg { width: 100%; height: auto; } svg text { font-size: 11px; fill: var(--faint); }
 svg .axis { stroke: var(--line); } svg .curve { fill: none; stroke: var(--heat); }
 svg .bar { fill: var(--heat); opacity: .8; } svg .share { fill: var(--faint); opacity: .6; }
-svg .ideal { stroke: var(--faint); stroke-dasharray: 4 3; }
+svg .ideal { stroke: var(--ink); stroke-dasharray: 4 3; }
 .numbers td { text-align: right; padding-left: 1.2rem; } .numbers thead th { padding: 0 0 .2rem;
   text-align: right; padding-left: 1.2rem; } .numbers thead th:first-child { text-align: left;
   padding-left: 0; }

@@ -42,7 +42,8 @@ def _diagram(bins: np.ndarray) -> str:
     for i in np.flatnonzero(counts):
         accuracy, confidence = hits[i] / counts[i], sums[i] / counts[i]
         share = counts[i] / counts.sum()
-        x, height, tall = _LEFT + i * width, accuracy * _SIDE, share * _STRIP
+        x, height = _LEFT + i * width, accuracy * _SIDE
+        tall = counts[i] / counts.max() * _STRIP
         hint = (f"confidence {percent(100 * confidence, 1)} %, accuracy "
                 f"{percent(100 * accuracy, 1)} %, {percent(100 * share, 1)} % of the pixels")
         shapes.append(
