@@ -18,7 +18,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from rein.checkpoint import load_file, meta_of
+from rein.checkpoint import load_file
+from rein.engine.calibration import use_calibration
 from rein.engine.carried_config import carried_config
 from rein.engine.config import read_config
 from rein.engine.downloads import find_segmentor
@@ -76,8 +77,7 @@ def load_segmentor(
                         "load_segmentor(..., config='CONFIG.py').")
     model = build_segmentor(cfg, content, source, backbone, device, allow_other_backbone, int8)
     set_precision(model, chosen)
-    calibration = meta_of(content).get("calibration") or {}
-    cast(Any, model).temperature = calibration.get("temperature", 1.0)
+    use_calibration(model, content, source)
     return Segmentor(model, chosen)
 
 
@@ -212,7 +212,8 @@ class Segmentor:
             kept = outputs if gives_scores(self.model.decode_head) else outputs.softmax(0)
             kept = kept.cpu().numpy()
         confidence = sample.confidence.data.squeeze(0).cpu().numpy()
-        return Prediction(image, train_ids(sample), confidence, kept, self.classes, self.palette)
+        return Prediction(image, train_ids(sample), confidence, kept, self.classes, self.palette,
+                          sample.get("shift"))
 
 
 def _as_arrays(images: Sequence[Any]) -> list[np.ndarray]:

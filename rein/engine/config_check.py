@@ -22,11 +22,12 @@ from rein.errors import UserError
 from rein.models.arguments import known_arguments, refuse_unknown
 
 _RUNNER = set(inspect.signature(Runner.__init__).parameters) - {"self", "cfg"}
-_OTHER_SECTIONS = {"compile", "tta_model", "tta_pipeline", "protocols", "model_wrapper_cfg"}
+_OTHER_SECTIONS = {"compile", "tta_model", "tta_pipeline", "protocols", "model_wrapper_cfg",
+                   "calibration_dataloader"}
 SECTIONS = _RUNNER | _OTHER_SECTIONS | {"custom_imports"}
 """Top-level keys that something reads."""
 
-_LOADERS = "train_dataloader", "val_dataloader", "test_dataloader"
+_LOADERS = "train_dataloader", "val_dataloader", "test_dataloader", "calibration_dataloader"
 _LOADER_KEYS = set(inspect.signature(DataLoader.__init__).parameters) - {"self"} | {
     "num_batch_per_epoch", "disable_subprocess_warning"}
 _MULTIPLIERS = "lr_mult", "decay_mult"
