@@ -18,12 +18,11 @@ from mmengine.logging import print_log
 from mmengine.registry import HOOKS
 from PIL import Image, ImageDraw, ImageFont
 
-from rein.atomic_files import replacing
+from rein.atomic_files import naming_failures, replacing
 from rein.datasets.domains import domain_title
 from rein.datasets.image_folders import image_folders, image_name
 from rein.datasets.label_maps import CLASSES, IGNORE_INDEX, PALETTE
 from rein.evaluation.seen_images import seen_image
-from rein.folders import naming_failures
 
 Palette = Sequence[Sequence[int]]
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from mmengine.config import Config
 from mmengine.dist import barrier, is_main_process
 
-from rein.atomic_files import remove_stale
+from rein.atomic_files import naming_failures, remove_stale
 from rein.datasets.building import build_dataset
 from rein.datasets.image_folders import image_paths
 from rein.engine.paths import resolve_paths
@@ -21,7 +21,7 @@ from rein.engine.testing.tester import Tester, load_tester
 from rein.evaluation.domain_iou import DGIoUMetric
 from rein.evaluation.pictures import PredictionPictures
 from rein.evaluation.results import ImageResult, RunRecord
-from rein.folders import naming_failures, only_writer, remove_leftovers
+from rein.folders import only_writer, remove_leftovers
 from rein.models.int8 import quantize_frozen
 
 
