@@ -44,6 +44,7 @@ _SECTIONS = {
 _TYPED = ("custom_hooks", "visualizer", "visualizer.vis_backends", "param_scheduler",
           "val_evaluator", "test_evaluator", "optim_wrapper.optimizer", "model",
           "model.data_preprocessor", "tta_model")
+_SIZE = "two whole numbers from 1 on, (height, width)"
 _PRIORITIES = [priority.name for priority in Priority]
 _SLOTS = ("runtime_info", "timer", "sampler_seed", "logger", "param_scheduler", "checkpoint",
           "visualization")
@@ -162,7 +163,8 @@ def _rules(cfg: Mapping[str, Any]) -> Iterator[_Rule]:
                     str(given).upper() in _PRIORITIES or _is_whole(given) and 0 <= given <= 100
                     or isinstance(given, Priority))
     for preprocessor in _values(cfg, "model.data_preprocessor"):
-        std = (preprocessor or {}).get("std")
+        std, size = ((preprocessor or {}).get(key) for key in ("std", "size"))
+        yield _Rule("model.data_preprocessor.size", size, _SIZE, size is None or _is_size(size))
         yield _Rule("model.data_preprocessor.std", std, "numbers above 0", std is None or (
             _kind(std) == _LIST and all(map(_is_positive, std))))
     window = (cfg.get("log_processor") or {}).get("window_size", 1)
@@ -213,10 +215,13 @@ def _window_rules(test_cfg: Mapping[str, Any]) -> Iterator[_Rule]:
     if pairs == [None, None]:  # `--mode slide` sets both
         return
     for key, pair in zip(("crop_size", "stride"), pairs, strict=True):
-        yield _Rule(f"{path}.{key}", pair, "two whole numbers from 1 on, (height, width)",
-                    _kind(pair) == _LIST and len(pair) == 2 and all(map(_is_count, pair)))
+        yield _Rule(f"{path}.{key}", pair, _SIZE, _is_size(pair))
     yield _Rule(f"{path}.stride", pairs[1], f"at most the crop_size, {pairs[0]}",
                 all(step <= side for side, step in zip(*pairs, strict=True)))
+
+
+def _is_size(value: Any) -> bool:
+    return _kind(value) == _LIST and len(value) == 2 and all(map(_is_count, value))
 
 
 def _is_count(value: Any) -> bool:

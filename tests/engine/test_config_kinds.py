@@ -84,6 +84,7 @@ MISTAKES = {
     "model.data_preprocessor.pop('type')": "model.data_preprocessor: has no type",
     "model.data_preprocessor.mean='a'": "mean .SegDataPreProcessor.: expected a dict or a list",
     "model.data_preprocessor.std=[1, 0, 1]": r"std: expected numbers above 0, found \[1, 0, 1\]",
+    "model.data_preprocessor.size=(-64, 64)": "size: expected two whole numbers from 1 on",
     "model.data_preprocessor.pad_val='a'": "pad_val .SegDataPreProcessor.: expected a number",
     "model.data_preprocessor.bgr_to_rgb='no'": "bgr_to_rgb .* expected True or False, found 'no'",
     "resume='yes'": "resume: expected True or False",
