@@ -23,7 +23,8 @@ def check_schedule(cfg: Config) -> None:
         return
     loop = cfg.get("train_cfg") or {}
     for number, scheduler in enumerate(schedulers):
-        if (loop.get("type") == "IterBasedTrainLoop" and scheduler.get("by_epoch", True)
+        without_epochs = loop.get("type") == "IterBasedTrainLoop" or loop.get("by_epoch") is False
+        if (without_epochs and scheduler.get("by_epoch", True)
                 and not scheduler.get("convert_to_iter_based")):
             raise UserError(
                 f"param_scheduler.{number} ({scheduler['type']}) changes the learning rate from "

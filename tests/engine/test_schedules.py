@@ -44,7 +44,7 @@ def test_the_suggested_overrides_mend_the_published_config():
 
 
 def test_a_schedule_of_epochs_in_a_loop_without_epochs_is_refused():
-    loop = dict(type="IterBasedTrainLoop", max_iters=100)
-    with pytest.raises(UserError, match=r"param_scheduler.0 .PolyLR. changes .* by_epoch=False"):
-        check_schedule(config(dict(type="PolyLR", end=100), **loop))
+    for loop in (dict(type="IterBasedTrainLoop", max_iters=100), dict(by_epoch=False)):
+        with pytest.raises(UserError, match=r"param_scheduler.0 .PolyLR. changes .* by_epoch=Fals"):
+            check_schedule(config(dict(type="PolyLR", end=100), **loop))
     check_schedule(config(dict(type="PolyLR", end=9, convert_to_iter_based=True), **loop))
