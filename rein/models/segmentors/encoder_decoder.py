@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 
 import torch
+from mmengine.config import ConfigDict
 from mmengine.logging import print_log
 from mmengine.structures import PixelData
 from mmseg.models import EncoderDecoder as MMSegEncoderDecoder
@@ -39,10 +40,11 @@ MORE_MEMORY = "End other programs on the device, use a smaller precision, or run
 class EncoderDecoder(MMSegEncoderDecoder):
     """A backbone and a head; replaces mmseg's class of this name, which published configs use.
 
-    `test_cfg` may set `window_batch`, the number of windows that run at once. By default a CPU runs
-    one at a time: one keeps it busy, and each further window takes memory (0.4 GB for 512x512,
-    ViT-L). A GPU runs as many as fit into half of its total memory. Free memory is not used for
-    this, since the number affects the last bits of a result.
+    `test_cfg` has the mode "whole" by default. It may set `window_batch`, the number of windows
+    that run at once. By default a CPU runs one at a time: one keeps it busy, and each further
+    window takes memory (0.4 GB for 512x512, ViT-L). A GPU runs as many as fit into half of its
+    total memory. Free memory is not used for this, since the number affects the last bits of a
+    result.
 
     Unless `data_preprocessor` has a `mean`, the backbone's own mean and standard deviation apply.
 
@@ -73,7 +75,9 @@ class EncoderDecoder(MMSegEncoderDecoder):
     statistics = None
 
     def __init__(self, precision: str = "fp32", **kwargs) -> None:
-        super().__init__(**kwargs)
+        test_cfg = ConfigDict(mode="whole")
+        test_cfg.update(kwargs.pop("test_cfg", None) or {})
+        super().__init__(**kwargs, test_cfg=test_cfg)
         if precision not in ("fp32", "bf16"):
             raise ValueError(f"precision={precision!r}: expected 'fp32' or 'bf16'.")
         self.precision = precision
