@@ -2,9 +2,9 @@
 
     python tools/export.py checkpoints/dinov2_segmentor.pth segmentor.onnx
 
-If the config tests in sliding windows, the graph predicts one window, from RGB values in [0, 255] to
-the scores of each class; --whole exports a graph for whole images. Classes, colours, windows and
-resizing are in the file's metadata. The result is compared with PyTorch before it is written.
+If the config tests in sliding windows, the graph predicts one window, from RGB values in [0, 255]
+to the scores of each class; --whole exports a graph for whole images. Classes, colours, windows
+and resizing are in the file's metadata. The result is compared with PyTorch before it is written.
 """
 
 import argparse

@@ -78,15 +78,9 @@ def trace(
             raise UserError(f"cannot be exported to ONNX{' at any size' * is_dynamic}: "
                             f"{one_line(error)}") from error
         # a second round of rewriting takes as long as the first and changes little
-        optimizer.optimize(
-            exported.model, num_iterations=1, onnx_shape_inference=False, should_fold=_is_transposed)
+        optimizer.optimize(exported.model, num_iterations=1, onnx_shape_inference=False)
     _name_axes(exported.model.graph, dims)
     return exported.model
-
-
-def _is_transposed(node: ir.Node) -> bool | None:
-    """Fold transposed weights, whatever their size, so that each is a constant of its product."""
-    return True if node.op_type == "Transpose" else None
 
 
 def _name_axes(graph: ir.Graph, dims: dict) -> None:

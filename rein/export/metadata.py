@@ -11,8 +11,8 @@ from rein.errors import UserError
 INPUT = "image"
 """Name of the graph's input."""
 
-IMAGE_FORMAT = ("float32 (batch, 3, height, width), RGB, 0 to 255; the graph subtracts the mean and "
-                "divides by the standard deviation")
+IMAGE_FORMAT = (
+    "float32 (batch, 3, height, width), RGB, 0 to 255; the graph subtracts mean and divides by std")
 """Layout of the input, as told in the metadata."""
 
 
