@@ -1,12 +1,15 @@
-"""An exported file predicts as PyTorch does, says what it is, and is written whole or not at all."""
+"""An exported file predicts as PyTorch does, describes itself, and is complete or absent."""
 
 import json
+import shutil
 
 import numpy as np
 import onnx
 import pytest
 from commands import error_line, run_command, run_tool
 from conftest import ROOT, tiny_model_config
+from doc_blocks import blocks
+from PIL import Image
 from tiny_onnx import agree, street, write_segmentor
 
 import rein
@@ -68,16 +71,17 @@ def test_the_file_says_what_a_deployer_needs(folder, predictor):
     assert predictor.classes[0] == "road" and "window" in repr(predictor)
 
 
-def test_prediction_never_imports_torch(folder):
-    code = (
-        "import sys, numpy as np\n"
-        "from rein.export.onnx_predictor import load_onnx\n"
-        "found = load_onnx('model.onnx', threads=1).predict(np.zeros((70, 90, 3), np.uint8))\n"
-        "found.overlay()\n"
-        "print(found.seg_map.shape, [m for m in ('torch', 'mmcv', 'mmengine', 'onnx') "
-        "if m in sys.modules])")
-    done = run_command("-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{code}", cwd=folder)
-    assert done.stdout.strip() == "(70, 90) []"
+def test_the_documented_lines_predict_without_importing_torch(folder, tmp_path):
+    shutil.copy(folder / "model.onnx", tmp_path / "segmentor.onnx")
+    Image.fromarray(street()).save(tmp_path / "street.jpg")
+    code, = blocks(ROOT / "docs/onnx.md", "python")
+    done = run_command("-c", (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{code}\n"
+        "print([name for name in ('torch', 'mmcv', 'mmengine', 'onnx') if name in sys.modules])"
+    ), cwd=tmp_path)
+    assert done.stdout.strip() == "[]"
+    assert Image.open(tmp_path / "street_trainids.png").size == (100, 70)
+    assert (tmp_path / "street_overlay.png").is_file()
 
 
 def test_an_existing_file_is_kept_without_force(folder):
