@@ -12,6 +12,7 @@ import torch
 
 import rein
 from rein.api import Segmentor, load_segmentor
+from rein.atomic_files import cannot_write
 from rein.datasets.dataset_configs import leaf_datasets, type_name
 from rein.errors import UserError
 from rein.export.graph import RawSegmentor, trace
@@ -79,8 +80,8 @@ def export_segmentor(
     segmentor = source if given else load_segmentor(
         source, device="cpu", precision="fp32", **options)
     _in_float32(segmentor.model)
-    metadata = describe(segmentor, whole, dynamic, precision)
     _refuse(segmentor.model, dynamic)
+    metadata = describe(segmentor, whole, dynamic, precision)
     size = metadata.window or (256, 256)
     model = RawSegmentor(segmentor.model).eval()
     try:
@@ -89,15 +90,31 @@ def export_segmentor(
     except UserError as error:
         raise UserError(f"{'the segmentor' if given else source}: {error}") from error
     graph.metadata_props.update(metadata.to_props())
+    try:
+        difference, megabytes = _write_and_compare(graph, model, size, batch, metadata, out)
+    except OSError as error:
+        raise cannot_write(error, out.parent) from error
+    return Exported(out, metadata, difference, megabytes)
+
+
+def _write_and_compare(
+    graph: ir.Model, model: RawSegmentor, size: tuple[int, int], batch: int | None,
+    metadata: Metadata, out: Path,
+) -> tuple[float, float]:
+    """Write a graph beside `out`, compare it with PyTorch, and move it there.
+
+    Returns:
+        Largest difference, and size in MB.
+    """
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.stem}.", dir=out.parent) as folder:
-        written = _write(graph, Path(folder), out.name, precision)
+        written = _write(graph, Path(folder), out.name, metadata.precision)
         difference = _compare(model, written, size, batch, metadata)
         files = sorted(Path(folder).glob(f"{out.name}*"), reverse=True)  # weights first
         megabytes = sum(file.stat().st_size for file in files) / 1e6
         for file in files:
             os.replace(file, out.with_name(file.name))
-    return Exported(out, metadata, difference, megabytes)
+    return difference, megabytes
 
 
 def describe(segmentor: Segmentor, whole: bool, dynamic: bool, precision: str) -> Metadata:
@@ -164,6 +181,9 @@ def _refuse(model: Any, dynamic: bool) -> None:
     if model.align_corners:
         raise UserError("the head has align_corners=True, which the predictor without PyTorch does "
                         "not know.")
+    if not hasattr(model.data_preprocessor, "mean"):
+        raise UserError("model.data_preprocessor has no mean, so the range of its images is "
+                        "unknown. Set mean and std in the config.")
     only = getattr(model.backbone, "only_size", None)
     if dynamic and only:
         raise UserError(f"{type(model.backbone.model).__name__} takes images of "
@@ -194,7 +214,9 @@ def _compare(
         UserError: A file in float32 computes something else, or any file no finite numbers.
     """
     image = np.random.default_rng(0).uniform(0, 255, (batch or 1, 3, *size)).astype(np.float32)
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors alone
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     found, = session.run(None, {INPUT: image})
     expected = model(torch.from_numpy(image)).numpy()
     difference = float(np.abs(found - expected).max())

@@ -12,16 +12,13 @@ from onnxscript import optimizer
 from torch import Tensor, nn
 
 from rein.errors import UserError, one_line
-from rein.export.metadata import INPUT
+from rein.export.metadata import INPUT, SMALLEST
 
 OPSET = 18
 """Version of ONNX's operators: the first with antialiased resizing; TensorRT 8.6 reads it."""
 
 AXES = {0: "batch", 2: "height", 3: "width"}
 """Names of the axes that may vary."""
-
-SMALLEST = 32
-"""Least side of an image of any size, in pixels: the coarsest map needs one."""
 
 
 class RawSegmentor(nn.Module):
@@ -38,6 +35,8 @@ class RawSegmentor(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Predict images (B, 3, H, W), RGB in [0, 255]: (B, classes, H, W)."""
         prepare = self.segmentor.data_preprocessor
+        if not prepare.channel_conversion:  # pipelines give BGR, and the network takes that
+            image = image.flip(1)
         image = (image - prepare.mean) / prepare.std
         return self.segmentor.encode_decode(image, [dict(img_shape=image.shape[-2:])])
 

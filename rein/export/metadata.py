@@ -11,6 +11,9 @@ from rein.errors import UserError
 INPUT = "image"
 """Name of the graph's input."""
 
+SMALLEST = 32
+"""Least side of the images of a graph of any size, in pixels: the stride of its coarsest map."""
+
 IMAGE_FORMAT = (
     "float32 (batch, 3, height, width), RGB, 0 to 255; the graph subtracts mean and divides by std")
 """Layout of the input, as told in the metadata."""

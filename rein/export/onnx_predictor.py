@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from rein.errors import UserError, one_line
-from rein.export.metadata import INPUT, Metadata
+from rein.export.metadata import INPUT, SMALLEST, Metadata
 from rein.prediction import Prediction
 
 ImageLike: TypeAlias = str | Path | Image.Image | np.ndarray
@@ -120,7 +120,8 @@ class OnnxSegmentor:
         pixels = np.ascontiguousarray(image.transpose(2, 0, 1), np.float32)
         window, stride = self.metadata.window, self.metadata.stride
         if self.metadata.is_dynamic:
-            window = tuple(map(min, window, pixels.shape[1:])) if window else pixels.shape[1:]
+            window = map(min, window or pixels.shape[1:], pixels.shape[1:])
+            window = tuple(max(side, SMALLEST) for side in window)
         elif stride is None and any(s > w for s, w in zip(pixels.shape[1:], window, strict=True)):
             raise UserError(
                 f"the graph takes whole images of {window[1]} x {window[0]} pixels, but this one "

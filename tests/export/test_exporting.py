@@ -1,10 +1,13 @@
 """An exported file predicts as PyTorch does, describes itself, and is complete or absent."""
 
+import errno
 import json
 import shutil
+import sys
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
 from commands import error_line, run_command, run_tool
 from conftest import ROOT, tiny_model_config
@@ -14,6 +17,7 @@ from tiny_onnx import agree, street, write_segmentor
 
 import rein
 from rein.errors import UserError
+from rein.export import exporting
 from rein.export.exporting import export_segmentor
 from rein.export.onnx_predictor import load_onnx
 
@@ -97,6 +101,27 @@ def test_an_existing_file_is_kept_without_force(folder):
 ])
 def test_a_mistake_is_named_in_one_line(folder, arguments, message):
     assert message in error_line(run_tool(EXPORT, *arguments, cwd=folder, check=False))
+
+
+def test_a_missing_extra_is_named(folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(UserError, match=r"model.onnx: needs ONNX Runtime: pip install 'rein-dgss"):
+        load_onnx(folder / "model.onnx")
+    line = error_line(run_tool(EXPORT, "model.pth", "a.onnx", cwd=folder, check=False))
+    assert "needs the package onnxruntime: pip install 'rein-dgss[onnx]'" in line
+
+
+def test_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch):
+    def fail(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(exporting, "trace", lambda *args: ir.Model(ir.Graph(
+        [], [], nodes=[]), ir_version=10))
+    monkeypatch.setattr(exporting, "_write", fail)
+    source = write_segmentor(tmp_path / "model.pth")
+    with pytest.raises(UserError, match="the disk is full"):
+        export_segmentor(source, tmp_path / "model.onnx")
+    assert [path.name for path in tmp_path.iterdir()] == ["model.pth"]
 
 
 def test_a_graph_that_cannot_be_exported_is_refused_with_its_reason(tmp_path, monkeypatch):
