@@ -184,6 +184,9 @@ def _refuse(model: Any, dynamic: bool) -> None:
     if not hasattr(model.data_preprocessor, "mean"):
         raise UserError("model.data_preprocessor has no mean, so the range of its images is "
                         "unknown. Set mean and std in the config.")
+    if model.data_preprocessor.test_cfg:
+        raise UserError("model.data_preprocessor.test_cfg pads images in testing, which the "
+                        "predictor without PyTorch does not do. Remove it from the config.")
     only = getattr(model.backbone, "only_size", None)
     if dynamic and only:
         raise UserError(f"{type(model.backbone.model).__name__} takes images of "

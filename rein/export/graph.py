@@ -35,7 +35,7 @@ class RawSegmentor(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Predict images (B, 3, H, W), RGB in [0, 255]: (B, classes, H, W)."""
         prepare = self.segmentor.data_preprocessor
-        if not prepare.channel_conversion:  # pipelines give BGR, and the network takes that
+        if not prepare._channel_conversion:  # pipelines give BGR; the network takes it
             image = image.flip(1)
         image = (image - prepare.mean) / prepare.std
         return self.segmentor.encode_decode(image, [dict(img_shape=image.shape[-2:])])
