@@ -8,6 +8,7 @@ from mmengine.config import Config
 
 from rein import checkpoint as ckpt
 from rein.api import load_segmentor
+from rein.datasets.label_maps import CLASSES, PALETTE
 
 
 def street(height=70, width=100, seed=0):
@@ -39,6 +40,8 @@ def write_segmentor(path, model=None, resize=None, **meta):
             torch.nn.init.normal_(value)
         if "reins" in name and value.ndim > 1:  # an adapter with an effect
             torch.nn.init.normal_(value, std=0.2)
+    count = built.out_channels
+    meta.setdefault("dataset_meta", dict(classes=CLASSES[:count], palette=PALETTE[:count]))
     content = dict(meta=dict(cfg=cfg.pretty_text, **meta), state_dict=built.state_dict())
     return ckpt.save_file(content, path)
 

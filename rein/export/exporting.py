@@ -80,7 +80,7 @@ def export_segmentor(
     segmentor = source if given else load_segmentor(
         source, device="cpu", precision="fp32", **options)
     _in_float32(segmentor.model)
-    _refuse(segmentor.model, dynamic)
+    _refuse(segmentor, dynamic)
     metadata = describe(segmentor, whole, dynamic, precision)
     size = metadata.window or (256, 256)
     model = RawSegmentor(segmentor.model).eval()
@@ -176,8 +176,13 @@ def _in_float32(model: Any) -> None:
         backbone.apply_frozen_dtype()
 
 
-def _refuse(model: Any, dynamic: bool) -> None:
+def _refuse(segmentor: Segmentor, dynamic: bool) -> None:
     """Raise if a segmentor is known not to work as a graph."""
+    model = segmentor.model
+    if model.out_channels != len(segmentor.classes):
+        raise UserError(f"the head has {model.out_channels} classes, but the checkpoint names "
+                        f"{len(segmentor.classes)}. Add `dataset_meta` with classes and palette to "
+                        "its meta, as training does.")
     if model.align_corners:
         raise UserError("the head has align_corners=True, which the predictor without PyTorch does "
                         "not know.")

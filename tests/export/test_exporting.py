@@ -146,6 +146,13 @@ def test_a_pipeline_that_the_predictor_does_not_know_is_refused(tmp_path):
         export_segmentor(source, tmp_path / "model.onnx")
 
 
+def test_classes_without_names_are_refused(tmp_path):
+    meta = dict(classes=["road"], palette=[[128, 64, 128]])
+    source = write_segmentor(tmp_path / "m.pth", dataset_meta=meta)
+    with pytest.raises(UserError, match="head has 19 classes, but the checkpoint names 1"):
+        export_segmentor(source, tmp_path / "model.onnx")
+
+
 def test_a_whole_image_of_no_known_size_needs_dynamic(tmp_path):
     cfg = tiny_model_config()
     source = write_segmentor(tmp_path / "model.pth", cfg, resize={})
