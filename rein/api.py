@@ -18,12 +18,13 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from rein.checkpoint import load_file, meta_of
+from rein.checkpoint import load_file
+from rein.engine.calibration import use_calibration
 from rein.engine.carried_config import carried_config
 from rein.engine.config import read_config
 from rein.engine.downloads import find_segmentor
 from rein.engine.inference import as_rgb, batched, build_segmentor, pack, preparation, train_ids
-from rein.engine.precision import choose_precision, set_precision
+from rein.engine.precision import choose_precision, find_device, set_precision
 from rein.errors import UserError
 from rein.models.adapters.base import switched_off
 from rein.models.pyramid import Pyramid
@@ -63,9 +64,10 @@ def load_segmentor(
         The segmentor, ready to predict.
 
     Raises:
-        UserError: A file is missing or does not fit, or the device does not support the precision.
+        UserError: A file is missing or does not fit, or the device is missing or does
+            not support the precision.
     """
-    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = find_device(device)
     chosen = choose_precision(precision, device, int8)
     path = find_segmentor(source)
     content = load_file(path)
@@ -75,8 +77,7 @@ def load_segmentor(
                         "load_segmentor(..., config='CONFIG.py').")
     model = build_segmentor(cfg, content, source, backbone, device, allow_other_backbone, int8)
     set_precision(model, chosen)
-    calibration = meta_of(content).get("calibration") or {}
-    cast(Any, model).temperature = calibration.get("temperature", 1.0)
+    use_calibration(model, content, source)
     return Segmentor(model, chosen)
 
 
@@ -211,7 +212,8 @@ class Segmentor:
             kept = outputs if gives_scores(self.model.decode_head) else outputs.softmax(0)
             kept = kept.cpu().numpy()
         confidence = sample.confidence.data.squeeze(0).cpu().numpy()
-        return Prediction(image, train_ids(sample), confidence, kept, self.classes, self.palette)
+        return Prediction(image, train_ids(sample), confidence, kept, self.classes, self.palette,
+                          sample.get("shift"))
 
 
 def _as_arrays(images: Sequence[Any]) -> list[np.ndarray]:

@@ -1,13 +1,16 @@
 """Write files atomically: each is either complete or absent."""
 
 import contextlib
-import errno
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from rein.errors import UserError
+
+CONTINUES = ("Finished files are intact: make room or name another folder, then run the command "
+             "again to continue.")
+"""Advice for `naming_failures` where a task writes many files and skips those that exist."""
 
 _TEMPORARY = re.compile(r"\..+\.(\d+)\.tmp")
 
@@ -41,13 +44,19 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
-def cannot_write(error: OSError, folder: Path) -> UserError:
-    """Return the error for a folder that takes no more files; finished files are intact."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return UserError(f"{folder}: the disk is full. Finished files are intact: free some space "
-                         "and run the command again to continue.")
-    return UserError(f"{folder}: cannot be written to ({error}). Correct the permissions, or name "
-                     "another folder.")
+@contextlib.contextmanager
+def naming_failures(path: Path, advice: str) -> Iterator[None]:
+    """Turn an OSError of writing, such as a full disk, into a UserError of one line.
+
+    Args:
+        path: File or folder being written.
+        advice: One sentence: what to do.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(f"{path}: cannot be written ({reason}). {advice}") from error
 
 
 def remove_stale(folder: Path) -> None:

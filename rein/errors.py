@@ -46,5 +46,5 @@ def building(part: str) -> Iterator[None]:
     except (UserError, OSError, MemoryError):
         raise
     except Exception as error:
-        raise UserError(f"{part} cannot be built: {one_line(error)}. Correct it in the config."
-                        ) from error
+        reason = one_line(error).rstrip(".")
+        raise UserError(f"{part} cannot be built: {reason}. Correct it in the config.") from error

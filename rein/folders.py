@@ -97,18 +97,3 @@ def remove_leftovers(folder: Path, pictures: Path | None = None) -> None:
         shutil.rmtree(path, ignore_errors=True)
     for path in pictures.rglob(".*.png.*.tmp") if pictures else ():
         path.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def naming_failures(path: Path, advice: str) -> Iterator[None]:
-    """Turn an OSError of writing, such as a full disk, into a UserError of one line.
-
-    Args:
-        path: File or folder being written.
-        advice: One sentence: what to do.
-    """
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise UserError(f"{path}: cannot be written ({reason}). {advice}") from error

@@ -5,8 +5,9 @@ import time
 
 import pytest
 
+from rein.atomic_files import naming_failures
 from rein.errors import UserError
-from rein.folders import naming_failures, only_writer, remove_leftovers, replacing_together
+from rein.folders import only_writer, remove_leftovers, replacing_together
 
 
 def test_a_second_writer_is_refused_until_the_first_ends(tmp_path):

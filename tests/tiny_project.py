@@ -68,14 +68,14 @@ class Losses(Hook):
         self.values.append(float(outputs["loss"]))
 
 
-def losses_of_training(cfg: Config, work_dir, launcher="none") -> list[float]:
+def losses_of_training(cfg: Config, work_dir, launcher="none", **options) -> list[float]:
     """Train with the same loss points for every image; return this process's losses."""
     losses, rand, hooks = Losses(), torch.rand, ReinRunner.register_hooks
     torch.rand = points_by_number
     ReinRunner.register_hooks = lambda self, *args: (
         hooks(self, *args), self.register_hook(losses))
     try:
-        train(cfg, "run", str(work_dir), launcher=launcher)
+        train(cfg, "run", str(work_dir), launcher=launcher, **options)
     finally:
         torch.rand, ReinRunner.register_hooks = rand, hooks
     return losses.values

@@ -4,6 +4,7 @@ import itertools
 import json
 
 import numpy as np
+import torch
 from conftest import build, crop_small, tiny_model_config
 from label_files import write_pairs
 from mmengine.config import Config
@@ -50,3 +51,20 @@ def losses(work_dir):
     """Return the losses of the last run in a work dir, by iteration."""
     scalars = sorted(work_dir.glob("*/vis_data/scalars.json"))[-1].read_text().splitlines()
     return {line["step"]: line["loss"] for line in map(json.loads, scalars) if "loss" in line}
+
+
+def check_equal(a, b):
+    """Compare nested containers of tensors and plain values, bit by bit."""
+    assert type(a) is type(b)
+    if isinstance(a, torch.Tensor):
+        assert torch.equal(a, b)
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for key in a:
+            check_equal(a[key], b[key])
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b)
+        for one, other in zip(a, b, strict=True):
+            check_equal(one, other)
+    else:
+        assert a == b

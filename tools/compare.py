@@ -55,8 +55,7 @@ def main(args: argparse.Namespace) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    from rein.atomic_files import write_atomically
-    from rein.folders import naming_failures
+    from rein.atomic_files import naming_failures, write_atomically
 
     with naming_failures(path, "Choose another name, or make room."):
         write_atomically(path, text)

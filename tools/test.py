@@ -3,13 +3,15 @@
     python tools/test.py CONFIG CHECKPOINT
     python tools/test.py CONFIG CHECKPOINT --protocol rein full
     python tools/test.py CONFIG CHECKPOINT --submission acdc
+    python tools/test.py CONFIG CHECKPOINT --calibrate
     python tools/test.py checkpoints/dinov2_segmentor.pth checkpoints/dinov2_segmentor.pth
 
 The last form uses the config stored in the merged checkpoint; it is read as data, not executed.
 
 Writes results.html, .md, .json and .npz to the work dir, or to a subfolder named after the given
---protocol, --mode, --tta and --int8. Exits with 3 if images could not be read (they are listed;
-the results cover the others), and with 1 on any other error.
+--protocol, --mode, --tta and --int8. With --calibrate it tests nothing: it writes the temperature
+of the confidence and statistics of the source's features into CHECKPOINT. Exits with 3 if images
+could not be read (they are listed; the results cover the others), and with 1 on any other error.
 """
 
 import argparse
@@ -64,6 +66,10 @@ def build_parser() -> argparse.ArgumentParser:
         "--submission", choices=["acdc", "cityscapes"],
         help="predict this server's test images instead; write and check the zip to submit")
     parser.add_argument(
+        "--calibrate", action="store_true",
+        help="fit the confidence to held-out source images, the config's calibration_dataloader, "
+             "and store it in the checkpoint; see docs/confidence.md")
+    parser.add_argument(
         "--force", action="store_true", help="replace the results of another test, or the zip")
     parser.add_argument(
         "--cfg-options", nargs="+", default=[], metavar="KEY=VALUE",
@@ -81,6 +87,12 @@ def main(args: argparse.Namespace) -> int:
 
     if args.submission and (len(args.protocols) > 1 or args.show_dir):
         raise UserError("--submission allows at most one --protocol, and no --show-dir.")
+    unused = [f"--{name.replace('_', '-')}" for name in (
+        "submission", "tta", "int8", "raw_weights", "work_dir", "out", "show_dir", "force")
+        if args.calibrate and getattr(args, name)]
+    unused += ["--protocol"] if args.calibrate and args.protocols else []
+    if unused:
+        raise UserError(f"--calibrate does not take {', '.join(unused)}.")
     from rein.engine.config import read_config
 
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
@@ -91,6 +103,8 @@ def main(args: argparse.Namespace) -> int:
 
     options = EvaluationOptions(
         **{field.name: getattr(args, field.name) for field in fields(EvaluationOptions)})
+    if args.calibrate:
+        return calibrate(cfg, args.checkpoint, options)
     if args.submission:
         return submit_predictions(cfg, args.checkpoint, args.submission, options)
     tested = evaluate_checkpoint(cfg, args.checkpoint, options)
@@ -111,6 +125,14 @@ def describe(tested) -> str:
     if not tested.metrics:
         return f"predictions written to {tested.written}"
     return f"{means}; results written to {tested.written} and beside it"
+
+
+def calibrate(cfg, checkpoint: str, options) -> int:
+    """Calibrate a checkpoint; print the calibration error before and after."""
+    from rein.engine.testing.calibrate import calibrate_checkpoint, calibration_text
+
+    print(calibration_text(calibrate_checkpoint(cfg, checkpoint, options)))
+    return 0
 
 
 def submit_predictions(cfg, checkpoint: str, server: str, options) -> int:

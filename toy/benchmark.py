@@ -3,7 +3,7 @@ r"""The paper's comparison in miniature: random frozen, Freeze, Full fine-tuning
     python toy/benchmark.py --seeds 0 1 2 --out docs/toy_benchmark.md
     python toy/benchmark.py --sources 40 160 --targets night fog rain snow
     python toy/benchmark.py --methods freeze rein lora dora soma vpt adaptformer bitfit norm_tuning
-    python toy/benchmark.py --methods freeze linear linear4 semfpn eomt
+    python toy/benchmark.py --methods freeze linear linear4 semfpn eomt eomt_lora
 
 Trains and tests each cell with the project's tools on the quickstart's toy world, skips the cells
 that are done, and goes on with one that was interrupted. Writes the comparison with
@@ -33,7 +33,7 @@ _CONFIG = "configs/toy/{}toy_vit_mask2former_256x256.py"
 METHODS = {"random": _CONFIG.format("frozen_random_"), "freeze": _CONFIG.format("frozen_"),
            "full": _CONFIG.format(""), "rein": _CONFIG.format("rein_")}
 ADAPTERS = ("lora", "dora", "soma", "vpt", "adaptformer", "bitfit", "norm_tuning")
-HEADS = ("linear", "linear4", "semfpn", "eomt")  # on the frozen network
+HEADS = ("linear", "linear4", "semfpn", "eomt", "eomt_lora")  # all but the last: frozen network
 ALL_METHODS = {
     **METHODS, **{name: _CONFIG.format(f"{name}_") for name in ADAPTERS},
     **{name: f"configs/toy/{name}_toy_vit_256x256.py" for name in HEADS}}

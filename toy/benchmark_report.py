@@ -30,7 +30,7 @@ COLOURS = {
     "lora": "#54a24b", "dora": "#88d27a", "soma": "#b279a2", "vpt": "#d6a5c9",
     "adaptformer": "#9d755d", "bitfit": "#d8b5a5", "norm_tuning": "#79706e",
     "linear": "#86bcb6", "linear4": "#499894", "semfpn": "#f1ce63",
-    "eomt": "#e17fb0"}
+    "eomt": "#e17fb0", "eomt_lora": "#a84c7d"}
 
 
 def write_report(cells: Sequence[Cell], out: Path, conditions: Sequence[str] = ()) -> None:

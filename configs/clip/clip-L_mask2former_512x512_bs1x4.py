@@ -1,5 +1,7 @@
 """Full fine-tuning, CLIP ViT-L, GTA V -> Cityscapes, BDD100K, Mapillary at 512x512.
 
+The pyramid is Rein's, without the trained `MultiLevelNeck` of published CLIP configs.
+
     python tools/train.py configs/clip/clip-L_mask2former_512x512_bs1x4.py
 """
 

@@ -1,6 +1,9 @@
 r"""Rein, CLIP ViT-L, GTA V -> Cityscapes, BDD100K, Mapillary at 512x512.
 
 A row of the paper's table of backbones (arXiv:2312.04265, table 1).
+In the published program, Rein does not refine CLIP. The published types, `CLIPVisionTransformer`
+and a trained `MultiLevelNeck`, load, too; timm's name is used here so that CLIP has the pyramid and
+the parameters of the table's other backbones.
 
     python tools/convert_models/convert_backbone.py checkpoints/ViT-L-14.pt \
         --model configs/clip/rein_clip-L_mask2former_512x512_bs1x4.py

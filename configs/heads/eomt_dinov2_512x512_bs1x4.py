@@ -5,15 +5,9 @@ The last four blocks decode 100 queries (arXiv:2503.19108); the network itself s
     python tools/train.py configs/heads/eomt_dinov2_512x512_bs1x4.py
 """
 
-_base_ = [
-    "../_base_/default_runtime.py",
-    "../_base_/models/dinov2_mask2former.py",
-    "../_base_/datasets/dg_gta_512x512.py",
-    "../_base_/schedules/schedule_40k.py",
-]
+_base_ = "../_base_/adapted_dinov2_512x512.py"
 model = dict(
     backbone=dict(
-        type="ReinsDinoVisionTransformer",
         reins_config=dict(type="EncoderOnlyQueries", num_queries=100, num_blocks=4),
     ),
     decode_head=dict(

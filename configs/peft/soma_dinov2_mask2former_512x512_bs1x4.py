@@ -6,15 +6,5 @@ configs/soma.
     python tools/train.py configs/peft/soma_dinov2_mask2former_512x512_bs1x4.py
 """
 
-_base_ = [
-    "../_base_/default_runtime.py",
-    "../_base_/models/dinov2_mask2former.py",
-    "../_base_/datasets/dg_gta_512x512.py",
-    "../_base_/schedules/schedule_40k.py",
-]
-model = dict(
-    backbone=dict(
-        type="ReinsDinoVisionTransformer",
-        reins_config=dict(type="SoMA", rank=16, blocks=(8, 24)),
-    ),
-)
+_base_ = "../_base_/adapted_dinov2_512x512.py"
+model = dict(backbone=dict(reins_config=dict(type="SoMA", rank=16, blocks=(8, 24))))

@@ -6,15 +6,5 @@ Trains 3,686,400 parameters of the backbone. Published by Rein (arXiv:2312.04265
     python tools/train.py configs/peft/vpt_dinov2_mask2former_512x512_bs1x4.py
 """
 
-_base_ = [
-    "../_base_/default_runtime.py",
-    "../_base_/models/dinov2_mask2former.py",
-    "../_base_/datasets/dg_gta_512x512.py",
-    "../_base_/schedules/schedule_40k.py",
-]
-model = dict(
-    backbone=dict(
-        type="ReinsDinoVisionTransformer",
-        reins_config=dict(type="VPT", num_tokens=150, deep=True),
-    ),
-)
+_base_ = "../_base_/adapted_dinov2_512x512.py"
+model = dict(backbone=dict(reins_config=dict(type="VPT", num_tokens=150, deep=True)))

@@ -7,15 +7,9 @@ learns its queries: queries linked to the tokens start alike, and 600 iterations
     python tools/train.py configs/toy/rein_toy_vit_mask2former_256x256.py
 """
 
-_base_ = [
-    "../_base_/default_runtime.py",
-    "../_base_/models/toy_vit_mask2former.py",
-    "../_base_/datasets/dg_toy_256x256.py",
-    "../_base_/schedules/schedule_toy.py",
-]
+_base_ = "../_base_/adapted_toy_vit_256x256.py"
 model = dict(
     backbone=dict(
-        type="ReinsDinoVisionTransformer",
         reins_config=dict(
             type="LoRAReins",
             token_length=40,

@@ -3,13 +3,5 @@
     python tools/train.py configs/toy/vpt_toy_vit_mask2former_256x256.py
 """
 
-_base_ = [
-    "../_base_/default_runtime.py",
-    "../_base_/models/toy_vit_mask2former.py",
-    "../_base_/datasets/dg_toy_256x256.py",
-    "../_base_/schedules/schedule_toy.py",
-]
-model = dict(backbone=dict(
-    type="ReinsDinoVisionTransformer",
-    reins_config=dict(type="VPT", num_tokens=40, deep=True),
-))
+_base_ = "../_base_/adapted_toy_vit_256x256.py"
+model = dict(backbone=dict(reins_config=dict(type="VPT", num_tokens=40, deep=True)))

@@ -12,7 +12,9 @@ from rein.checkpoint.fitting import (
     load_strictly,
 )
 from rein.checkpoint.identity import (
+    CALIBRATION,
     CONVERTED,
+    FEATURE_STATISTICS,
     FINGERPRINT,
     TRAINING_STATE,
     Identity,
@@ -43,10 +45,11 @@ from rein.checkpoint.resampling import (
 from rein.checkpoint.soma import from_published_soma
 
 __all__ = [
-    "CONVERTED", "CONVERT_COMMAND", "EXTRA_BACKBONE_KEYS", "FINGERPRINT", "Identity", "Kind",
-    "MAY_MISS", "Parts", "StateDict", "TRAINING_STATE", "backbone_of", "check_fits",
-    "convert_dinov2", "digest", "fingerprint", "fingerprint_difference", "fit",
-    "from_published_soma", "how_to_get", "identify", "is_converted", "load_backbone", "load_file",
-    "load_strictly", "merge", "meta_of", "naming", "recognise", "resample", "resample_pos_embed",
-    "save_file", "split", "state_dict_of", "to_dinov2_names", "translate",
+    "CALIBRATION", "CONVERTED", "CONVERT_COMMAND", "EXTRA_BACKBONE_KEYS", "FEATURE_STATISTICS",
+    "FINGERPRINT", "Identity", "Kind", "MAY_MISS", "Parts", "StateDict", "TRAINING_STATE",
+    "backbone_of", "check_fits", "convert_dinov2", "digest", "fingerprint",
+    "fingerprint_difference", "fit", "from_published_soma", "how_to_get", "identify",
+    "is_converted", "load_backbone", "load_file", "load_strictly", "merge", "meta_of", "naming",
+    "recognise", "resample", "resample_pos_embed", "save_file", "split", "state_dict_of",
+    "to_dinov2_names", "translate",
 ]

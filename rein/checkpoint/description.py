@@ -4,7 +4,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rein.checkpoint.identity import CONVERTED, FINGERPRINT, Identity, Kind, digest, identify
+from rein.checkpoint.identity import (
+    CALIBRATION,
+    CONVERTED,
+    FINGERPRINT,
+    Identity,
+    Kind,
+    digest,
+    identify,
+)
 from rein.checkpoint.io import CONVERT_ANY_COMMAND, CONVERT_COMMAND, meta_of, state_dict_of
 
 
@@ -43,12 +51,15 @@ def _training(content: Mapping[str, Any], identity: Identity) -> dict[str, str]:
     """Return the rows on a file's training; none for files without training."""
     if identity.kind in (Kind.ORIGINAL, Kind.CONVERTED, Kind.OTHER):
         return {}
+    calibration = meta_of(content).get(CALIBRATION)
     trained_on = (meta_of(content).get(FINGERPRINT) or {}).get("digest")
     return {
         "trained": "unknown" if identity.iteration is None else (
             f"{identity.iteration} iterations"),
         "trained with": f"backbone {trained_on[:12]}" if trained_on else "unknown backbone",
         "config": "carried" if identity.config else "none",
+        **({"calibrated": f"temperature {calibration.get('temperature')}, on "
+                          f"{calibration.get('data')}"} if calibration else {}),
         "resumable": "yes" if identity.trains_on else "no",
     }
 

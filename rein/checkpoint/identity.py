@@ -19,6 +19,12 @@ from rein.checkpoint.parts import ADAPTER, BACKBONE, HEAD, split, without_prefix
 FINGERPRINT = "frozen_backbone"
 """Key in the `meta` of a trained checkpoint: the fingerprint of its frozen backbone."""
 
+CALIBRATION = "calibration"
+"""Key in the `meta` of a calibrated segmentor: `temperature` and how it was fitted."""
+
+FEATURE_STATISTICS = "feature_statistics"
+"""Key in the `meta` of a calibrated segmentor: `FeatureStatistics.to_meta`."""
+
 CONVERTED = "converted_backbone"
 """Key in the `meta` of a converted backbone: `model` and `size`."""
 

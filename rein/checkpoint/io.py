@@ -31,7 +31,9 @@ CONVERT_ANY_COMMAND = "python tools/convert_models/convert_backbone.py"
 
 _REFUSED = re.compile(r"unsupported (global|class)|not allowed", re.IGNORECASE)
 _SAFETENSORS_META = "rein_meta"
-_META_TYPES = {"cfg": str, "dataset_meta": Mapping, "frozen_backbone": Mapping, "iter": int}
+_META_TYPES = {
+    "cfg": str, "dataset_meta": Mapping, "frozen_backbone": Mapping, "iter": int,
+    "calibration": Mapping, "feature_statistics": Mapping}
 
 
 # ------------------------------------------------------------------------------------------ reading

@@ -22,7 +22,7 @@ from mmcv.transforms import LoadImageFromFile
 from mmengine.logging import print_log
 from tqdm import tqdm
 
-from rein.atomic_files import cannot_write, remove_stale, write_atomically
+from rein.atomic_files import CONTINUES, naming_failures, remove_stale, write_atomically
 from rein.datasets.exact_labels import LoadExactLabels
 from rein.datasets.image_files import is_cut_short
 from rein.errors import UserError
@@ -167,18 +167,17 @@ def cache_files(
         UserError: The disk is full, the folder is not writable, or `workers` is below 1.
     """
     counts, failed = Counter(), []
-    try:
+    with naming_failures(cache_dir, CONTINUES):
         cache_dir.mkdir(parents=True, exist_ok=True)
         for folder in {_path_of(source, str(cache_dir)).parent for source, _ in sources}:
             remove_stale(folder)
-    except OSError as error:
-        raise cannot_write(error, cache_dir) from None
     cv2.setNumThreads(0)  # OpenCV threads would hang forked processes
     with closing(in_processes(partial(_cache_file, str(cache_dir)), sources, workers)) as outcomes:
         progress = tqdm(outcomes, total=len(sources), unit="file", desc="Caching")
         for (source, _), outcome in zip(sources, progress, strict=True):
             if isinstance(outcome, OSError):
-                raise cannot_write(outcome, cache_dir)
+                with naming_failures(cache_dir, CONTINUES):
+                    raise outcome
             counts[outcome] += 1
             if outcome not in ("written", "kept"):
                 failed.append((source, outcome))

@@ -10,6 +10,7 @@ from typing import Any
 
 from mmengine.hooks import EMAHook
 
+from rein.checkpoint import CALIBRATION, FEATURE_STATISTICS, meta_of
 from rein.errors import UserError
 
 _RAW, _PREFIX = "ema_state_dict", "module."
@@ -75,4 +76,7 @@ def with_raw_weights(content: Mapping[str, Any], source: str | Path) -> dict[str
         raise UserError(f"{source}: its weights are not averaged. Remove --raw-weights.")
     weights = {name.removeprefix(_PREFIX): value for name, value in raw.items()
                if name.startswith(_PREFIX)}
-    return {**content, "state_dict": {**content["state_dict"], **weights}}
+    # a calibration is of the averaged weights
+    meta = {key: value for key, value in meta_of(content).items()
+            if key not in (CALIBRATION, FEATURE_STATISTICS)}
+    return {**content, "meta": meta, "state_dict": {**content["state_dict"], **weights}}

@@ -1,7 +1,6 @@
 """Read config files, which are executed as in mmengine, and override their values."""
 
 import ast
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from mmengine.config import Config
 
 from rein.engine.paths import find_config, move_data
 from rein.engine.registration import register_all_modules
-from rein.errors import UserError
+from rein.errors import UserError, one_line
 
 _CHECKPOINT_SUFFIXES = (".pth", ".pt", ".safetensors")
 
@@ -35,8 +34,7 @@ def load_config(
     try:
         cfg = Config.fromfile(found)
     except Exception as error:
-        reason = textwrap.shorten(str(error), 400, placeholder=" ...")  # some span many lines
-        raise UserError(f"{path}: not a valid config: {reason}") from None
+        raise UserError(f"{path}: not a valid config: {one_line(error, 400)}") from None
     _override(cfg, overrides, data)
     register_all_modules(init_default_scope=False)  # after the checks, because it takes seconds
     return cfg

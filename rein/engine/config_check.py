@@ -13,20 +13,22 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.optim import OptimWrapper
+from mmengine.dist import init_dist
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
+from rein.engine.config_kinds import check_arguments, check_kinds
 from rein.engine.registered_types import RegisteredType, registered_types
 from rein.errors import UserError
 from rein.models.arguments import known_arguments, refuse_unknown
 
 _RUNNER = set(inspect.signature(Runner.__init__).parameters) - {"self", "cfg"}
-_OTHER_SECTIONS = {"compile", "tta_model", "tta_pipeline", "protocols", "model_wrapper_cfg"}
+_OTHER_SECTIONS = {"compile", "tta_model", "tta_pipeline", "protocols", "model_wrapper_cfg",
+                   "calibration_dataloader"}
 SECTIONS = _RUNNER | _OTHER_SECTIONS | {"custom_imports"}
 """Top-level keys that something reads."""
 
-_LOADERS = "train_dataloader", "val_dataloader", "test_dataloader"
+_LOADERS = "train_dataloader", "val_dataloader", "test_dataloader", "calibration_dataloader"
 _LOADER_KEYS = set(inspect.signature(DataLoader.__init__).parameters) - {"self"} | {
     "num_batch_per_epoch", "disable_subprocess_warning"}
 _MULTIPLIERS = "lr_mult", "decay_mult"
@@ -37,6 +39,11 @@ _CONSTRUCTORS = "DefaultOptimWrapperConstructor", "PEFTOptimWrapperConstructor"
 _SEGMENTORS = "EncoderDecoder", "FrozenBackboneEncoderDecoder"
 _MASK2FORMER_TRAIN_KEYS = {
     "num_points", "oversample_ratio", "importance_sample_ratio", "assigner", "sampler"}
+
+_USUAL_TYPES = {
+    "optim_wrapper": "OptimWrapper", "log_processor": "LogProcessor", "val_cfg": "ValLoop",
+    "test_cfg": "TestLoop"}
+"""Sections that need no type -> the type that they have by default."""
 
 _READ_ELSEWHERE = {  # registry -> keys that its user takes out before building
     "hook": {"priority"},
@@ -62,17 +69,22 @@ def check_config(cfg: Config) -> None:
     """
     for name in cfg:
         _check_section_name(name)
-    if not isinstance(cfg.get("model"), Mapping):
+    if cfg.get("model") is None:
         raise UserError(
             f"{cfg.filename or 'the config'}: sets no model. It is a part of a config, such as a "
             "`_base_` file, or no config at all; give a whole one, such as those in configs/.")
+    check_kinds({name: cfg.get(name) for name in cfg})
     for name in _LOADERS:
         if cfg.get(name) is not None:
             _check_loader(name, cfg[name])
     _check_lengths(cfg)
     _check_keys_without_type(cfg)
-    check_types({name: cfg.get(name) for name in SECTIONS - {"custom_imports", "protocols"}})
-    _check_decay(cfg.get("optim_wrapper"))
+    sections = {name: cfg.get(name) for name in SECTIONS - {"custom_imports", "protocols"}}
+    for name, usual in _USUAL_TYPES.items():
+        if _mapping(sections[name]) and (name != "optim_wrapper" or "optimizer" in cfg[name]):
+            sections[name] = {"type": usual, **sections[name]}
+    check_types(sections)
+    _check_multiplied(cfg.get("optim_wrapper"))
 
 
 def check_override(key: str, cfg: Mapping[str, Any]) -> None:
@@ -105,6 +117,8 @@ def check_types(node: Any, path: str = "") -> None:
         keys = _keys_of(node, known)
         if keys is not None and not path.endswith(_BUILT_BY_MMCV):
             refuse_unknown(f"{path} ({node['type']})", node, keys)
+            check_arguments(path, node, known[node["type"]])
+            check_arguments(path, node, _forwarded(node, known))
 
 
 def _check_section_name(name: str) -> None:
@@ -151,11 +165,17 @@ def _check_keys_without_type(cfg: Config) -> None:
     tables = [
         ("randomness", cfg.get("randomness"), {"seed", "diff_rank_seed", "deterministic"}),
         ("env_cfg", environment, {"cudnn_benchmark", "mp_cfg", "dist_cfg", "resource_limit"}),
+        ("env_cfg.dist_cfg", (environment or {}).get("dist_cfg"), {
+            *inspect.signature(init_dist).parameters,
+            *inspect.signature(torch.distributed.init_process_group).parameters}),
+        ("env_cfg.mp_cfg", (environment or {}).get("mp_cfg"), {
+            "mp_start_method", "opencv_num_threads"}),
+        ("optim_wrapper.clip_grad", (wrapper or {}).get("clip_grad"), {
+            "type", *inspect.signature(torch.nn.utils.clip_grad_norm_).parameters,
+            *inspect.signature(torch.nn.utils.clip_grad_value_).parameters} - {"parameters"}),
+        ("auto_scale_lr", cfg.get("auto_scale_lr"), {"enable", "base_batch_size"}),
         ("compile", cfg.get("compile"), inspect.signature(torch.compile).parameters),
     ]
-    if _mapping(wrapper) and "optimizer" in wrapper and not wrapper.get("type"):
-        tables.append(("optim_wrapper", wrapper, (
-            known_arguments(OptimWrapper) | _READ_ELSEWHERE["optim_wrapper"])))
     if _mapping(wrapper) and wrapper.get("constructor", _CONSTRUCTORS[0]) in _CONSTRUCTORS:
         paramwise = wrapper.get("paramwise_cfg")
         own = {"layer_decay"} if wrapper.get("constructor") == _CONSTRUCTORS[1] else set()
@@ -176,14 +196,17 @@ def _check_keys_without_type(cfg: Config) -> None:
             refuse_unknown(path, node, {*keys, "_scope_"}, what="key")
 
 
-def _check_decay(wrapper: Any) -> None:
-    """Raise if `paramwise_cfg` multiplies a weight decay that the optimizer does not set."""
+def _check_multiplied(wrapper: Any) -> None:
+    """Raise if `paramwise_cfg` multiplies a value that the optimizer does not set."""
     if not _mapping(wrapper) or not _mapping(wrapper.get("optimizer")):
         return
-    multiplied = "decay_mult" in repr(wrapper.get("paramwise_cfg"))
-    if multiplied and wrapper["optimizer"].get("weight_decay") is None:
-        raise UserError("optim_wrapper.optimizer: sets no weight_decay, which its paramwise_cfg "
-                        "multiplies. Set one, for example weight_decay=0.05, or 0 for none.")
+    for key, multiplier, example in (
+            ("weight_decay", "decay_mult", "weight_decay=0.05, or 0 for none"),
+            ("lr", "lr_mult", "lr=1e-4")):
+        multiplied = multiplier in repr(wrapper.get("paramwise_cfg"))
+        if multiplied and wrapper["optimizer"].get(key) is None:
+            raise UserError(f"optim_wrapper.optimizer: sets no {key}, which its paramwise_cfg "
+                            f"multiplies. Set one, for example {example}.")
 
 
 def _mapping(node: Any) -> bool:
@@ -196,7 +219,8 @@ def _typed(node: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         if isinstance(node.get("type"), str):
             yield path, node
         for key, value in node.items():
-            if key != "init_cfg":  # initialisers are named by a registry of their own
+            # initialisers are named by a registry of their own, ways of clipping by mmengine
+            if key not in ("init_cfg", "clip_grad"):
                 yield from _typed(value, f"{path}.{key}" if path else key)
     elif isinstance(node, list | tuple):
         for i, value in enumerate(node):
@@ -214,10 +238,16 @@ def _keys_of(node: Mapping[str, Any], known: Mapping[str, Collection[RegisteredT
         keys |= own | _READ_ELSEWHERE.get(registry, set())
     if node["type"] == "CheckpointHook":  # passes them on when it saves
         keys |= set(inspect.signature(Runner.save_checkpoint).parameters)
-    key, default = _FORWARDING.get(node["type"], (None, None))
-    for registry, build in known.get(node.get(key) or default, ()):
+    for registry, build in _forwarded(node, known):
         keys |= _arguments(registry, build) or set()
     return keys
+
+
+def _forwarded(node: Mapping[str, Any], known: Mapping[str, Collection[RegisteredType]],
+               ) -> Collection[RegisteredType]:
+    """Return the types that take those arguments which a node's type passes on."""
+    key, default = _FORWARDING.get(node["type"], (None, None))
+    return known.get(node.get(key) or default, ())
 
 
 @functools.cache

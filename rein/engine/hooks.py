@@ -9,6 +9,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 
 from rein.checkpoint import FINGERPRINT
+from rein.engine.accumulation import GRADIENTS, gradients_of
 from rein.engine.weights import frozen_fingerprint
 from rein.models.freezing import count_parameters, trained_state_dict
 
@@ -90,10 +91,13 @@ class TrainedWeightsHook(Hook):
         self.fingerprint = frozen_fingerprint(unwrap(runner.model))
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Keep only trained weights in `state_dict`; add the fingerprint to `meta`."""
+        """Keep only trained weights in `state_dict`; add fingerprint and unused gradients."""
         if self.fingerprint is not None:
             checkpoint["meta"][FINGERPRINT] = self.fingerprint
         kept = trained_state_dict(unwrap(runner.model))
         checkpoint["state_dict"] = {
             name: value for name, value in checkpoint["state_dict"].items() if name in kept
         }
+        gradients = gradients_of(unwrap(runner.model))
+        if gradients and "optimizer" in checkpoint:
+            checkpoint[GRADIENTS] = gradients

@@ -20,6 +20,7 @@ from rein.datasets.dataset_configs import leaf_datasets, type_name
 from rein.datasets.label_maps import CLASSES, PALETTE
 from rein.engine.config import read_config
 from rein.engine.paths import find_path
+from rein.engine.precision import find_device
 from rein.engine.registration import build_model
 from rein.engine.weights import load_for_testing
 from rein.errors import UserError
@@ -84,7 +85,7 @@ def build_segmentor(
     model.cfg, model.keep_logits = cfg, False
     model.dataset_meta = dict(
         classes=meta.get("classes", CLASSES), palette=meta.get("palette", PALETTE))
-    model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")).eval()
+    model.to(find_device(device)).eval()
     return quantize_frozen(model) if int8 else model
 
 

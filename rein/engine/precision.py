@@ -1,13 +1,27 @@
-"""Choose the number format of predictions by the device."""
+"""Choose the device of predictions, and their number format by the device."""
 
 from collections.abc import Mapping
 
 import torch
 from torch import nn
 
-from rein.errors import UserError
+from rein.errors import UserError, one_line
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+
+
+def find_device(given: str | torch.device | None = None) -> torch.device:
+    """Return a device; default: the GPU if there is one.
+
+    Raises:
+        UserError: There is no such device here.
+    """
+    device = given or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"device {given}: not available ({one_line(error, 120)}). Choose another "
+                        "device, or leave it out.") from error
 
 
 def choose_precision(given: str, device: torch.device, int8: bool = False) -> str:

@@ -21,6 +21,7 @@ from rein.checkpoint import load_file, load_strictly, state_dict_of
 from rein.datasets.building import build_dataset
 from rein.datasets.dataset_configs import leaf_datasets, type_name
 from rein.datasets.label_maps import CLASSES
+from rein.engine.accumulation import GRADIENTS, restore_gradients, share_gradients
 from rein.engine.averaging import TrainedEMAHook
 from rein.engine.checked_building import CheckedBuilding
 from rein.engine.compiling import compile_model
@@ -272,17 +273,25 @@ class ReinRunner(CheckedBuilding):
         Raises:
             UserError: The file has weights but no training state, or that of another schedule.
         """
-        self._read = load_file(filename)
-        check_resumable(self._read, filename, self.param_schedulers)
+        content = self._read = load_file(filename)
+        check_resumable(content, filename, self.param_schedulers)
         super().resume(filename, *args, **kwargs)
+        if GRADIENTS in content:
+            restore_gradients(unwrap(self.model), content[GRADIENTS])
+            # mmengine warns that gradients are lost
+            self.logger.addFilter(lambda record: "not divisible by" not in record.getMessage())
 
-    @master_only
     def save_checkpoint(self, out_dir: str, filename: str, *args, **kwargs) -> None:
         """Save to a temporary file and rename it, so that a checkpoint is complete or absent.
 
         Raises:
             UserError: The disk is full or fails; earlier checkpoints are unchanged.
         """
+        share_gradients(self.model.parameters())
+        self._save(out_dir, filename, *args, **kwargs)
+
+    @master_only
+    def _save(self, out_dir: str, filename: str, *args, **kwargs) -> None:
         path = Path(out_dir, filename)
         try:
             with replacing(path) as temporary:

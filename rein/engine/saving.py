@@ -15,6 +15,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook
 
 from rein.atomic_files import remove_stale, write_atomically
+from rein.errors import UserError
 
 LAST_CHECKPOINT = "last_checkpoint"
 """File in a work dir with the path of its last checkpoint, relative to the work dir."""
@@ -120,7 +121,16 @@ class SafeCheckpointHook(CheckpointHook):
             self.file_backend.rmtree(path)
 
     def _save_best_checkpoint(self, runner, metrics: dict) -> None:
-        """Save a new best checkpoint, then remove the old one."""
+        """Save a new best checkpoint, then remove the old one.
+
+        Raises:
+            UserError: Validation does not give the measure that `save_best` names.
+        """
+        missing = {*getattr(self, "key_indicators", ())} - {*metrics, "auto"}
+        if missing:
+            raise UserError(
+                f"default_hooks.checkpoint.save_best: validation gives no {min(missing)!r}, but "
+                f"{', '.join(sorted(metrics))}. Name one of them, and continue with --resume.")
         with self._removing_afterwards():
             super()._save_best_checkpoint(runner, metrics)
 

@@ -1,4 +1,4 @@
-"""Check that the schedule of the learning rate lasts as long as training."""
+"""Check that the schedule of the learning rate fits the length of training."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,18 +9,25 @@ from rein.errors import UserError
 
 
 def check_schedule(cfg: Config) -> None:
-    """Check that the learning rate is not 0 before training ends.
+    """Check that the learning rate changes, and is not 0 before training ends.
 
     Args:
         cfg: The whole config: `param_scheduler`, and `max_iters` or `max_epochs` in `train_cfg`.
 
     Raises:
-        UserError: The schedule reaches 0 earlier.
+        UserError: The schedule reaches 0 earlier, or counts epochs where there are none.
     """
     schedulers = cfg.get("param_scheduler") or []
     schedulers = [schedulers] if isinstance(schedulers, Mapping) else schedulers
     loop = cfg.get("train_cfg") or {}
     for number, scheduler in enumerate(schedulers):
+        without_epochs = loop.get("type") == "IterBasedTrainLoop" or loop.get("by_epoch") is False
+        if (without_epochs and scheduler.get("by_epoch", True)
+                and not scheduler.get("convert_to_iter_based")):
+            raise UserError(
+                f"param_scheduler.{number} ({scheduler['type']}) changes the learning rate from "
+                "epoch to epoch, but IterBasedTrainLoop trains without epochs. Set by_epoch=False, "
+                "so that begin and end count iterations.")
         unit = "epochs" if scheduler.get("by_epoch", True) else "iters"
         length, end = loop.get(f"max_{unit}"), scheduler.get("end")
         if not isinstance(length, int) or not isinstance(end, int):

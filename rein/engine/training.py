@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 
+from rein.engine.config_check import check_config
 from rein.engine.paths import find_path
 from rein.engine.resuming import adopt_seed, check_unused, find_resumed, is_in
 from rein.engine.runner import ReinRunner
@@ -42,6 +43,7 @@ def train(
         UserError: Data, weights or a checkpoint are missing or do not fit, the work dir is in use,
             the disk fails, or the loss is not finite.
     """
+    check_config(cfg)
     cfg.work_dir = work_dir or cfg.get("work_dir") or str(Path("work_dirs") / name)
     if resume == "auto":
         cfg.work_dir = find_path(cfg.work_dir)  # go on where the run is

@@ -20,8 +20,9 @@ from rein.datasets.image_folders import ImageFolders, image_name
 from rein.datasets.label_maps import IGNORE_INDEX
 from rein.datasets.sample_checks import SampleError
 from rein.errors import UserError
+from rein.evaluation.confidence import reliability_bins, reliability_of
 from rein.evaluation.pictures import example_strip, save_png
-from rein.evaluation.report import failures_text, text_table
+from rein.evaluation.report import failures_text, reliability_text, text_table
 from rein.evaluation.results import DomainResults, ImageResult, image_miou
 from rein.evaluation.seen_images import seen_image
 
@@ -150,7 +151,7 @@ class DGIoUMetric(BaseMetric):
         Args:
             data_batch (dict): The images, for the pictures.
             data_samples (Sequence[dict]): Samples with `pred_sem_seg` (1, H, W), `gt_sem_seg`
-                (1, H, W), `domain` and `img_path`.
+                (1, H, W), `domain` and `img_path`; `confidence` (1, H, W) and `shift` are optional.
         """
         for i, sample in enumerate(data_samples):
             if "domain" not in sample:
@@ -188,7 +189,17 @@ class DGIoUMetric(BaseMetric):
             seen = seen_image(sample, data_batch, index)
             strip = example_strip(path if seen is None else seen, prediction.cpu().numpy(),
                                   truth.cpu().numpy(), self.dataset_meta["palette"])
-        return ImageResult(domain, path, counts, strip=strip)
+        return ImageResult(domain, path, counts, strip=strip, shift=sample.get("shift"),
+                           bins=self._bins(sample, prediction, truth))
+
+    def _bins(self, sample: dict, prediction: Tensor, truth: Tensor) -> np.ndarray | None:
+        """Count the labelled pixels by confidence; None if the segmentor gives none."""
+        if "confidence" not in sample:
+            return None
+        confidence, prediction, truth = (value.cpu().numpy() for value in (
+            sample["confidence"]["data"].squeeze(0), prediction, truth))
+        counted = truth != self.ignore_index
+        return reliability_bins(confidence[counted], (prediction == truth)[counted])
 
     def _save(self, prediction: Tensor, sample: dict) -> None:
         domain = sample["domain"]
@@ -212,6 +223,9 @@ class DGIoUMetric(BaseMetric):
             return {}
         self.results_table = table = self._summarize()
         print_log("\n" + text_table(table), logger="current")
+        reliability = reliability_of(self.images)
+        if reliability:
+            print_log("\n" + reliability_text(reliability), logger="current")
         metrics = {}
         for i, domain in enumerate(table.domains):
             metrics[f"{domain}_mIoU"] = table.miou[i]

@@ -10,8 +10,10 @@ import numpy as np
 
 from rein.atomic_files import write_atomically
 from rein.datasets.domains import domain_title
+from rein.evaluation.confidence import reliability_of
 from rein.evaluation.curves import Curves
 from rein.evaluation.page_style import STYLE
+from rein.evaluation.reliability_page import reliability_section
 from rein.evaluation.report import percent
 from rein.evaluation.results import (
     DomainResults,
@@ -43,8 +45,8 @@ def write_page(
     """
     parts = [
         _head(results, record), _failures(images), _heat_table(results, palette),
-        _confusions(results, palette), _examples(results, images, palette),
-        _curves(curves or {}), _facts(record),
+        _confusions(results, palette), reliability_section(reliability_of(images)),
+        _examples(results, images, palette), _curves(curves or {}), _facts(record),
     ]
     title = escape(f"{record.config}, {record.protocol or 'no protocol'}")
     write_atomically(Path(path), (

@@ -47,6 +47,12 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1.2rem; 
 dt { color: var(--faint); } dd { margin: 0; overflow-wrap: anywhere; }
 svg { width: 100%; height: auto; } svg text { font-size: 11px; fill: var(--faint); }
 svg .axis { stroke: var(--line); } svg .curve { fill: none; stroke: var(--heat); }
+svg .bar { fill: var(--heat); opacity: .8; } svg .share { fill: var(--faint); opacity: .6; }
+svg .ideal { stroke: var(--ink); stroke-dasharray: 4 3; }
+.numbers td { text-align: right; padding-left: 1.2rem; } .numbers thead th { padding: 0 0 .2rem;
+  text-align: right; padding-left: 1.2rem; } .numbers thead th:first-child { text-align: left;
+  padding-left: 0; }
+.grid.small { grid-template-columns: repeat(auto-fill, minmax(240px, 1fr)); }
 svg .raw { fill: none; stroke: var(--heat); opacity: .28; }
 @media print { .card { break-inside: avoid; } }
 """

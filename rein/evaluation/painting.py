@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from rein.atomic_files import replacing
+from rein.atomic_files import naming_failures, replacing
 from rein.datasets.label_maps import IGNORE_INDEX, PALETTE
-from rein.folders import naming_failures
 
 Palette = Sequence[Sequence[int]]
 LegendEntry = tuple[str, Sequence[int]]

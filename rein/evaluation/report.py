@@ -1,12 +1,13 @@
 """Tables of results for the terminal, Markdown and papers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from rein.atomic_files import write_atomically
 from rein.datasets.domains import domain_title
+from rein.evaluation.confidence import Reliability, reliability_of
 from rein.evaluation.results import DomainResults, ImageResult, RunRecord
 
 
@@ -83,6 +84,21 @@ def paper_rows(runs: Sequence[tuple[RunRecord, DomainResults]]) -> str:
     return f"mIoU in percent\n\n{table}\n\n```latex\n{chr(10).join(latex)}\n```\n"
 
 
+def reliability_rows(reliability: Mapping[str, Reliability]) -> list[list[str]]:
+    """Arrange confidence and accuracy as a header and one row per domain, in percent."""
+    header = ["domain", "ECE", "mean confidence", "accuracy", "images flagged"]
+    return [header] + [
+        [domain_title(name), *map(percent, (one.error, one.confidence, one.accuracy)),
+         percent(one.flagged, 0)] for name, one in reliability.items()]
+
+
+def reliability_text(reliability: Mapping[str, Reliability]) -> str:
+    """Format confidence and accuracy as Markdown below a caption."""
+    header, *rows = reliability_rows(reliability)
+    return ("Confidence in percent: expected calibration error (ECE, 15 bins), and the images "
+            f"whose features lie far from the training's\n\n{markdown_rows(header, rows)}\n")
+
+
 def failures_text(images: Sequence[ImageResult]) -> str:
     """List the failed images, one per line; "" if there are none."""
     failed = [image for image in images if image.error]
@@ -96,7 +112,9 @@ def failures_text(images: Sequence[ImageResult]) -> str:
 def write_markdown(
     path: str | Path, results: DomainResults, images: Sequence[ImageResult], record: RunRecord,
 ) -> None:
-    """Write the mIoU row, the failures, the table of all classes and the run's record."""
+    """Write the mIoU row, failures, the table of all classes, confidence and the run's record."""
     facts = "\n".join(f"- {name}: {value}" for name, value in record.facts())
-    parts = [paper_rows([(record, results)]), failures_text(images), markdown_table(results), facts]
+    reliability = reliability_of(images)
+    parts = [paper_rows([(record, results)]), failures_text(images), markdown_table(results),
+             reliability_text(reliability) if reliability else "", facts]
     write_atomically(Path(path), "\n".join(part for part in parts if part) + "\n")

@@ -18,6 +18,7 @@ import numpy as np
 from rein.atomic_files import write_atomically
 from rein.datasets.domains import domain_title
 from rein.errors import UserError
+from rein.evaluation.confidence import reliability_of
 
 RESULTS_FILE = "results.json"
 IMAGES_FILE = "results.npz"
@@ -36,6 +37,9 @@ class ImageResult:
             domain; else empty.
         name: Path below the folder of the domain's images; "" if unknown.
         folder: Path of that folder below the data root; "" if unknown.
+        bins: float64 (3, M), confidence and accuracy of its pixels, from
+            `rein.evaluation.confidence.reliability_bins`; None without scores.
+        shift: Distance of its features from training; None without statistics.
     """
 
     domain: str
@@ -45,6 +49,8 @@ class ImageResult:
     strip: bytes = b""
     name: str = ""
     folder: str = ""
+    bins: np.ndarray | None = None
+    shift: float | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,7 @@ class RunRecord:
         device: Device of the test.
         date: Time of the test, ISO 8601.
         trainable: Parameters of the backbone that training changes; None if unknown.
+        temperature: Temperature of the confidence; 1 if it is not calibrated.
     """
 
     checkpoint: str
@@ -76,6 +83,7 @@ class RunRecord:
     device: str = ""
     date: str = ""
     trainable: int | None = None
+    temperature: float = 1.0
 
     def facts(self) -> list[tuple[str, str]]:
         """List all settings as readable (name, value) pairs."""
@@ -86,6 +94,8 @@ class RunRecord:
             ("protocol", self.protocol or "the config's own"),
             ("resolution", sizes),
             ("inference", self.inference),
+            ("confidence", "not calibrated" if self.temperature == 1 else (
+                f"calibrated, temperature {self.temperature:.3f}")),
             ("training seed", "unknown" if self.seed is None else str(self.seed)),
             ("versions", ", ".join(f"{key} {value}" for key, value in self.versions.items())),
             ("device", self.device),
@@ -215,8 +225,9 @@ def save_results(
     """Write results.npz with the confusion of every image, then results.json.
 
     The JSON holds every measure in percent at full precision, null if a class does not occur, the
-    folder of each domain's images below the data root if known, and the SHA-256 of the NPZ. The NPZ
-    holds `domains` (N,), `images` (N,) and `confusion` int64 (N, C, C).
+    folder of each domain's images below the data root if known, and the SHA-256 of the NPZ;
+    `reliability` holds confidence and accuracy of each domain with scores. The NPZ holds `domains`
+    (N,), `images` (N,), `confusion` int64 (N, C, C) and, with statistics of features, `shift` (N,).
 
     Args:
         folder: Output folder, created if missing.
@@ -234,6 +245,7 @@ def save_results(
         "run": record and asdict(record),
         "protocol": results.protocol,
         **_measures(results),
+        "reliability": {name: one.measures() for name, one in reliability_of(images).items()},
         "images": {
             "counted": len(counted), "failed": failed,
             "folders": {image.domain: image.folder for image in images if image.folder},
@@ -246,11 +258,14 @@ def save_results(
 def _write_confusions(path: Path, counted: Sequence[tuple[str, ImageResult]]) -> str:
     """Write the confusion of each named image; return the file's SHA-256."""
     file = io.BytesIO()
+    shifts = [image.shift for _, image in counted]
+    optional = {} if None in shifts else {"shift": np.array(shifts)}
     np.savez_compressed(
         file,
         domains=np.array([image.domain for _, image in counted]),
         images=np.array([name for name, _ in counted]),
-        confusion=np.stack([image.confusion for _, image in counted]).astype(np.int64))
+        confusion=np.stack([image.confusion for _, image in counted]).astype(np.int64),
+        **optional)
     write_atomically(path, file.getvalue())
     return hashlib.sha256(file.getvalue()).hexdigest()
 

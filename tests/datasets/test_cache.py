@@ -133,7 +133,7 @@ def test_a_full_disk_is_reported_in_one_line_and_leaves_no_part(root, tmp_path, 
         raise OSError(errno.ENOSPC, "No space left on device")
     files = files_of(dataset(root))
     monkeypatch.setattr(cache, "write_atomically", full)
-    with pytest.raises(UserError, match="the disk is full"):
+    with pytest.raises(UserError, match="No space left on device.. Finished"):
         cache.cache_files(files, tmp_path / "cache", workers=1)
     assert not list(tmp_path.rglob("*.raw"))
 
@@ -141,7 +141,7 @@ def test_a_full_disk_is_reported_in_one_line_and_leaves_no_part(root, tmp_path, 
 def test_a_missing_cache_or_one_that_is_not_a_folder_is_rejected(root, tmp_path, monkeypatch):
     files = files_of(dataset(root))
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="cannot be written to"):
+    with pytest.raises(UserError, match="file: cannot be written"):
         cache.cache_files(files, tmp_path / "file", workers=1)
     monkeypatch.setenv(cache.CACHE_VARIABLE, str(tmp_path / "nowhere"))
     with pytest.raises(UserError, match="nowhere: no such folder.*cache_dataset.py"):

@@ -5,7 +5,8 @@ import shutil
 import pytest
 import torch
 from mmengine.config import Config
-from tiny_training import training_config
+from processes import in_processes
+from tiny_training import check_equal, training_config
 
 from rein import checkpoint as ckpt
 from rein.engine.resuming import adopt_seed, check_resumable, check_unused, find_resumed
@@ -86,6 +87,42 @@ def test_a_run_without_seed_and_schedule_resumes_exactly(data, tmp_path):
     whole, resumed = (weights(tmp_path / name / "iter_2.pth") for name in ("whole", "resumed"))
     assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
     assert ckpt.identify(ckpt.load_file(tmp_path / "whole/iter_2.pth")).trains_on
+
+
+def accumulate(data, work_dir, start=None, launcher="none"):
+    """Train five iterations, two steps of three and two; or continue from a checkpoint."""
+    cfg = training_config(data, max_iters=5)
+    cfg.default_hooks.checkpoint.interval = 1
+    cfg.optim_wrapper.accumulative_counts = 3
+    if start:
+        work_dir.mkdir(exist_ok=True)
+        shutil.copy(start, work_dir)
+    train(cfg, "run", str(work_dir), resume="auto" if start else None, launcher=launcher)
+
+
+def check_ends_equally(one, other):
+    for key in ("state_dict", "optimizer"):
+        check_equal(*(ckpt.load_file(folder / "iter_5.pth")[key] for folder in (one, other)))
+
+
+def test_a_run_resumed_within_an_accumulation_loses_no_gradient(data, tmp_path):
+    whole = tmp_path / "whole"
+    accumulate(data, whole)
+    sizes = [len(ckpt.load_file(whole / f"iter_{i}.pth").get("gradients", ())) for i in range(1, 6)]
+    assert all(sizes[i] for i in (0, 1, 3)) and not any(sizes[i] for i in (2, 4))
+    accumulate(data, tmp_path / "resumed", whole / "iter_2.pth")
+    check_ends_equally(whole, tmp_path / "resumed")
+    (log,) = (tmp_path / "resumed").glob("*/*.log")
+    assert "is lost" not in log.read_text()
+
+
+@pytest.mark.faults
+def test_processes_resumed_within_an_accumulation_lose_no_gradient(data, tmp_path):
+    """In several processes, whose gradients differ."""
+    whole, resumed = tmp_path / "whole", tmp_path / "resumed"
+    in_processes(accumulate, 2, tmp_path, data, whole, None, "pytorch")
+    in_processes(accumulate, 2, tmp_path, data, resumed, whole / "iter_4.pth", "pytorch")
+    check_ends_equally(whole, resumed)
 
 
 def test_another_schedule_than_the_runs_is_refused(finished):

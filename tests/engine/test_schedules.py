@@ -42,3 +42,10 @@ def test_the_suggested_overrides_mend_the_published_config():
         check_schedule(load_config(path, [f"train_cfg.max_iters={longer}"]))
     overrides = str(error.value).partition("--cfg-options ")[2].partition("`")[0]
     check_schedule(load_config(path, overrides.split()))
+
+
+def test_a_schedule_of_epochs_in_a_loop_without_epochs_is_refused():
+    for loop in (dict(type="IterBasedTrainLoop", max_iters=100), dict(by_epoch=False)):
+        with pytest.raises(UserError, match=r"param_scheduler.0 .PolyLR. changes .* by_epoch=Fals"):
+            check_schedule(config(dict(type="PolyLR", end=100), **loop))
+    check_schedule(config(dict(type="PolyLR", end=9, convert_to_iter_based=True), **loop))

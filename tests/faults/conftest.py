@@ -3,9 +3,8 @@
 import contextlib
 
 import pytest
-import torch
 from faults.file_faults import file_faults, in_child
-from tiny_training import training_config, write_training_data
+from tiny_training import check_equal, training_config, write_training_data
 
 from rein import checkpoint as ckpt
 from rein.cli import run_cli
@@ -69,23 +68,6 @@ class TinyTraining:
         names = {path.name for path in self.work_dir.iterdir()
                  if path.is_file() and path.suffix != ".py"}  # mmengine's copy of the config
         assert names == {f"iter_{self.iterations}.pth", "last_checkpoint"}
-
-
-def check_equal(a, b):
-    """Compare nested containers of tensors and plain values, bit by bit."""
-    assert type(a) is type(b)
-    if isinstance(a, torch.Tensor):
-        assert torch.equal(a, b)
-    elif isinstance(a, dict):
-        assert a.keys() == b.keys()
-        for key in a:
-            check_equal(a[key], b[key])
-    elif isinstance(a, list | tuple):
-        assert len(a) == len(b)
-        for one, other in zip(a, b, strict=True):
-            check_equal(one, other)
-    else:
-        assert a == b
 
 
 @pytest.fixture(scope="session")

@@ -5,10 +5,10 @@ import itertools
 import re
 
 import pytest
-from faults.conftest import TinyTraining, check_equal
+from faults.conftest import TinyTraining
 from faults.file_faults import file_faults
 from mmengine.config import Config
-from tiny_training import training_config
+from tiny_training import check_equal, training_config
 
 from rein import checkpoint as ckpt
 from rein.engine.weight_files import merge_files

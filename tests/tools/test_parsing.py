@@ -20,6 +20,8 @@ def test_a_tool_leaves_parsing_and_errors_to_the_shared_command_line(tool):
     (("make_submission.py", "acdc", "nowhere.zip", "out.zip"), "omit it if it is a zip"),
     (("convert_models/convert_dinov2.py", "a.pth", "--img-size", 1, 2, 3), "one or two numbers"),
     (("test.py", "a.py", "a.pth", "--submission", "acdc", "--show-dir", "b"), "no --show-dir"),
+    (("test.py", "a.py", "a.pth", "--calibrate", "--tta", "--protocol", "rein"),
+     "--calibrate does not take --tta, --protocol"),
 ])
 def test_options_that_do_not_fit_each_other_get_one_line(arguments, message):
     assert message in error_line(run_tool(ROOT / "tools" / arguments[0], *arguments[1:],

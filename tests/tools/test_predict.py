@@ -71,7 +71,7 @@ def test_a_model_that_changed_is_another_one(tmp_path):
 
 
 def test_a_missing_device_is_named():
-    with pytest.raises(UserError, match="--device cuda:99: not available .* Choose another"):
+    with pytest.raises(UserError, match="device cuda:99: not available .* Choose another"):
         load_predictor("m.pth", device="cuda:99")
 
 

@@ -1,7 +1,7 @@
 """CamVid by day -> another day, dusk: the frames of docs/real_photographs.md at 480x360.
 
 data/camvid_small holds images/SPLIT/*.jpg and labels/SPLIT/*.png; the splits are day_train, day_val
-(held out from the source: choose settings on it), and the two targets other_day and dusk.
+(held out from the source: choose settings and calibrate on it), and the targets other_day and dusk.
 """
 
 _base_ = ["./loaders.py", "./train_pipelines.py"]
@@ -28,6 +28,7 @@ train_dataloader = dict(
     batch_size=4, dataset=_split("day_train", _base_.train_pipeline_camvid))
 val_dataloader = dict(
     **_base_.val_dataloader, dataset=_split("day_val", eval_pipeline(480, 360)))
+calibration_dataloader = val_dataloader
 test_dataloader = dict(
     **_base_.val_dataloader,
     dataset=dict(

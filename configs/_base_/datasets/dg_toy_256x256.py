@@ -1,6 +1,7 @@
 """Toy GTA -> toy Cityscapes, BDD100K, Mapillary, ACDC night, made by tools/make_toy_streets.py.
 
-The toy datasets in data/toy have the formats and folders of the real ones in data.
+The toy datasets in data/toy have the formats and folders of the real ones in data. Calibration uses
+other streets of toy GTA, data/toy_held_out: docs/confidence.md has the commands.
 """
 
 _base_ = [
@@ -34,6 +35,11 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = val_dataloader
+calibration_dataloader = dict(
+    **_base_.val_dataloader,
+    dataset=dict(_base_.val_gta, data_root="data/toy_held_out/gta/",
+                 pipeline=eval_pipeline(512, 256)),
+)
 val_evaluator = dict(
     **_base_.val_evaluator, dataset_keys=["citys", "bdd", "map", "acdc_night"], protocol="toy")
 test_evaluator = val_evaluator

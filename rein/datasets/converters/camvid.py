@@ -6,13 +6,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from rein.atomic_files import write_atomically
+from rein.atomic_files import CONTINUES, naming_failures, write_atomically
 from rein.datasets.converters.image_label_pairs import convert_pairs, no_labels
 from rein.datasets.converters.jobs import Job, Report, run_jobs
 from rein.datasets.converters.label_pngs import read_label_ids, require_size_of
 from rein.datasets.descriptions import CAMVID
 from rein.datasets.descriptions.camvid import COLORS, SEQUENCES
-from rein.errors import UserError
 
 _CODES = np.array([red << 16 | green << 8 | blue for red, green, blue in COLORS.values()])
 _ORDER = np.argsort(_CODES)
@@ -125,7 +124,5 @@ def _encode_halves(sources: tuple[Path, ...]) -> tuple[bytes, np.ndarray]:
 
 
 def _write(path: Path, text: str) -> None:
-    try:
-        write_atomically(path, text.encode())
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error}).") from error
+    with naming_failures(path, CONTINUES):
+        write_atomically(path, text)

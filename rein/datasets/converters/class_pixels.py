@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rein.atomic_files import write_atomically
+from rein.atomic_files import CONTINUES, naming_failures, write_atomically
 from rein.datasets.label_maps import CLASSES, IGNORE_INDEX
 from rein.errors import UserError
 
@@ -67,10 +67,8 @@ def write_statistics(
         "files": dict(sorted(files.items())),
     }
     path = folder / STATISTICS_FILE
-    try:
-        write_atomically(path, json.dumps(content, separators=(",", ":")).encode())
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error}).") from error
+    with naming_failures(path, CONTINUES):
+        write_atomically(path, json.dumps(content, separators=(",", ":")))
     return path
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
-from rein.atomic_files import cannot_write, remove_stale, write_atomically
+from rein.atomic_files import CONTINUES, naming_failures, remove_stale, write_atomically
 from rein.datasets.converters.class_pixels import (
     ClassPixels,
     count_pixels,
@@ -108,7 +108,8 @@ def run_jobs(
         progress = tqdm(outcomes, total=len(jobs), unit="file", desc="Converting")
         for job, outcome in zip(jobs, progress, strict=True):
             if outcome.unwritable:
-                raise cannot_write(outcome.unwritable, job.targets[0].parent)
+                with naming_failures(job.targets[0].parent, CONTINUES):
+                    raise outcome.unwritable
             counts[outcome.status] += 1
             if outcome.status == "failed":
                 failed.append((outcome.source, outcome.reason))
@@ -126,10 +127,8 @@ def _remove_stale(jobs: Sequence[Job]) -> None:
     folders = {target.parent for job in jobs for target in job.targets}
     folders |= {job.labels_in for job in jobs if job.labels_in}
     for folder in folders:
-        try:
+        with naming_failures(folder, CONTINUES):
             remove_stale(folder)
-        except OSError as error:
-            raise cannot_write(error, folder) from error
 
 
 def summarize(report: Report, where: str) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from rein.atomic_files import cannot_write, remove_stale, write_atomically
+from rein.atomic_files import CONTINUES, naming_failures, remove_stale, write_atomically
 from rein.datasets.converters.image_label_pairs import no_labels
 from rein.datasets.converters.jobs import Job, Report, run_jobs
 from rein.datasets.converters.label_pngs import map_labels, read_label_ids, require_size_of
@@ -178,11 +178,9 @@ def _claim(note: Path, encoding: str, overwrite: bool) -> None:
             f"{note.parent}: contains {held}, not {encoding}. Name another output folder, or "
             "convert again with --overwrite."
         )
-    try:
+    with naming_failures(note.parent, CONTINUES):
         remove_stale(note.parent)
         write_atomically(note, f"{encoding}\n".encode())
-    except OSError as error:
-        raise cannot_write(error, note.parent) from error
 
 
 def _files_by_stem(folder: Path, suffixes: tuple[str, ...], expected: str) -> dict[str, Path]:

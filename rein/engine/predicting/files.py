@@ -20,13 +20,12 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from rein.atomic_files import replacing
+from rein.atomic_files import naming_failures, replacing
 from rein.engine.predicting.record import Record
 from rein.engine.predicting.sources import Source, Unreadable, output_name, read_rgb
 from rein.engine.predicting.videos import Video, Write, writing_video
 from rein.errors import UserError
 from rein.evaluation.painting import save_png
-from rein.folders import naming_failures, only_writer
 from rein.prediction import Prediction
 
 KINDS = "overlay", "side", "labels", "colors"

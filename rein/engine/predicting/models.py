@@ -6,7 +6,7 @@ from typing import Any
 
 from rein.engine.paths import find_path
 from rein.engine.predicting.files import Predictor
-from rein.errors import UserError, one_line
+from rein.errors import UserError
 
 
 def load_predictor(source: str, **options: Any) -> Predictor:
@@ -22,7 +22,6 @@ def load_predictor(source: str, **options: Any) -> Predictor:
     if not source.endswith(".onnx"):
         from rein.api import load_segmentor  # imports torch
 
-        _check_device(options.get("device"))
         return load_segmentor(source, **options)
     chosen = [name for name, value in options.items() if value not in (None, False, "auto")]
     if chosen:
@@ -32,17 +31,6 @@ def load_predictor(source: str, **options: Any) -> Predictor:
     from rein.export.onnx_predictor import load_onnx
 
     return load_onnx(source)
-
-
-def _check_device(name: str | None) -> None:
-    """Raise if torch has no such device here."""
-    import torch
-
-    try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:
-        raise UserError(f"--device {name}: not available ({one_line(error, 120)}). Choose another "
-                        "device, or leave it out.") from error
 
 
 def describe_file(source: str) -> str:

@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rein.atomic_files import write_atomically
+from rein.atomic_files import naming_failures, write_atomically
 from rein.engine.predicting.sources import Source
 from rein.errors import UserError
-from rein.folders import naming_failures
 
 FILE = "predictions.json"
 

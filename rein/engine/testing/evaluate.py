@@ -9,9 +9,10 @@ from typing import NamedTuple
 from mmengine.config import Config
 from mmengine.dist import barrier, is_main_process
 
-from rein.atomic_files import remove_stale
+from rein.atomic_files import naming_failures, remove_stale
 from rein.datasets.building import build_dataset
 from rein.datasets.image_folders import image_paths
+from rein.engine.config_check import check_config
 from rein.engine.paths import resolve_paths
 from rein.engine.testing.options import EvaluationOptions
 from rein.engine.testing.plan import PlannedTest, plan_tests
@@ -21,7 +22,7 @@ from rein.engine.testing.tester import Tester, load_tester
 from rein.evaluation.domain_iou import DGIoUMetric
 from rein.evaluation.pictures import PredictionPictures
 from rein.evaluation.results import ImageResult, RunRecord
-from rein.folders import naming_failures, only_writer, remove_leftovers
+from rein.folders import only_writer, remove_leftovers
 from rein.models.int8 import quantize_frozen
 
 
@@ -64,6 +65,7 @@ def evaluate_checkpoint(
         OSError: A folder to write to cannot be created.
     """
     options = options or EvaluationOptions()
+    check_config(cfg)
     tests = plan_tests(cfg, checkpoint, options)
     for folder in (options.out, options.show_dir, tests[0].cfg.work_dir):
         if folder:  # before hours of testing

@@ -20,6 +20,7 @@ from rein.engine.testing.protocols import (
     sizes,
     use_tta,
 )
+from rein.errors import UserError
 
 _TRAINING_KEYS = ("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler",
                   "val_dataloader", "val_cfg", "val_evaluator")
@@ -77,7 +78,15 @@ def plan_submission(
 
 
 def _without_training(cfg: Config, checkpoint: str, options: EvaluationOptions) -> Config:
-    """Copy a config, set work dir and launcher, and remove the settings of training."""
+    """Copy a config, set work dir and launcher, and remove the settings of training.
+
+    Raises:
+        UserError: It has no settings of testing.
+    """
+    for key in ("test_dataloader", "test_evaluator"):
+        if not cfg.get(key):
+            raise UserError(f"{cfg.filename or 'the config'}: sets no {key}, so there is nothing "
+                            "to test on. Set it, as the configs in configs/ do.")
     cfg = copy.deepcopy(cfg)
     cfg.work_dir = options.work_dir or str(Path("work_dirs") / Path(checkpoint).stem)
     cfg.launcher, cfg.load_from, cfg.resume = options.launcher, None, False

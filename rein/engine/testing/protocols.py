@@ -112,7 +112,8 @@ def set_mode(cfg: Config, mode: str) -> None:
         cfg: The config.
         mode: "slide" or "whole".
     """
-    test_cfg = cfg.model.setdefault("test_cfg", dict())
+    cfg.model.test_cfg = cfg.model.get("test_cfg") or {}
+    test_cfg = cfg.model.test_cfg  # a copy
     test_cfg["mode"] = mode
     if mode == "slide" and not test_cfg.get("crop_size"):
         size = cfg.model.get("data_preprocessor", {}).get("size")
@@ -146,10 +147,18 @@ def sizes(cfg: Config) -> dict[str, str]:
 
 
 def inference_text(cfg: Config, tta: bool = False, int8: bool = False) -> str:
-    """Describe the inference, e.g. "slide, crop 512x512, stride 341x341"."""
-    test_cfg = cfg.model.get("test_cfg", {})
+    """Describe the inference, e.g. "slide, crop 512x512, stride 341x341".
+
+    Raises:
+        UserError: It is to slide, but windows have no size or stride.
+    """
+    test_cfg = cfg.model.get("test_cfg") or {}
     text = test_cfg.get("mode", "whole")
     if text == "slide":
+        for key in ("crop_size", "stride"):
+            if not test_cfg.get(key):
+                raise UserError(f"model.test_cfg: slides, but sets no {key}. Set it, as the "
+                                "configs in configs/ do, or use --mode whole.")
         # crops are (height, width), but readers expect the width first
         crop, stride = (
             "x".join(map(str, reversed(test_cfg[key]))) for key in ("crop_size", "stride"))

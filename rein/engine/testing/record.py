@@ -65,7 +65,7 @@ def describe_weights(
         checkpoint, digest(model.state_dict()), config_name(cfg, meta), seed=meta.get("seed"),
         versions=versions(), device=device,
         date=datetime.now().astimezone().isoformat(timespec="seconds"),
-        trainable=count_parameters(model.backbone).trainable)
+        trainable=count_parameters(model.backbone).trainable, temperature=model.temperature)
 
 
 def training_curves(content: Mapping[str, Any], checkpoint: str) -> Curves:

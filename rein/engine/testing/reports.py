@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mmengine.logging import print_log
 
-from rein.atomic_files import write_atomically
+from rein.atomic_files import naming_failures, write_atomically
 from rein.datasets.domains import domain_title
 from rein.engine.testing.options import EvaluationOptions
 from rein.engine.testing.protocols import described_protocols
@@ -16,7 +16,7 @@ from rein.evaluation.domain_iou import DGIoUMetric
 from rein.evaluation.page import write_page
 from rein.evaluation.report import paper_rows, write_markdown
 from rein.evaluation.results import RESULTS_FILE, RunRecord, SavedRun, load_run, save_results
-from rein.folders import naming_failures, replacing_together
+from rein.folders import replacing_together
 
 _ADVICE = "Make room or choose another folder with --out, then test again."
 

@@ -7,13 +7,14 @@ from typing import NamedTuple
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 
+from rein.atomic_files import naming_failures
 from rein.engine.testing.options import EvaluationOptions
 from rein.engine.testing.plan import plan_submission
 from rein.engine.testing.tester import Tester, load_tester
 from rein.errors import UserError
 from rein.evaluation.results import image_names
 from rein.evaluation.submission import check_submission, make_submission
-from rein.folders import naming_failures, only_writer
+from rein.folders import only_writer
 from rein.models.int8 import quantize_frozen
 
 

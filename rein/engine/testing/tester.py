@@ -8,6 +8,7 @@ from torch import nn
 
 from rein.checkpoint import load_file
 from rein.engine.averaging import with_raw_weights
+from rein.engine.calibration import use_calibration
 from rein.engine.hooks import unwrap
 from rein.engine.paths import find_path
 from rein.engine.runner import ReinRunner
@@ -44,4 +45,8 @@ def load_tester(cfg: Config, checkpoint: str, options: EvaluationOptions) -> Tes
     model.keep_logits = options.tta
     load_for_testing(
         model, content, checkpoint, options.backbone, options.allow_other_backbone)
+    use_calibration(model, content, checkpoint)
+    model.keep_confidence = not options.tta  # scales and flips are averaged as logits
+    if options.tta:
+        model.statistics = None
     return Tester(runner, model, content)

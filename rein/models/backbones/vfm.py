@@ -181,8 +181,10 @@ class VisionFoundationModel(BaseModule):
             Four maps (B, C_i, H/4, W/4) to (B, C_i, H/32, W/32), each side rounded down, and the
             adapter's queries.
         """
-        down, right = (-side % part for side, part in zip(
-            images.shape[-2:], self.multiple, strict=True))
+        height, width = images.shape[-2:]
+        # multiples by `//`, which keeps an export's symbolic sizes simple
+        down, right = ((side + part - 1) // part * part - side for side, part in zip(
+            (height, width), self.multiple, strict=True))
         images = F.pad(images, (0, right, 0, down))
         image_size = tuple(images.shape[-2:])
         if self.only_size not in (None, image_size):

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 
 import torch
+from mmengine.config import ConfigDict
 from mmengine.logging import print_log
 from mmengine.structures import PixelData
 from mmseg.models import EncoderDecoder as MMSegEncoderDecoder
@@ -39,10 +40,11 @@ MORE_MEMORY = "End other programs on the device, use a smaller precision, or run
 class EncoderDecoder(MMSegEncoderDecoder):
     """A backbone and a head; replaces mmseg's class of this name, which published configs use.
 
-    `test_cfg` may set `window_batch`, the number of windows that run at once. By default a CPU runs
-    one at a time: one keeps it busy, and each further window takes memory (0.4 GB for 512x512,
-    ViT-L). A GPU runs as many as fit into half of its total memory. Free memory is not used for
-    this, since the number affects the last bits of a result.
+    `test_cfg` has the mode "whole" by default. It may set `window_batch`, the number of windows
+    that run at once. By default a CPU runs one at a time: one keeps it busy, and each further
+    window takes memory (0.4 GB for 512x512, ViT-L). A GPU runs as many as fit into half of its
+    total memory. Free memory is not used for this, since the number affects the last bits of a
+    result.
 
     Unless `data_preprocessor` has a `mean`, the backbone's own mean and standard deviation apply.
 
@@ -60,17 +62,27 @@ class EncoderDecoder(MMSegEncoderDecoder):
             cost memory and time.
         keep_confidence: Whether `predict` stores each pixel's `confidence` in each sample.
         temperature: Temperature of the confidence; see `confident_argmax`.
+        keep_features: Whether `predict` stores `features` in each sample's metainfo: the
+            backbone's last map, averaged over its places and the windows, float32 NumPy (C,).
+        statistics: `rein.evaluation.shift.FeatureStatistics`, or None. With them, `predict` also
+            stores the image's `shift`.
     """
 
     keep_logits = True
     keep_confidence = False
     temperature = 1.0
+    keep_features = False
+    statistics = None
 
     def __init__(self, precision: str = "fp32", **kwargs) -> None:
-        super().__init__(**kwargs)
+        test_cfg = ConfigDict(mode="whole")
+        test_cfg.update(kwargs.pop("test_cfg", None) or {})
+        super().__init__(**kwargs, test_cfg=test_cfg)
         if precision not in ("fp32", "bf16"):
             raise ValueError(f"precision={precision!r}: expected 'fp32' or 'bf16'.")
         self.precision = precision
+        self._last: Tensor | None = None  # features of the last windows, and of all before
+        self._features: list[Tensor] = []
         _check_parts(self.backbone, self.decode_head, self.with_neck)
         self._derive_normalisation(kwargs.get("data_preprocessor"))
         if self.num_classes == 1:
@@ -128,7 +140,33 @@ class EncoderDecoder(MMSegEncoderDecoder):
             The feature pyramid for the head.
         """
         feats = self.backbone(inputs)
+        if self._takes_features:
+            self._last = Pyramid.of(feats).maps[-1].detach().float().mean((2, 3))
         return Pyramid.of(self.neck(feats), like=feats) if self.with_neck else feats
+
+    @property
+    def _takes_features(self) -> bool:
+        return self.keep_features or self.statistics is not None
+
+    def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
+        """Predict windows (n, 3, h, w); returns (n, classes, h, w)."""
+        outputs = super().encode_decode(inputs, batch_img_metas)
+        if self._takes_features:  # not for windows that ran out of memory and run again
+            self._features.append(self._last)
+        return outputs
+
+    def predict(self, inputs: Tensor, data_samples: list | None = None) -> list:
+        """Predict images (B, 3, H, W), as in mmseg; see `postprocess_result`."""
+        self._features = []
+        samples = super().predict(inputs, data_samples)
+        if self._takes_features:
+            # the windows of an image follow each other
+            windows = torch.cat(self._features).unflatten(0, (len(inputs), -1))
+            for features, sample in zip(windows.mean(1).cpu().numpy(), samples, strict=True):
+                sample.set_metainfo(dict(features=features))
+                if self.statistics is not None:
+                    sample.set_metainfo(dict(shift=self.statistics.shift(features)))
+        return samples
 
     def slide_inference(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
         """Predict in overlapping windows of `test_cfg.crop_size`, `test_cfg.stride` apart.

@@ -58,7 +58,8 @@ def confident_argmax(
         # relative to the best, so that neither powers nor exponentials overflow
         if are_scores:
             relative = one.clamp(min=tiny) / best.clamp(min=tiny)
-            total += relative if temperature == 1 else relative.pow_(1 / temperature)
+            # on a CPU, a logarithm and an exponential take half the time of a power
+            total += relative if temperature == 1 else relative.log_().div_(temperature).exp_()
         else:
             total += ((one - best) / temperature).exp_()
     return Pixels(seg_map, total.reciprocal_().clamp_(max=1))

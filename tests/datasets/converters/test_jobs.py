@@ -121,7 +121,7 @@ def test_a_full_disk_ends_the_run_in_one_line(tmp_path, monkeypatch, capfd):
 
     make_gta(tmp_path, count=9)
     monkeypatch.setattr(jobs_module, "write_atomically", full)
-    with pytest.raises(UserError, match="labels: the disk is full. Finished files are intact"):
+    with pytest.raises(UserError, match="labels: cannot be written .No space.*Finished files are"):
         convert_gta(tmp_path, workers=2)
     assert "failed" not in capfd.readouterr().err
 

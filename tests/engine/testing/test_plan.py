@@ -49,3 +49,23 @@ def test_a_submission_keeps_the_servers_domains_and_its_own_folder():
     assert len(datasets_under_test(cfg)) == 4
     with pytest.raises(UserError, match="needs a config that tests on acdc_night"):
         plan_submission(load_config(MAIN), "b.pth", "acdc", options)
+
+
+@pytest.mark.parametrize("mistake, message", {
+    "pop('test_evaluator')": "rein_dinov2.*: sets no test_evaluator, so there is nothing to test",
+    "test_dataloader=None": "sets no test_dataloader",
+    "model.test_cfg.pop('stride')": "model.test_cfg: slides, but sets no stride.*--mode whole",
+}.items())
+def test_a_config_without_settings_of_testing_is_refused(mistake, message):
+    cfg = load_config(MAIN)
+    exec(f"cfg.{mistake}", dict(cfg=cfg))
+    with pytest.raises(UserError, match=message):
+        plan_tests(cfg, "b.pth", EvaluationOptions())
+
+
+@pytest.mark.parametrize("mode, inference", [(None, "whole"), ("slide", "slide, crop 512x512")])
+def test_a_model_without_test_cfg_is_tested_whole_by_default(mode, inference):
+    cfg = load_config(MAIN)
+    cfg.model.test_cfg = None
+    plan, = plan_tests(cfg, "b.pth", EvaluationOptions(mode=mode))
+    assert plan.conditions["inference"].startswith(inference)

@@ -5,7 +5,9 @@ import copy
 import pytest
 import torch
 from conftest import build
+from processes import in_processes
 from tiny_adapters import IMAGES, NETWORKS, backbone
+from tiny_project import losses_of_training, write_project
 
 from rein.errors import UserError
 from rein.models.freezing import trained_state_dict
@@ -125,3 +127,18 @@ def test_int8_is_refused():
     model.backbone = peft()
     with pytest.raises(UserError, match="int8 replaces frozen layers.*--fold"):
         quantize_frozen(model)
+
+
+@pytest.mark.faults
+def test_compiled_training_in_two_processes_equals_that_in_one(tmp_path):
+    cfg = write_project(tmp_path, images=2)
+    cfg.model.backbone.reins_config = dict(type="Peft", config=METHODS["lora"])
+    cfg.model.decode_head.update(linked_queries=False, replace_query_feat=False)
+    cfg.model.decode_head.loss_cls.class_weight = [1.0] * 20  # else each process has its own sum
+    cfg.train_dataloader.batch_size = 2
+    alone = losses_of_training(cfg, tmp_path / "one")
+    cfg.train_dataloader.batch_size, cfg.compile = 1, dict(backend="eager")
+    cfg.visualizer.name = "two"
+    both = in_processes(losses_of_training, 2, tmp_path, cfg, tmp_path / "two", "pytorch")
+    torch.testing.assert_close(
+        torch.tensor(both).mean(0), torch.tensor(alone), rtol=1e-5, atol=1e-5)

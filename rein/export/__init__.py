@@ -1,0 +1,1 @@
+"""Export segmentors to ONNX, and run the files without PyTorch."""

@@ -1,0 +1,79 @@
+"""The steps of the predictor equal those of testing, and a wrong file is named."""
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from mmcv.transforms import Resize
+from PIL import Image
+from tiny_onnx import street
+
+from rein.engine import inference
+from rein.errors import UserError
+from rein.export.onnx_predictor import as_rgb, classify, load_onnx, resized, window_starts
+from rein.models.segmentors import encoder_decoder
+from rein.models.segmentors.pixels import confident_argmax
+
+
+@pytest.mark.parametrize("arguments", [
+    dict(scale=(128, 64), keep_ratio=True), dict(scale=(64, 128), keep_ratio=True),
+    dict(scale=(50, 31)), dict(scale_factor=0.5, keep_ratio=True), dict(scale_factor=1.37), {}])
+@pytest.mark.parametrize("size", [(70, 101), (300, 41)])
+def test_images_are_resized_as_in_testing(arguments, size):
+    image = street(*size)
+    expected = Resize(**arguments)(dict(img=image.copy()))["img"] if arguments else image
+    assert np.array_equal(resized(image, arguments), expected)
+
+
+@pytest.mark.parametrize("logits", [True, False])
+@pytest.mark.parametrize("size, temperature", [((40, 60), 1.0), ((83, 131), 1.7), ((21, 30), 0.6)])
+def test_classes_and_confidence_are_those_of_testing(logits, size, temperature):
+    outputs = torch.randn(19, 40, 60, generator=torch.Generator().manual_seed(0))
+    outputs = outputs if logits else outputs.abs()
+    expected = confident_argmax(outputs, size, not logits, temperature)
+    seg_map, confidence = classify(outputs.numpy(), size, logits, temperature)
+    assert np.mean(seg_map == expected.seg_map.numpy()) > 0.9999
+    np.testing.assert_allclose(confidence, expected.confidence.numpy(), atol=1e-4)
+
+
+def test_windows_lie_where_testing_puts_them():
+    for size, window, stride in ((64, 64, 43), (100, 64, 43), (512, 512, 341), (2048, 512, 341)):
+        expected = encoder_decoder.window_starts(size, window, stride)
+        assert window_starts(size, window, stride) == expected
+
+
+def test_images_are_read_as_in_testing(tmp_path):
+    turned = Image.Exif()
+    turned[0x0112] = 6  # orientation: the camera was upright
+    for name, picture in (("photo.jpg", street()), ("grey.png", street()[..., 0])):
+        Image.fromarray(picture).save(tmp_path / name, exif=turned)
+        expected = inference.read_image(tmp_path / name)
+        assert np.array_equal(as_rgb(tmp_path / name), expected)
+        assert np.array_equal(as_rgb(str(tmp_path / name)), expected)
+        opened = Image.open(tmp_path / name)
+        assert as_rgb(opened).shape == inference.as_rgb(opened).shape
+
+
+@pytest.mark.parametrize("image, message", [
+    ("missing.png", "missing.png: no such image"), (np.zeros((8, 8), np.uint8), "expected RGB"),
+    (np.zeros((8, 8, 3)), "expected RGB"), (3, "an image of type int")])
+def test_a_wrong_image_is_named(image, message):
+    with pytest.raises(UserError, match=message):
+        as_rgb(image)
+
+
+def test_a_file_of_another_kind_is_named(tmp_path):
+    with pytest.raises(UserError, match="missing.onnx: no such file"):
+        load_onnx(tmp_path / "missing.onnx")
+    (tmp_path / "text.onnx").write_text("no graph")
+    with pytest.raises(UserError, match="text.onnx: ONNX Runtime cannot load it"):
+        load_onnx(tmp_path / "text.onnx")
+    value = onnx.helper.make_tensor_value_info
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Relu", ["x"], ["y"])], "other",
+        [value("x", onnx.TensorProto.FLOAT, [1])], [value("y", onnx.TensorProto.FLOAT, [1])])
+    opset = onnx.helper.make_opsetid("", 18)
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[opset], ir_version=10),
+              tmp_path / "other.onnx")
+    with pytest.raises(UserError, match="other.onnx: carries no metadata of Rein"):
+        load_onnx(tmp_path / "other.onnx")
