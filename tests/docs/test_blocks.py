@@ -24,9 +24,11 @@ ALL_PAGES = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 PYTHON = {
     "README.md": (1, "docs/test_readme.py"),
     "adapters.md": (2, "docs/test_adapters.py"),
+    "confidence.md": (2, "docs/test_confidence.py"),
     "extending.md": (4, "docs/test_extending.py"),
     "extending_adapter.md": (2, "docs/test_extending.py"),
     "extending_dataset.md": (4, "datasets/test_adding_a_dataset.py"),
+    "onnx.md": (1, "export/test_exporting.py"),
     "python.md": (5, "docs/test_python.py"),
 }
 """Page -> how many Python blocks it has, and the test that runs all of them."""
@@ -65,6 +67,7 @@ RUN_BY = {
     "tools/convert_models/convert_dinov2_large_512x512.py": "tools/test_commands.py",
     "tools/dist_test.sh": "faults/test_launching.py",
     "tools/dist_train.sh": "tools/test_commands.py",
+    "tools/export.py": "export/test_exporting.py",
     "tools/generate_full_weights.py": "tools/test_commands.py",
     "tools/inspect_checkpoint.py": "tools/test_commands.py",
     "tools/launch.py": "faults/test_launching.py",
