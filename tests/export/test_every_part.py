@@ -60,8 +60,8 @@ CASES = {
     "rein, any size": (plain, dict(dynamic=True)),
     "staged, any size": (staged, dict(dynamic=True)),
     "linear, any size": (lambda: plain("linear", LORA), dict(dynamic=True)),
-    "whole, any size": (plain, dict(dynamic=True, whole=True)),
-    "whole": (plain, dict(whole=True)),
+    "whole, any size": (lambda: plain("linear"), dict(dynamic=True, whole=True)),
+    "whole": (lambda: plain("linear"), dict(whole=True)),
     "batch of 3": (lambda: plain("linear"), dict(batch=3)),
 }
 
