@@ -1,10 +1,13 @@
 """A stand-in for the Hugging Face Hub on loopback: the few endpoints that an upload calls."""
 
 import base64
+import contextlib
 import hashlib
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from huggingface_hub import constants
 
 TOKEN = "hf_toy"
 
@@ -21,7 +24,30 @@ class FakeHub(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.repos, self.private, self.objects = {}, set(), {}
         self.url = f"http://127.0.0.1:{self.server_port}"
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
+
+
+@contextlib.contextmanager
+def hub_session(monkeypatch, folder):
+    """Make huggingface_hub talk to a stand-in, as HF_ENDPOINT and HF_HUB_DISABLE_XET would.
+
+    Args:
+        monkeypatch: pytest's.
+        folder: Folder for its cache; there is no stored login.
+    """
+    hub = FakeHub()
+    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE",
+                        hub.url + "/{repo_id}/resolve/{revision}/{filename}")
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder / "cache"))
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(folder / "token"))
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    try:
+        yield hub
+    finally:
+        hub.shutdown()
+        hub.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -94,7 +120,9 @@ class _Handler(BaseHTTPRequestHandler):
                 files[value["path"]] = base64.b64decode(value["content"])
             if line["key"] == "lfsFile":
                 files[value["path"]] = hub.objects[value["oid"]]
-        return self.answer(200, dict(commitUrl=f"{hub.url}/me/toy/commit/{40 * 'c'}", commitOid="c" * 40))
+        commit = "c" * 40
+        url = f"{hub.url}/{'/'.join(parts[2:4])}/commit/{commit}"
+        return self.answer(200, dict(commitUrl=url, commitOid=commit))
 
     def do_PUT(self):
         content = self.body()

@@ -1,9 +1,12 @@
 """Load a segmentor and serve its page; the function behind tools/demo.py."""
 
+import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from rein.web.page import import_gradio, private_folder
+from rein.web.page import import_gradio
 
 
 def run_demo(
@@ -26,11 +29,10 @@ def run_demo(
         UserError: Gradio is missing, the model does not load, there are no such examples, or the
             port is taken.
     """
-    private_folder()  # before Gradio creates its own
     import_gradio()  # its absence is told before the model loads
     from rein.api import load_segmentor
     from rein.web.inputs import examples_in, examples_of
-    from rein.web.page import Actions, build_page, served
+    from rein.web.page import Actions, build_page, private_folder, served
 
     given = examples_in(examples) if examples else None
     model = load_segmentor(
@@ -38,14 +40,25 @@ def run_demo(
     chosen = examples_of(model.model.cfg) if given is None else given
     about = (f"Segments street scenes of domains unseen in training: {len(model.classes)} classes, "
              f"{model.precision} on {model.device}.")
-    page = build_page(Actions(model.predict, model.classes, chosen), title(source), about)
-    with served(page, model.palette, port, chosen) as url:
-        print(f"page: {url} (Ctrl+C stops it)", flush=True)
-        try:
-            while True:
-                time.sleep(3600)
-        except KeyboardInterrupt:
-            print("stopped")
+    with private_folder(), _termination_as_interrupt():
+        page = build_page(Actions(model.predict, model.classes, chosen), title(source), about)
+        with served(page, model.palette, port, chosen) as url:
+            print(f"page: {url} (Ctrl+C stops it)", flush=True)
+            try:
+                while True:
+                    time.sleep(3600)
+            except KeyboardInterrupt:
+                print("stopped; uploads are deleted")
+
+
+@contextmanager
+def _termination_as_interrupt() -> Iterator[None]:
+    """Also clean up when the process is told to end, as by `kill`."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def title(source: str | Path) -> str:

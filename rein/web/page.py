@@ -3,7 +3,6 @@
 Gradio's statistics, share link and web fonts are off: the page works without a network.
 """
 
-import functools
 import html
 import os
 import tempfile
@@ -280,7 +279,9 @@ def _connect_conditions(
     parts["severity"].release(change, where, results, **running)
     parts["compare"].click(
         compare, [parts["shown"], parts["severity"], *look], parts["gallery"], **running)
-    opened = [parts["file"].upload] + [parts["examples"].select] * ("examples" in parts)
+    opened = [parts["file"].upload]
+    if "examples" in parts:
+        opened.append(parts["examples"].select)
     for event in opened:  # a new image starts as it is
         event(lambda: (ORIGINAL, gr.update(visible=False)), None,
               [parts["condition"], parts["gallery"]], api_visibility="private",
@@ -331,9 +332,9 @@ def served(
         page.close(verbose=False)
 
 
-@functools.cache
-def private_folder() -> tempfile.TemporaryDirectory:
-    """Make Gradio keep uploads in a folder that disappears with this process."""
-    folder = tempfile.TemporaryDirectory(prefix="rein_demo_")
-    os.environ["GRADIO_TEMP_DIR"] = folder.name
-    return folder
+@contextmanager
+def private_folder() -> Iterator[None]:
+    """Make Gradio keep uploads in a folder that is deleted when the context closes."""
+    with tempfile.TemporaryDirectory(prefix="rein_demo_") as folder:
+        os.environ["GRADIO_TEMP_DIR"] = folder
+        yield

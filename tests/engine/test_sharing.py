@@ -9,7 +9,7 @@ import torch
 import yaml
 from commands import ROOT, error_line, run_tool
 from conftest import build, tiny_model_config
-from fake_hub import TOKEN, FakeHub
+from fake_hub import hub_session
 from huggingface_hub import constants
 from mmengine.config import Config
 from some_results import RECORD, some_images, table_of
@@ -25,25 +25,10 @@ from rein.models.freezing import trained_state_dict
 TOOL = ROOT / "tools/push.py"
 
 
-@pytest.fixture(scope="module")
-def hub():
-    hub = FakeHub()
-    yield hub
-    hub.shutdown()
-    hub.server_close()
-
-
 @pytest.fixture
-def logged_in(hub, monkeypatch, tmp_path):
-    """Make huggingface_hub talk to the stand-in, as HF_ENDPOINT and HF_HUB_DISABLE_XET do."""
-    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE",
-                        hub.url + "/{repo_id}/resolve/{revision}/{filename}")
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
-    monkeypatch.setenv("HF_TOKEN", TOKEN)
-    return hub
+def hub(monkeypatch, tmp_path):
+    with hub_session(monkeypatch, tmp_path) as hub:
+        yield hub
 
 
 @pytest.fixture(scope="module")
@@ -65,12 +50,12 @@ def model_file(tmp_path_factory):
     return folder / "m.pth"
 
 
-def test_what_is_pushed_loads_again_and_predicts_the_same(logged_in, model_file):
+def test_what_is_pushed_loads_again_and_predicts_the_same(hub, model_file):
     shared = run_tool(TOOL, model_file, "me/toy", "--private").stdout
     assert shared.splitlines()[-1] == (
-        f'shared as {logged_in.url}/me/toy: rein.load_segmentor("hf:me/toy")')
-    assert set(logged_in.repos["me/toy"]) == {"model.safetensors", "README.md"}
-    assert logged_in.private == {"me/toy"}
+        f'shared as {hub.url}/me/toy: rein.load_segmentor("hf:me/toy")')
+    assert set(hub.repos["me/toy"]) == {"model.safetensors", "README.md"}
+    assert hub.private == {"me/toy"}
     image = np.random.default_rng(0).integers(0, 256, (70, 100, 3), np.uint8)
     found, expected = (rein.load_segmentor(source, precision="fp32").predict(image)
                        for source in ("hf:me/toy", model_file))
@@ -134,7 +119,7 @@ def test_what_cannot_be_shared_says_what_to_run(tmp_path, model_file):
 
 
 def test_a_failed_login_a_foreign_owner_and_no_network_are_one_line_each(
-        logged_in, model_file, monkeypatch):
+        hub, model_file, monkeypatch):
     def line(repo="me/new", **environment):
         return error_line(run_tool(TOOL, model_file, repo, check=False, **environment))
 
@@ -143,4 +128,4 @@ def test_a_failed_login_a_foreign_owner_and_no_network_are_one_line_each(
     assert "nobody is logged in to " in line(HF_TOKEN="")
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     assert "http://127.0.0.1:9 cannot be reached" in line()
-    assert "me/new" not in logged_in.repos
+    assert "me/new" not in hub.repos
