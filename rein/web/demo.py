@@ -3,7 +3,7 @@
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rein.web.page import import_gradio
@@ -34,21 +34,25 @@ def run_demo(
     from rein.web.inputs import examples_in, examples_of
     from rein.web.page import Actions, build_page, private_folder, served
 
-    given = examples_in(examples) if examples else None
+    chosen = examples_in(examples) if examples else None
     model = load_segmentor(
         source, config=config, backbone=backbone, device=device, precision=precision)
-    chosen = examples_of(model.model.cfg) if given is None else given
+    chosen = chosen or examples_of(model.model.cfg)
     about = (f"Segments street scenes of domains unseen in training: {len(model.classes)} classes, "
              f"{model.precision} on {model.device}.")
     with private_folder(), _termination_as_interrupt():
         page = build_page(Actions(model.predict, model.classes, chosen), title(source), about)
         with served(page, model.palette, port, chosen) as url:
             print(f"page: {url} (Ctrl+C stops it)", flush=True)
-            try:
-                while True:
-                    time.sleep(3600)
-            except KeyboardInterrupt:
-                print("stopped; uploads are deleted")
+            _wait()
+    print("stopped; uploads are deleted")
+
+
+def _wait() -> None:
+    """Wait for Ctrl+C."""
+    with suppress(KeyboardInterrupt):
+        while True:
+            time.sleep(3600)
 
 
 @contextmanager

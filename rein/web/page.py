@@ -27,6 +27,7 @@ HOST = "127.0.0.1"
 
 Segment = Callable[[np.ndarray], Prediction]
 
+_RUNNING = dict(concurrency_id="model", api_visibility="private")  # one prediction at a time
 _PICK = "Drop an image or a short video, or pick an example."
 
 
@@ -144,7 +145,7 @@ def build_page(actions: Actions, title: str, about: str) -> Any:
                 parts = _inputs(gr, actions)
             with gr.Column(scale=8, min_width=320):
                 parts |= _outputs(gr, actions)
-        _connect(gr, page, actions, parts)
+        _connect(gr, actions, parts)
     return page.queue(default_concurrency_limit=1, max_size=16)
 
 
@@ -203,37 +204,39 @@ def _outputs(gr: Any, actions: Actions) -> dict[str, Any]:
     return parts
 
 
-def _connect(gr: Any, page: Any, actions: Actions, parts: dict[str, Any]) -> None:
+def _result(gr: Any, actions: Actions, shown: Shown, *settings: Any) -> tuple:
+    """Return the updates that show a prediction: state, image, video, summary, legend."""
+    picture = views.draw(shown.current, *settings)
+    return (shown, gr.update(value=picture, visible=True, show_label=False),
+            gr.update(visible=False), views.summary(shown, settings[2]),
+            gr.update(choices=views.legend(shown.current, actions.classes)))
+
+
+def _file_result(gr: Any, actions: Actions, path: str, progress: Any, *settings: Any) -> tuple:
+    """Return the updates that show a file; see `_result`."""
+    if not inputs.is_video(path):
+        return _result(gr, actions, actions.open_image(path), *settings)
+    drawn, frames = actions.film(path, lambda one: views.draw(one, *settings), progress)
+    text = (f'<div class="facts"><div><b>{frames}</b><span>frames, drawn with the settings at the '
+            "time of the upload</span></div></div>")
+    return (None, gr.update(visible=False), gr.update(value=str(drawn), visible=True), text,
+            gr.skip())
+
+
+def _connect(gr: Any, actions: Actions, parts: dict[str, Any]) -> None:
     """Connect the controls with the actions."""
     look = [parts[name] for name in ("view", "opacity", "unsure", "legend")]
     results = [parts[name] for name in ("shown", "image", "video", "summary", "legend")]
-    running = dict(concurrency_id="model", api_visibility="private")
-
-    def shown_as(shown: Shown, *settings: Any) -> tuple:
-        view, opacity, unsure, chosen = settings
-        picture = views.draw(shown.current, view, opacity, unsure, chosen)
-        choices = views.legend(shown.current, actions.classes)
-        return (shown, gr.update(value=picture, visible=True, show_label=False),
-                gr.update(visible=False), views.summary(shown, unsure), gr.update(choices=choices))
-
-    def show_file(path: str, progress: Any, *settings: Any) -> tuple:
-        if not inputs.is_video(path):
-            return shown_as(actions.open_image(path), *settings)
-        drawn, frames = actions.film(path, lambda one: views.draw(one, *settings), progress)
-        text = (f'<div class="facts"><div><b>{frames}</b><span>frames, drawn with the settings at '
-                "the time of the upload</span></div></div>")
-        return (None, gr.update(visible=False), gr.update(value=str(drawn), visible=True), text,
-                gr.skip())
 
     def open_file(path: str | None, *settings: Any, progress=gr.Progress()) -> tuple:  # noqa: B008
         found = (gr.skip(),) * len(results) if path is None else _or_message(
-            gr, lambda: show_file(path, progress, *settings), len(results))
+            gr, lambda: _file_result(gr, actions, path, progress, *settings), len(results))
         return (*found, None)  # the drop zone takes the next file
 
     def open_example(event: gr.SelectData, *settings: Any) -> tuple:
         path = actions.examples[event.index].path
-        return _or_message(
-            gr, lambda: shown_as(actions.open_image(path), *settings), len(results))
+        return _or_message(gr, lambda: _result(
+            gr, actions, actions.open_image(path), *settings), len(results))
 
     def redraw(shown: Shown | None, *settings: Any) -> tuple:
         bar = gr.update(visible=settings[0] == views.CONFIDENCE)
@@ -242,20 +245,19 @@ def _connect(gr: Any, page: Any, actions: Actions, parts: dict[str, Any]) -> Non
         return views.draw(shown.current, *settings), views.summary(shown, settings[2]), bar
 
     parts["file"].upload(
-        open_file, [parts["file"], *look], [*results, parts["file"]], **running)
+        open_file, [parts["file"], *look], [*results, parts["file"]], **_RUNNING)
     if "examples" in parts:
-        parts["examples"].select(open_example, look, results, **running)
+        parts["examples"].select(open_example, look, results, **_RUNNING)
     for control in look:
         control.input(
             redraw, [parts["shown"], *look], [parts["image"], parts["summary"], parts["bar"]],
             trigger_mode="always_last", show_progress="hidden", api_visibility="private")
     if "condition" in parts:
-        _connect_conditions(gr, actions, parts, look, results, shown_as, running)
+        _connect_conditions(gr, actions, parts, look, results)
 
 
 def _connect_conditions(
     gr: Any, actions: Actions, parts: dict[str, Any], look: list, results: list,
-    shown_as: Callable[..., tuple], running: dict[str, Any],
 ) -> None:
     """Connect the controls of the conditions."""
     where = [parts["shown"], parts["condition"], parts["severity"], *look]
@@ -263,8 +265,9 @@ def _connect_conditions(
     def change(shown: Shown | None, condition: str, severity: int, *settings: Any) -> tuple:
         if shown is None or (condition == shown.condition == ORIGINAL):
             return (gr.skip(),) * len(results)
-        return _or_message(gr, lambda: shown_as(
-            actions.change_condition(shown, condition, severity), *settings), len(results))
+        return _or_message(gr, lambda: _result(
+            gr, actions, actions.change_condition(shown, condition, severity), *settings),
+            len(results))
 
     def compare(
         shown: Shown | None, severity: int, *settings: Any, progress=gr.Progress(),  # noqa: B008
@@ -275,10 +278,10 @@ def _connect_conditions(
         return _or_message(gr, lambda: gr.update(visible=True, value=actions.compare(
             shown, severity, lambda one: views.draw(one, *settings), progress)), 1)
 
-    parts["condition"].input(change, where, results, **running)
-    parts["severity"].release(change, where, results, **running)
+    parts["condition"].input(change, where, results, **_RUNNING)
+    parts["severity"].release(change, where, results, **_RUNNING)
     parts["compare"].click(
-        compare, [parts["shown"], parts["severity"], *look], parts["gallery"], **running)
+        compare, [parts["shown"], parts["severity"], *look], parts["gallery"], **_RUNNING)
     opened = [parts["file"].upload]
     if "examples" in parts:
         opened.append(parts["examples"].select)

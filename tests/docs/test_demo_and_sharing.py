@@ -1,6 +1,7 @@
 """The commands of docs/demo.md and docs/sharing.md run; a stand-in takes the Hub's place."""
 
 import re
+import tempfile
 import time
 
 import pytest
@@ -34,6 +35,8 @@ def test_the_commands_of_the_demo_serve_a_page_until_they_are_stopped(street, mo
     pytest.importorskip("gradio", reason="needs the extra `demo`")
     (street / "photographs/dusk").mkdir(parents=True)
     Image.open("street.jpg").save(street / "photographs/dusk/a.png")
+    (street / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(street / "temporary"))
     pages = []
 
     def interrupt(seconds):
@@ -48,6 +51,7 @@ def test_the_commands_of_the_demo_serve_a_page_until_they_are_stopped(street, mo
         assert re.fullmatch(r"page: http://127.0.0.1:\d+/ \(Ctrl\+C stops it\)\n"
                             "stopped; uploads are deleted\n", out)
     assert len(pages) == 2 and "7900" in out
+    assert not list((street / "temporary").glob("rein_demo_*"))
 
 
 def test_the_page_states_the_limits_that_hold():

@@ -38,7 +38,9 @@ def test_what_is_no_whole_image_is_named_without_its_folder(tmp_path):
     (tmp_path / "cut.png").write_bytes(whole[:-40])
     (tmp_path / "text.png").write_text("street")
     (tmp_path / "head.png").write_bytes(whole[:60])
-    for name in ("cut.png", "text.png", "head.png", "none.png"):
+    jpeg = picture(tmp_path / "whole.jpg").read_bytes()
+    (tmp_path / "cut.jpg").write_bytes(jpeg[:len(jpeg) * 2 // 3])  # decoders fill it with grey
+    for name in ("cut.png", "cut.jpg", "text.png", "head.png", "none.png"):
         with pytest.raises(UserError, match=f"^{name}: the file does not decode"):
             inputs.read_picture(tmp_path / name)
 
@@ -63,7 +65,9 @@ def test_a_video_gives_its_first_seconds_at_the_pages_rate(tmp_path, frames, rat
     found = list(opened.frames)
     assert len(found) == opened.count == expected
     assert opened.rate == pytest.approx(rate / max(round(rate / 5), 1))
-    assert found[0].shape == (48, 64, 3) and found[0].mean() < found[-1].mean()
+    assert found[0].shape == (48, 64, 3)
+    last = (expected - 1) * max(round(rate / 5), 1)
+    assert found[-1].mean() == pytest.approx(last * 200 // frames, abs=4)
 
 
 def test_large_frames_are_scaled_to_even_sides(tmp_path):

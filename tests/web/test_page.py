@@ -86,6 +86,7 @@ def test_a_video_is_drawn_frame_by_frame(actions, tmp_path):
 
 def test_the_page_is_served_on_loopback_with_nothing_from_elsewhere(gradio, actions, street):
     built = page.build_page(actions, "toy <b>", "19 classes")
+    street.with_name("other.png").write_bytes(street.read_bytes())
     with page.served(built, PALETTE, examples=actions.examples) as url:
         assert url.startswith("http://127.0.0.1:") and not built.share
         assert os.environ["GRADIO_ANALYTICS_ENABLED"] == "False" and not built.analytics_enabled
@@ -100,6 +101,10 @@ def test_the_page_is_served_on_loopback_with_nothing_from_elsewhere(gradio, acti
         with pytest.raises(UserError, match=f"port {port} of 127.0.0.1 is taken"), \
                 page.served(page.build_page(actions, "b", ""), PALETTE, port):
             pass
+        for path in (ROOT / "setup.py", street.with_name("other.png"), "/etc/hostname"):
+            with pytest.raises(urllib.error.HTTPError, match="40[34]"):
+                urllib.request.urlopen(f"{url}gradio_api/file={path}")
+        assert urllib.request.urlopen(f"{url}gradio_api/file={street}").status == 200
         body = b"--x\r\nContent-Disposition: form-data; name=\"files\"; filename=\"a.png\"\r\n\r\n"
         body += bytes(page.inputs.MAX_MEGABYTES * 2**20 + 9) + b"\r\n--x--\r\n"
         upload = urllib.request.Request(
