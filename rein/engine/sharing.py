@@ -24,7 +24,6 @@ from rein.engine.testing.record import config_name
 from rein.errors import UserError, one_line
 from rein.evaluation.model_card import ModelFacts, find_reports, model_card
 from rein.evaluation.results import RESULTS_FILE, SavedRun, load_run
-from rein.folders import naming_failures
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -50,8 +49,8 @@ def build_folder(
         The tests in the card.
 
     Raises:
-        UserError: The source is not a merged segmentor, a report tested other weights, or the
-            folder cannot be written to.
+        UserError: The source is not a merged segmentor, or a report tested other weights.
+        OSError: The folder cannot be written to.
     """
     check_repo(repo)
     path = Path(find_segmentor(source))
@@ -62,11 +61,9 @@ def build_folder(
     facts = _facts(model, content)
     runs = _runs(path.parent, reports, facts.digest)
     out = Path(out)
-    with naming_failures(out, "Make room or choose another folder with --out."):
-        ckpt.save_file(
-            dict(meta=dict(ckpt.meta_of(content)), state_dict=ckpt.state_dict_of(content)),
-            out / FILES[0])
-        write_atomically(out / "README.md", model_card(repo, facts, runs))
+    weights = dict(meta=dict(ckpt.meta_of(content)), state_dict=ckpt.state_dict_of(content))
+    ckpt.save_file(weights, out / FILES[0])
+    write_atomically(out / "README.md", model_card(repo, facts, runs))
     return runs
 
 

@@ -116,6 +116,9 @@ def test_what_cannot_be_shared_says_what_to_run(tmp_path, model_file):
     with pytest.raises(UserError, match="carries no config"):
         build_folder(tmp_path / "bare.pth", "me/toy", out)
     assert not out.exists()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="^[^\n]*file[^\n]*cannot be written"):
+        build_folder(model_file, "me/toy", tmp_path / "file")
 
 
 def test_a_failed_login_a_foreign_owner_and_no_network_are_one_line_each(
