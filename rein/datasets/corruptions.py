@@ -56,6 +56,13 @@ def corrupt(image: np.ndarray, corruption: str, severity: int, seed: int) -> np.
         np.random.set_state(state)
 
 
+def missing_library() -> str | None:
+    """Return what to install for corrupted images, or None if all is installed; imports nothing."""
+    missing = [name for name in ("imagecorruptions", "numba", "skimage")
+               if importlib.util.find_spec(name) is None]
+    return f"Not installed: {', '.join(missing)}. {_INSTALL}" if missing else None
+
+
 def _library():
     """Import imagecorruptions.
 

@@ -1,0 +1,1 @@
+"""The page of `rein demo`: try a segmentor on images, short videos and corrupted images."""

@@ -1,0 +1,71 @@
+"""Load a segmentor and serve its page; the function behind tools/demo.py."""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from rein.web.page import import_gradio
+
+
+def run_demo(
+    source: str | Path, *, config: str | Path | None = None, backbone: str | Path | None = None,
+    examples: str | Path | None = None, port: int | None = None, device: str | None = None,
+    precision: str = "auto",
+) -> None:
+    """Serve the page of a segmentor on this machine until interrupted.
+
+    Args:
+        source: As for `load_segmentor`, as are `config`, `backbone`, `device` and `precision`.
+        config: A config file.
+        backbone: Pretrained weights, if the source has none.
+        examples: Folder of images to try, in subfolders by domain; default: the config's test data.
+        port: TCP port; default: the first free one from 7860 on.
+        device: Device of the model.
+        precision: Precision of the model.
+
+    Raises:
+        UserError: Gradio is missing, the model does not load, there are no such examples, or the
+            port is taken.
+    """
+    import_gradio()  # its absence is told before the model loads
+    from rein.api import load_segmentor
+    from rein.web.inputs import examples_in, examples_of
+    from rein.web.page import Actions, build_page, private_folder, served
+
+    chosen = examples_in(examples) if examples else None
+    model = load_segmentor(
+        source, config=config, backbone=backbone, device=device, precision=precision)
+    chosen = chosen or examples_of(model.model.cfg)
+    about = (f"Segments street scenes of domains unseen in training: {len(model.classes)} classes, "
+             f"{model.precision} on {model.device}.")
+    with private_folder(), _termination_as_interrupt():
+        page = build_page(Actions(model.predict, model.classes, chosen), title(source), about)
+        with served(page, model.palette, port, chosen) as url:
+            print(f"page: {url} (Ctrl+C stops it)", flush=True)
+            _wait()
+    print("stopped; uploads are deleted")
+
+
+def _wait() -> None:
+    """Wait for Ctrl+C."""
+    with suppress(KeyboardInterrupt):
+        while True:
+            time.sleep(3600)
+
+
+@contextmanager
+def _termination_as_interrupt() -> Iterator[None]:
+    """Also clean up when the process is told to end, as by `kill`."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def title(source: str | Path) -> str:
+    """Name a model after its file, its folder or its repository."""
+    path = Path(str(source).removeprefix("hf:"))
+    return path.parent.name if path.name == "model.safetensors" else path.stem
