@@ -11,8 +11,8 @@ ROOT = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "rein/__init__.py").read_text()).group(1)
 CARRIED = "configs", "tools"
 NOT_CARRIED = (  # for toy/ and benchmarks/, which stay in the repository
-    "toy", "dg_toy_*", "*_toy_streets.py", "*_toy_vit.py", "quickstart.py", "benchmark.py",
-    "__pycache__")
+    "toy", "dg_toy_*", "adapted_toy_*", "*_toy_streets.py", "*_toy_vit.py", "quickstart.py",
+    "benchmark.py", "__pycache__")
 
 
 class BuildWithTools(build_py):
@@ -64,7 +64,7 @@ setup(
             "onnx>=1.19", "onnxscript>=0.5",  # of torch.onnx.export(dynamo=True)
             "onnxruntime>=1.20",  # 1.24 needs Python 3.11
         ],
-        "demo": ["gradio>=5,<7"],  # the page of `rein demo`; Gradio renames arguments in majors
+        "demo": ["gradio>=6,<7"],  # the page of `rein demo`; theme and CSS move in majors
         "xformers": ["xformers"],  # optional: timm uses PyTorch's own attention without it
         # Cityscapes-C; the corruption library itself is installed with --no-deps: docs/datasets.md
         "corruptions": ["numba>=0.61", "scikit-image>=0.24"],  # the first for NumPy 2.2 and 2

@@ -12,7 +12,7 @@ import torch
 
 import rein
 from rein.api import Segmentor, load_segmentor
-from rein.atomic_files import cannot_write
+from rein.atomic_files import naming_failures
 from rein.datasets.dataset_configs import leaf_datasets, type_name
 from rein.errors import UserError
 from rein.export.graph import RawSegmentor, trace
@@ -90,10 +90,8 @@ def export_segmentor(
     except UserError as error:
         raise UserError(f"{'the segmentor' if given else source}: {error}") from error
     graph.metadata_props.update(metadata.to_props())
-    try:
+    with naming_failures(out, "Make room or choose another folder, then try again."):
         difference, megabytes = _write_and_compare(graph, model, size, batch, metadata, out)
-    except OSError as error:
-        raise cannot_write(error, out.parent) from error
     return Exported(out, metadata, difference, megabytes)
 
 

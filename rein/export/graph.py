@@ -5,6 +5,8 @@ import logging
 import warnings
 from collections.abc import Iterator
 
+import rein.compat  # noqa: F401  before timm
+
 import onnx_ir as ir
 import timm.layers.pos_embed
 import torch
