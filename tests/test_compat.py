@@ -39,6 +39,7 @@ def test_everything_imports_and_deformable_attention_runs():
     assert out == ["ok"]  # and nothing else: a quiet start
 
 
+@pytest.mark.faults
 def test_present_torchvision_ops_are_left_alone():
     out = in_new_process(
         FAKE_TORCHVISION_OPS + "from rein import compat\n"
@@ -46,6 +47,7 @@ def test_present_torchvision_ops_are_left_alone():
     assert out[-1] == "False 0"
 
 
+@pytest.mark.faults
 def test_present_mmcv_ops_are_left_alone():
     out = in_new_process(
         FAKE_MMCV_OPS + "import sys\nours = sys.modules['mmcv._ext']\n"
@@ -61,6 +63,7 @@ def test_the_error_for_a_missing_op_says_what_to_install():
         compat.MissingOps("mmcv._ext").nms()
 
 
+@pytest.mark.faults
 def test_pyplot_loads_on_first_use():
     out = in_new_process(
         "import sys, rein.compat, mmdet.models\n"

@@ -188,6 +188,7 @@ def test_resume_continues_a_run(trained, tmp_path):
     assert "iter_3.pth" in done.stdout.splitlines()[-1]
 
 
+@pytest.mark.faults
 def test_dist_train_takes_config_and_number_of_processes(trained):
     env = {**os.environ, "PYTHON": sys.executable, "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(

@@ -23,6 +23,7 @@ def write_world(root):
             Image.fromarray(content).save(root / name)
 
 
+@pytest.mark.faults
 def test_a_classifier_of_colours_learns(tmp_path):
     write_world(tmp_path)
     scores = probe(lambda x: torch.nn.functional.avg_pool2d(x, 4), tmp_path, ["citys"], steps=200)
