@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rein.api import Segmentor, extract_features, load_segmentor
-    from rein.engine.inference import init_segmentor, read_image, segment
+    from rein.engine.inference import init_segmentor, segment
     from rein.engine.registration import register_all_modules
+    from rein.images import read_image
     from rein.models.adapters.adding import add_adapter
     from rein.prediction import Prediction
 
@@ -28,7 +29,7 @@ _HOMES = {
     "extract_features": "rein.api",
     "init_segmentor": "rein.engine.inference",
     "load_segmentor": "rein.api",
-    "read_image": "rein.engine.inference",
+    "read_image": "rein.images",
     "register_all_modules": "rein.engine.registration",
     "segment": "rein.engine.inference",
 }

@@ -23,9 +23,10 @@ from rein.engine.calibration import use_calibration
 from rein.engine.carried_config import carried_config
 from rein.engine.config import read_config
 from rein.engine.downloads import find_segmentor
-from rein.engine.inference import as_rgb, batched, build_segmentor, pack, preparation, train_ids
+from rein.engine.inference import batched, build_segmentor, pack, preparation, train_ids
 from rein.engine.precision import choose_precision, find_device, set_precision
 from rein.errors import UserError
+from rein.images import as_rgb
 from rein.models.adapters.base import switched_off
 from rein.models.pyramid import Pyramid
 from rein.models.segmentors.encoder_decoder import MORE_MEMORY

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import mmcv
 import numpy as np
 import torch
 from mmcv.transforms import Compose
@@ -12,8 +11,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmseg.registry import TRANSFORMS
 from mmseg.structures import SegDataSample
-from PIL import Image, ImageOps
-from torch import Tensor, nn
+from torch import nn
 
 from rein.checkpoint import load_file, meta_of
 from rein.datasets.dataset_configs import leaf_datasets, type_name
@@ -23,7 +21,7 @@ from rein.engine.paths import find_path
 from rein.engine.precision import find_device
 from rein.engine.registration import build_model
 from rein.engine.weights import load_for_testing
-from rein.errors import UserError
+from rein.images import as_rgb
 from rein.models.int8 import quantize_frozen
 
 
@@ -87,56 +85,6 @@ def build_segmentor(
         classes=meta.get("classes", CLASSES), palette=meta.get("palette", PALETTE))
     model.to(find_device(device)).eval()
     return quantize_frozen(model) if int8 else model
-
-
-def read_image(path: str | Path) -> np.ndarray:
-    """Read an image in any format that OpenCV decodes, rotated according to its EXIF data.
-
-    Returns:
-        RGB uint8 (H, W, 3); grey images get three equal channels, transparency is dropped.
-
-    Raises:
-        UserError: The file is missing or does not decode.
-    """
-    found = find_path(path)
-    if not Path(found).is_file():
-        raise UserError(f"{path}: no such image. Check the path.")
-    try:
-        return mmcv.imread(found, channel_order="rgb")
-    except Exception as error:  # each decoder raises its own types
-        raise UserError(f"{path}: the image does not decode. It may be truncated or not an image: "
-                        "copy or download it again.") from error
-
-
-def as_rgb(image: Any) -> np.ndarray:
-    """Return an image as RGB uint8 (H, W, 3).
-
-    Args:
-        image: A file, a PIL image, an RGB array, uint8 (H, W, 3), or a tensor, uint8 (3, H, W).
-            Files and PIL images are rotated according to their EXIF data.
-
-    Raises:
-        UserError: The file is missing or does not decode, or the image has another type or shape.
-    """
-    if isinstance(image, str | Path):
-        return read_image(image)
-    if isinstance(image, Image.Image):
-        if image.mode[0] in "IF":
-            raise UserError(f"the PIL image has mode {image.mode!r}; expected 8 bits per channel, "
-                            "such as 'RGB' or 'L'. Scale its values to [0, 255].")
-        return np.array(ImageOps.exif_transpose(image).convert("RGB"))
-    if isinstance(image, Tensor):
-        if image.dtype != torch.uint8 or image.ndim != 3 or len(image) != 3 or not image.numel():
-            raise UserError(f"the tensor has shape {tuple(image.shape)} and type {image.dtype}; "
-                            "expected RGB, uint8 (3, H, W), values in [0, 255].")
-        return image.permute(1, 2, 0).cpu().numpy()
-    if not isinstance(image, np.ndarray):
-        raise UserError(f"an image of type {type(image).__name__}; expected a path, a PIL image, "
-                        "an RGB array (H, W, 3) or an RGB tensor (3, H, W), both uint8.")
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] != 3 or not image.size:
-        raise UserError(f"the image has shape {image.shape} and type {image.dtype}; expected RGB, "
-                        "uint8 (H, W, 3), as returned by `read_image`.")
-    return image
 
 
 def segment(model: nn.Module, image: str | Path | np.ndarray) -> np.ndarray:

@@ -11,10 +11,11 @@ from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from rein.errors import UserError, one_line
 from rein.export.metadata import INPUT, SMALLEST, Metadata
+from rein.images import as_rgb
 from rein.prediction import Prediction
 
 ImageLike: TypeAlias = str | Path | Image.Image | np.ndarray
@@ -237,34 +238,3 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
     """Return the softmax over the first axis."""
     exponentials = np.exp(logits - logits.max(0))
     return exponentials / exponentials.sum(0)
-
-
-def as_rgb(image: ImageLike) -> np.ndarray:
-    """Return an image as RGB uint8 (H, W, 3); files are rotated according to their EXIF data.
-
-    Raises:
-        UserError: The file is missing or does not decode, or the image has another type or shape.
-    """
-    if isinstance(image, str | Path):
-        return _read(Path(image))
-    if isinstance(image, Image.Image):
-        return np.array(ImageOps.exif_transpose(image).convert("RGB"))
-    if not isinstance(image, np.ndarray):
-        raise UserError(f"an image of type {type(image).__name__}; expected a path, a PIL image, "
-                        "or an RGB array, uint8 (H, W, 3).")
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] != 3 or not image.size:
-        raise UserError(f"the image has shape {image.shape} and type {image.dtype}; expected RGB, "
-                        "uint8 (H, W, 3).")
-    return image
-
-
-def _read(path: Path) -> np.ndarray:
-    """Read an image file with OpenCV, as testing does."""
-    if not path.is_file():
-        raise UserError(f"{path}: no such image. Check the path.")
-    content = np.fromfile(path, np.uint8)
-    pixels = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
-    if pixels is None:
-        raise UserError(f"{path}: the image does not decode. It may be truncated or not an image: "
-                        "copy or download it again.")
-    return np.ascontiguousarray(pixels[..., ::-1])

@@ -14,8 +14,9 @@ from PIL import Image
 from rein import checkpoint as ckpt
 from rein.datasets.building import build_dataset
 from rein.datasets.label_maps import CLASSES, PALETTE
-from rein.engine.inference import init_segmentor, read_image, segment
+from rein.engine.inference import init_segmentor, segment
 from rein.errors import UserError
+from rein.images import read_image
 from rein.models.freezing import trained_state_dict
 
 

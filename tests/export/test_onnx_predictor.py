@@ -5,12 +5,10 @@ import onnx
 import pytest
 import torch
 from mmcv.transforms import Resize
-from PIL import Image
 from tiny_onnx import street
 
-from rein.engine import inference
 from rein.errors import UserError
-from rein.export.onnx_predictor import as_rgb, classify, load_onnx, resized, window_starts
+from rein.export.onnx_predictor import classify, load_onnx, resized, window_starts
 from rein.models.segmentors import encoder_decoder
 from rein.models.segmentors.pixels import confident_argmax
 
@@ -40,26 +38,6 @@ def test_windows_lie_where_testing_puts_them():
     for size, window, stride in ((64, 64, 43), (100, 64, 43), (512, 512, 341), (2048, 512, 341)):
         expected = encoder_decoder.window_starts(size, window, stride)
         assert window_starts(size, window, stride) == expected
-
-
-def test_images_are_read_as_in_testing(tmp_path):
-    turned = Image.Exif()
-    turned[0x0112] = 6  # orientation: the camera was upright
-    for name, picture in (("photo.jpg", street()), ("grey.png", street()[..., 0])):
-        Image.fromarray(picture).save(tmp_path / name, exif=turned)
-        expected = inference.read_image(tmp_path / name)
-        assert np.array_equal(as_rgb(tmp_path / name), expected)
-        assert np.array_equal(as_rgb(str(tmp_path / name)), expected)
-        opened = Image.open(tmp_path / name)
-        assert as_rgb(opened).shape == inference.as_rgb(opened).shape
-
-
-@pytest.mark.parametrize("image, message", [
-    ("missing.png", "missing.png: no such image"), (np.zeros((8, 8), np.uint8), "expected RGB"),
-    (np.zeros((8, 8, 3)), "expected RGB"), (3, "an image of type int")])
-def test_a_wrong_image_is_named(image, message):
-    with pytest.raises(UserError, match=message):
-        as_rgb(image)
 
 
 def test_a_file_of_another_kind_is_named(tmp_path):

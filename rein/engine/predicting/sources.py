@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
 from rein.datasets.image_files import is_cut_short
 from rein.engine.paths import find_path
 from rein.errors import UserError
+from rein.images import read_image
 
 IMAGE_SUFFIXES = {
     ".bmp", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
@@ -101,26 +101,19 @@ def _before_pattern(parts: Iterable[str]) -> Iterable[str]:
 
 
 def read_rgb(path: str | Path) -> np.ndarray:
-    """Read an image in any format that OpenCV decodes, rotated according to its EXIF data.
-
-    Unlike `rein.read_image` it does without torch, and refuses truncated files.
-
-    Returns:
-        RGB uint8 (H, W, 3); grey images get three equal channels, transparency is dropped.
+    """Read an image as `rein.read_image` does; truncated files are refused.
 
     Raises:
-        Unreadable: The file does not decode or is truncated.
+        Unreadable: The file is missing, does not decode or is truncated.
     """
     try:
-        data = np.fromfile(path, np.uint8)
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+        image = read_image(path)
         cut = is_cut_short(path)
-    except (OSError, cv2.error) as error:
-        raise Unreadable(f"{path}: cannot be read ({error}).") from error
-    if image is None or cut:
-        reason = "the image is truncated" if cut else "the image does not decode"
-        raise Unreadable(f"{path}: {reason}. Copy or download it again.")
-    return np.ascontiguousarray(image[..., ::-1])
+    except UserError as error:
+        raise Unreadable(str(error)) from error
+    if cut:
+        raise Unreadable(f"{path}: the image is truncated. Copy or download it again.")
+    return image
 
 
 def output_name(name: str, suffix: str) -> str:

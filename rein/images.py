@@ -1,0 +1,70 @@
+"""Read images, and accept them from Python, with NumPy, OpenCV and Pillow alone."""
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image, ImageOps
+
+from rein.engine.paths import find_path
+from rein.errors import UserError
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """Read an image in any format that OpenCV decodes, rotated according to its EXIF data.
+
+    Returns:
+        RGB uint8 (H, W, 3); grey images get three equal channels, transparency is dropped.
+
+    Raises:
+        UserError: The file is missing, cannot be read or does not decode.
+    """
+    found = find_path(path)
+    if not Path(found).is_file():
+        raise UserError(f"{path}: no such image. Check the path.")
+    try:
+        data = np.fromfile(found, np.uint8)
+        pixels = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be read ({error.strerror}). Make it accessible.") from error
+    except cv2.error:  # e.g. more pixels than OpenCV's limit
+        pixels = None
+    if pixels is None:
+        raise UserError(f"{path}: the image does not decode. It may be truncated or not an image: "
+                        "copy or download it again.")
+    return np.ascontiguousarray(pixels[..., ::-1])
+
+
+def as_rgb(image: Any) -> np.ndarray:
+    """Return an image as RGB uint8 (H, W, 3).
+
+    Args:
+        image: A file, a PIL image, an RGB array, uint8 (H, W, 3), or a torch tensor, uint8
+            (3, H, W). Files and PIL images are rotated according to their EXIF data.
+
+    Raises:
+        UserError: The file is missing or does not decode, or the image has another type or shape.
+    """
+    if isinstance(image, str | Path):
+        return read_image(image)
+    if isinstance(image, Image.Image):
+        if image.mode[0] in "IF":
+            raise UserError(f"the PIL image has mode {image.mode!r}; expected 8 bits per channel, "
+                            "such as 'RGB' or 'L'. Scale its values to [0, 255].")
+        return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+    if hasattr(image, "detach"):  # a tensor; torch is not imported here
+        array = image.detach().cpu()
+        shape, kind = tuple(array.shape), str(array.dtype)
+        if kind != "torch.uint8" or len(shape) != 3 or shape[0] != 3 or 0 in shape:
+            raise UserError(f"the tensor has shape {shape} and type {kind}; expected RGB, uint8 "
+                            "(3, H, W), values in [0, 255].")
+        return array.permute(1, 2, 0).numpy()
+    if not isinstance(image, np.ndarray):
+        raise UserError(f"an image of type {type(image).__name__}; expected a path, a PIL image, "
+                        "an RGB array (H, W, 3) or an RGB tensor (3, H, W), both uint8.")
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] != 3 or not image.size:
+        raise UserError(f"the image has shape {image.shape} and type {image.dtype}; expected RGB, "
+                        "uint8 (H, W, 3), as returned by `read_image`.")
+    return image

@@ -1,0 +1,38 @@
+"""Images are read as testing reads them; anything that is no image is named."""
+
+import mmcv
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from rein.errors import UserError
+from rein.images import as_rgb, read_image
+
+
+def test_images_are_read_as_in_testing(tmp_path):
+    picture = np.random.default_rng(0).integers(0, 255, (40, 60, 3), np.uint8)
+    turned = Image.Exif()
+    turned[0x0112] = 6  # orientation: the camera was upright
+    for name, pixels in (("photo.jpg", picture), ("grey.png", picture[..., 0])):
+        Image.fromarray(pixels).save(tmp_path / name, exif=turned)
+        expected = mmcv.imread(str(tmp_path / name), channel_order="rgb")
+        assert np.array_equal(read_image(tmp_path / name), expected)
+        assert np.array_equal(as_rgb(str(tmp_path / name)), expected)
+        assert as_rgb(Image.open(tmp_path / name)).shape == (60, 40, 3)
+
+
+def test_a_tensor_is_an_image_with_its_channels_first():
+    picture = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+    assert np.array_equal(as_rgb(torch.from_numpy(picture).permute(2, 0, 1)), picture)
+    assert as_rgb(picture) is picture
+
+
+@pytest.mark.parametrize("image, message", [
+    ("missing.png", "missing.png: no such image"), (np.zeros((8, 8), np.uint8), "expected RGB"),
+    (np.zeros((8, 8, 3)), "expected RGB"), (3, "an image of type int"),
+    (torch.zeros(3, 8, 8), "the tensor has shape .* torch.float32"),
+    (Image.new("I;16", (8, 8)), "mode 'I;16'")])
+def test_a_wrong_image_is_named(image, message):
+    with pytest.raises(UserError, match=message):
+        as_rgb(image)
