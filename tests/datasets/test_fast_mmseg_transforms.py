@@ -81,9 +81,9 @@ def test_samples_equal_mmsegs_bit_for_bit_with_the_same_seed(root, flip):
 
 def test_a_label_of_another_size_is_resized_as_in_mmseg():
     """Loading refuses such a pair; a user's own loading step may not."""
-    steps = [
-        RandomChoiceResize(scales=[48, 96], resize_type="ResizeShortestEdge", max_size=256),
-        RandomCrop((64, 64), cat_max_ratio=0.75)]
+    with DefaultScope.overwrite_default_scope("mmseg"):  # ResizeShortestEdge is mmseg's
+        resize = RandomChoiceResize(scales=[48, 96], resize_type="ResizeShortestEdge", max_size=256)
+    steps = [resize, RandomCrop((64, 64), cat_max_ratio=0.75)]
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (80, 120, 3), np.uint8)
     label = np.kron(rng.integers(0, 19, (6, 4)), np.ones((20, 20))).astype(np.uint8)
