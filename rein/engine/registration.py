@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 
 from rein.errors import building
@@ -39,6 +40,7 @@ def register_all_modules(init_default_scope: bool = True) -> None:
         init_default_scope: Make mmseg's registries the default, like the function of the same name
             in `mmseg.utils`.
     """
+    MMLogger.get_current_instance()  # keeps the stream that it finds when it is created
     with _collection_paused(), contextlib.redirect_stdout(io.StringIO()):  # mmdet prints messages
         for module in _MODULES:
             importlib.import_module(module)

@@ -54,3 +54,17 @@ def test_every_module_that_registers_something_is_registered():
 def test_building_needs_no_default_scope():
     rein.register_all_modules(init_default_scope=False)
     assert type(build_model(tiny_model_config())).__module__.startswith("rein.models")
+
+
+def test_warnings_are_visible_after_a_model_is_built(tmp_path):
+    path = tmp_path / "tiny.py"
+    Config(dict(model=tiny_model_config())).dump(path)
+    code = ("import logging\nfrom rein.engine.config import read_config\n"
+            f"cfg = read_config({str(path)!r})\n"
+            "from rein.engine.registration import build_model, register_all_modules\n"
+            "build_model(cfg.model)\nregister_all_modules()\n"
+            "from mmengine.logging import print_log\n"
+            "print_log('seen', 'current', logging.WARNING)\n")
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True,
+                          timeout=120)
+    assert done.stdout.endswith("seen\n"), done.stdout + done.stderr[-3000:]
