@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+import pytest
 import torch
 from conftest import build, tiny_model_config
 from mmengine.config import Config
@@ -58,6 +59,7 @@ def agree(checkpoint, predictor, images, **options):
     for ours, theirs in pairs:
         assert ours.seg_map.shape == theirs.seg_map.shape and ours.seg_map.dtype == np.uint8
         np.testing.assert_allclose(theirs.confidence, ours.confidence, atol=1e-3)
+        assert theirs.shift == pytest.approx(ours.shift, rel=1e-4)
     assert any(len(np.unique(ours.seg_map)) > 1 for ours, _ in pairs)  # else any would pass
     return (max(float(np.abs(a.scores - b.scores).max()) for a, b in pairs),
             float(np.mean([np.mean(a.seg_map == b.seg_map) for a, b in pairs])))

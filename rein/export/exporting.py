@@ -33,7 +33,8 @@ class Exported(NamedTuple):
     Attributes:
         path: The file; weights above 2 GB lie beside it, in `<name>.data`.
         metadata: Its metadata.
-        difference: Largest difference of its output from PyTorch's, for an image of noise.
+        difference: Largest difference of its scores or logits from PyTorch's, for an image of
+            noise.
         megabytes: Size, weights included.
     """
 
@@ -86,7 +87,7 @@ def export_segmentor(
     model = RawSegmentor(segmentor.model).eval()
     try:
         with torch.no_grad():
-            graph = trace(model, size, dynamic, batch, metadata.output)
+            graph = trace(model, size, dynamic, batch, metadata.outputs)
     except UserError as error:
         raise UserError(f"{'the segmentor' if given else source}: {error}") from error
     graph.metadata_props.update(metadata.to_props())
@@ -140,6 +141,7 @@ def describe(segmentor: Segmentor, whole: bool, dynamic: bool, precision: str) -
         classes=segmentor.classes, palette=segmentor.palette, window=window, stride=stride,
         is_dynamic=dynamic, resize=resize, mean=tuple(prepare.mean.flatten().tolist()),
         std=tuple(prepare.std.flatten().tolist()), temperature=float(model.temperature),
+        feature_statistics=model.statistics and model.statistics.to_meta(),
         precision=precision, version=rein.__version__)
 
 
@@ -214,7 +216,7 @@ def _write(graph: ir.Model, folder: Path, name: str, precision: str) -> Path:
 def _compare(
     model: RawSegmentor, path: Path, size: tuple[int, int], batch: int | None, metadata: Metadata,
 ) -> float:
-    """Return the largest difference between a file's output and PyTorch's.
+    """Return the largest difference between a file's outputs and PyTorch's.
 
     Raises:
         UserError: A file in float32 computes something else, or any file no finite numbers.
@@ -223,11 +225,14 @@ def _compare(
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors alone
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    found, = session.run(None, {INPUT: image})
-    expected = model(torch.from_numpy(image)).numpy()
-    difference = float(np.abs(found - expected).max())
-    limit = TOLERANCE * max(float(np.abs(expected).max()), 1.0)
-    if not np.isfinite(found).all() or metadata.precision == "fp32" and difference > limit:
-        raise UserError(f"the exported graph differs from PyTorch by {difference:.2g}, more than "
-                        f"{limit:.2g}, so it was not written.")
-    return difference
+    differences = []
+    for found, tensor in zip(
+            session.run(None, {INPUT: image}), model(torch.from_numpy(image)), strict=True):
+        expected = tensor.numpy()
+        differences.append(float(np.abs(found - expected).max()))
+        limit = TOLERANCE * max(float(np.abs(expected).max()), 1.0)
+        if (not np.isfinite(found).all()
+                or metadata.precision == "fp32" and differences[-1] > limit):
+            raise UserError(f"the exported graph differs from PyTorch by {differences[-1]:.2g}, "
+                            f"more than {limit:.2g}, so it was not written.")
+    return differences[0]

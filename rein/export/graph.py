@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import rein.compat  # noqa: F401  before timm
 
@@ -24,7 +24,7 @@ AXES = {0: "batch", 2: "height", 3: "width"}
 
 
 class RawSegmentor(nn.Module):
-    """A segmentor from RGB images to scores or logits, with its normalisation.
+    """A segmentor from RGB images to scores or logits, and features, with its normalisation.
 
     Args:
         segmentor: A model in evaluation mode.
@@ -34,17 +34,24 @@ class RawSegmentor(nn.Module):
         super().__init__()
         self.segmentor = segmentor
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Predict images (B, 3, H, W), RGB in [0, 255]: (B, classes, H, W)."""
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Predict images (B, 3, H, W), RGB in [0, 255].
+
+        Returns:
+            (B, classes, H, W), and features (B, C) if the segmentor has `statistics` of them.
+        """
         prepare = self.segmentor.data_preprocessor
         if not prepare._channel_conversion:  # pipelines give BGR; the network takes it
             image = image.flip(1)
         image = (image - prepare.mean) / prepare.std
-        return self.segmentor.encode_decode(image, [dict(img_shape=image.shape[-2:])])
+        outputs, features = self.segmentor.decode_with_features(
+            image, [dict(img_shape=image.shape[-2:])])
+        return (outputs,) if features is None else (outputs, features)
 
 
 def trace(
-    model: RawSegmentor, size: tuple[int, int], is_dynamic: bool, batch: int | None, output: str,
+    model: RawSegmentor, size: tuple[int, int], is_dynamic: bool, batch: int | None,
+    outputs: Sequence[str],
 ) -> ir.Model:
     """Convert a model to an ONNX graph.
 
@@ -53,7 +60,7 @@ def trace(
         size: (H, W) of its images.
         is_dynamic: Whether images may have any size.
         batch: Number of images; None: any.
-        output: Name of the output.
+        outputs: Names of the outputs.
 
     Raises:
         UserError: Some part of the model cannot be exported.
@@ -72,7 +79,7 @@ def trace(
                 strict=False)
             exported = torch.onnx.export(
                 program, dynamo=True, opset_version=OPSET, input_names=[INPUT],
-                output_names=[output], verbose=False, optimize=False)
+                output_names=list(outputs), verbose=False, optimize=False)
         except UserError:
             raise
         except Exception as error:  # any operator or condition that torch cannot convert

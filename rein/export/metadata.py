@@ -11,6 +11,9 @@ from rein.errors import UserError
 INPUT = "image"
 """Name of the graph's input."""
 
+FEATURES = "features"
+"""Name of the second output, (batch, channels), of a graph that carries statistics of them."""
+
 SMALLEST = 32
 """Least side of the images of a graph of any size, in pixels: the stride of its coarsest map."""
 
@@ -37,6 +40,8 @@ class Metadata:
         mean: Mean that the graph subtracts, RGB in [0, 255].
         std: Standard deviation by which it divides.
         temperature: Temperature of the confidence; see `rein.prediction.Prediction`.
+        feature_statistics: `FeatureStatistics.to_meta()` of the training images, or None; with
+            them, the graph has an output `FEATURES`.
         precision: "fp32", "fp16" or "int8".
         version: Version of this package.
     """
@@ -52,8 +57,14 @@ class Metadata:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     temperature: float
+    feature_statistics: Mapping[str, Any] | None
     precision: str
     version: str
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the graph's outputs."""
+        return (self.output,) if self.feature_statistics is None else (self.output, FEATURES)
 
     def to_props(self) -> dict[str, str]:
         """Return ONNX's metadata: each fact as JSON, and the input's format as text."""

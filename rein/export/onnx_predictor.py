@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from rein.errors import UserError, one_line
+from rein.evaluation.shift import FeatureStatistics
 from rein.export.metadata import INPUT, SMALLEST, Metadata
 from rein.images import as_rgb
 from rein.prediction import Prediction
@@ -52,8 +53,10 @@ def load_onnx(path: str | Path, threads: int | None = None) -> "OnnxSegmentor":
     except Exception as error:  # ONNX Runtime's own types
         raise UserError(f"{path}: ONNX Runtime cannot load it ({one_line(error)}). It may be "
                         "damaged, or its .data file missing: export it again.") from None
+    metadata = Metadata.from_props(session.get_modelmeta().custom_metadata_map, path)
+    statistics = metadata.feature_statistics
     return OnnxSegmentor(
-        session, Metadata.from_props(session.get_modelmeta().custom_metadata_map, path))
+        session, metadata, statistics and FeatureStatistics.from_meta(statistics, path))
 
 
 class OnnxSegmentor:
@@ -65,6 +68,7 @@ class OnnxSegmentor:
     Args:
         session: ONNX Runtime's session.
         metadata: The file's metadata.
+        statistics: Of the training images' features; with them, predictions have a `shift`.
 
     Attributes:
         metadata: See above.
@@ -72,8 +76,10 @@ class OnnxSegmentor:
         palette: RGB of each class, uint8 range.
     """
 
-    def __init__(self, session: Any, metadata: Metadata) -> None:
-        self.metadata = metadata
+    def __init__(
+        self, session: Any, metadata: Metadata, statistics: FeatureStatistics | None = None,
+    ) -> None:
+        self.metadata, self._statistics = metadata, statistics
         self.classes, self.palette = metadata.classes, metadata.palette
         self._session = session
         batch = session.get_inputs()[0].shape[0]
@@ -107,17 +113,21 @@ class OnnxSegmentor:
 
     def _predict(self, image: np.ndarray, batch_size: int, scores: bool) -> Prediction:
         """Predict an RGB image (H, W, 3)."""
-        outputs = self._outputs(resized(image, self.metadata.resize), batch_size)
+        outputs, features = self._outputs(resized(image, self.metadata.resize), batch_size)
         size, logits = image.shape[:2], self.metadata.output == "logits"
         found = classify(outputs, size, logits, self.metadata.temperature)
         kept = None
         if scores:
             kept = np.stack([_fit(one, size) for one in outputs])
             kept = _softmax(kept) if logits else kept
-        return Prediction(image, *found, kept, self.classes, self.palette)
+        known = self._statistics
+        shift = None if known is None or features is None else known.shift(features)
+        return Prediction(image, *found, kept, self.classes, self.palette, shift)
 
-    def _outputs(self, image: np.ndarray, batch_size: int) -> np.ndarray:
-        """Run the graph on a resized image (H, W, 3): (classes, H, W)."""
+    def _outputs(
+        self, image: np.ndarray, batch_size: int,
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Run the graph on a resized image (H, W, 3): as `_slide`."""
         pixels = np.ascontiguousarray(image.transpose(2, 0, 1), np.float32)
         window, stride = self.metadata.window, self.metadata.stride
         if self.metadata.is_dynamic:
@@ -128,34 +138,42 @@ class OnnxSegmentor:
                 f"the graph takes whole images of {window[1]} x {window[0]} pixels, but this one "
                 f"is resized to {image.shape[1]} x {image.shape[0]}. Export with --dynamic.")
         padded = _padded(pixels, window, self.metadata.mean)
-        found = self._slide(padded, window, stride or window, batch_size)
-        return found[:, :image.shape[0], :image.shape[1]]
+        found, features = self._slide(padded, window, stride or window, batch_size)
+        return found[:, :image.shape[0], :image.shape[1]], features
 
     def _slide(
         self, pixels: np.ndarray, window: tuple[int, int], stride: tuple[int, int],
         batch_size: int,
-    ) -> np.ndarray:
-        """Average over the windows (H, W) that cover each pixel of an image (3, H, W)."""
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Average over the windows (H, W) that cover each pixel of an image (3, H, W).
+
+        Returns:
+            (classes, H, W), and the mean of the windows' features (C,), or None without statistics.
+        """
         size = pixels.shape[1:]
         tops, lefts = map(window_starts, size, window, stride)
         views = [(slice(None), slice(top, top + window[0]), slice(left, left + window[1]))
                  for top in tops for left in lefts]
         total = np.zeros((len(self.classes), *size), np.float32)
         cover = np.zeros(size, np.float32)
+        features: list[np.ndarray] = []
         step = self._only_batch or max(batch_size, 1)
         for first in range(0, len(views), step):
             now = views[first:first + step]
             crops = np.stack([pixels[view] for view in now])
-            for view, output in zip(now, self._run(crops), strict=False):
+            outputs, *more = self._run(crops)
+            for view, output in zip(now, outputs, strict=True):
                 total[view] += output
                 cover[view[1:]] += 1
-        return np.divide(total, cover, out=total)
+            features += more
+        np.divide(total, cover, out=total)
+        return total, np.concatenate(features).mean(0) if features else None
 
-    def _run(self, crops: np.ndarray) -> np.ndarray:
+    def _run(self, crops: np.ndarray) -> list[np.ndarray]:
         """Run the graph on crops (n, 3, h, w); a fixed batch is filled up with the last one."""
         missing = (self._only_batch or len(crops)) - len(crops)
-        crops = np.concatenate([crops, np.repeat(crops[-1:], missing, 0)]) if missing else crops
-        return self._session.run(None, {INPUT: crops})[0]
+        filled = np.concatenate([crops, np.repeat(crops[-1:], missing, 0)]) if missing else crops
+        return [output[:len(crops)] for output in self._session.run(None, {INPUT: filled})]
 
 
 def window_starts(size: int, window: int, stride: int) -> list[int]:

@@ -17,6 +17,7 @@ from tiny_onnx import agree, street, write_segmentor
 
 import rein
 from rein.errors import UserError
+from rein.evaluation.shift import learn_statistics
 from rein.export import exporting
 from rein.export.exporting import export_segmentor
 from rein.export.onnx_predictor import load_onnx
@@ -31,7 +32,10 @@ def folder(tmp_path_factory):
     cfg = tiny_model_config()  # with fewer parts still: exporting takes seconds
     cfg.backbone.update(depth=1, out_indices=[0] * 4)
     cfg.backbone.reins_config.num_layers = cfg.decode_head.transformer_decoder.num_layers = 1
-    write_segmentor(root / "model.pth", cfg, calibration=dict(temperature=1.5))
+    features = np.random.default_rng(0).normal(size=(40, 32)).astype(np.float32)
+    write_segmentor(
+        root / "model.pth", cfg, calibration=dict(temperature=1.5),
+        feature_statistics=learn_statistics(features).with_threshold(features).to_meta())
     done = run_tool(EXPORT, "model.pth", "model.onnx", cwd=root)
     assert done.stdout.splitlines()[-1].endswith(": model.onnx")
     assert sorted(path.name for path in root.iterdir()) == ["model.onnx", "model.pth"]
@@ -74,7 +78,7 @@ def test_the_file_says_what_a_deployer_needs(folder, predictor):
     assert "RGB, 0 to 255" in facts["rein.image"]
     axes = [[dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]
             for value in (*model.graph.input, *model.graph.output)]
-    assert axes == [["batch", 3, 64, 64], ["batch", 19, 64, 64]]
+    assert axes == [["batch", 3, 64, 64], ["batch", 19, 64, 64], ["batch", 32]]
     assert predictor.classes[0] == "road" and "window" in repr(predictor)
 
 

@@ -81,8 +81,7 @@ class EncoderDecoder(MMSegEncoderDecoder):
         if precision not in ("fp32", "bf16"):
             raise ValueError(f"precision={precision!r}: expected 'fp32' or 'bf16'.")
         self.precision = precision
-        self._last: Tensor | None = None  # features of the last windows, and of all before
-        self._features: list[Tensor] = []
+        self._features: list[Tensor] = []  # of the windows so far
         _check_parts(self.backbone, self.decode_head, self.with_neck)
         self._derive_normalisation(kwargs.get("data_preprocessor"))
         if self.num_classes == 1:
@@ -139,9 +138,9 @@ class EncoderDecoder(MMSegEncoderDecoder):
         Returns:
             The feature pyramid for the head.
         """
-        feats = self.backbone(inputs)
-        if self._takes_features:
-            self._last = Pyramid.of(feats).maps[-1].detach().float().mean((2, 3))
+        return self._through_neck(self.backbone(inputs))
+
+    def _through_neck(self, feats: Pyramid | tuple[Tensor, ...]) -> Pyramid:
         return Pyramid.of(self.neck(feats), like=feats) if self.with_neck else feats
 
     @property
@@ -150,10 +149,24 @@ class EncoderDecoder(MMSegEncoderDecoder):
 
     def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
         """Predict windows (n, 3, h, w); returns (n, classes, h, w)."""
-        outputs = super().encode_decode(inputs, batch_img_metas)
-        if self._takes_features:  # not for windows that ran out of memory and run again
-            self._features.append(self._last)
+        outputs, features = self.decode_with_features(inputs, batch_img_metas)
+        if features is not None:
+            self._features.append(features)
         return outputs
+
+    def decode_with_features(
+        self, inputs: Tensor, batch_img_metas: list[dict],
+    ) -> tuple[Tensor, Tensor | None]:
+        """Predict windows (n, 3, h, w): (n, classes, h, w), and features, float32 (n, C), if taken.
+
+        The features are the backbone's last map, averaged over its places.
+        """
+        feats = self.backbone(inputs)
+        outputs = self.decode_head.predict(
+            self._through_neck(feats), batch_img_metas, self.test_cfg)
+        if not self._takes_features:
+            return outputs, None
+        return outputs, Pyramid.of(feats).maps[-1].detach().float().mean((2, 3))
 
     def predict(self, inputs: Tensor, data_samples: list | None = None) -> list:
         """Predict images (B, 3, H, W), as in mmseg; see `postprocess_result`."""
