@@ -2,6 +2,8 @@
 
 import copy
 
+import rein.compat  # noqa: F401  before mmseg
+
 import torch
 from mmengine.registry import DefaultScope
 from mmseg.models import EncoderDecoder

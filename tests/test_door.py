@@ -88,7 +88,8 @@ def imports_of(path):
 
 def test_modules_that_need_compat_import_it_first():
     needed = 0
-    for path in [*(ROOT / "rein").rglob("*.py"), *(ROOT / "toy").rglob("*.py")]:
+    folders = (ROOT / name for name in ("rein", "toy", "benchmarks"))
+    for path in (path for folder in folders for path in folder.rglob("*.py")):
         names = imports_of(path)
         first = next((i for i, name in enumerate(names) if name.startswith(NEEDS_COMPAT)), None)
         if first is None or path.name == "compat.py":

@@ -20,14 +20,14 @@ from rein.cli import command_parser, run_command  # noqa: E402
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = command_parser(__doc__)
-    parser.add_argument("model", help="segmentor: a file, a folder, or hf:OWNER/NAME")
+    parser.add_argument("model", help="segmentor: a file, a folder, an ONNX file, or hf:OWNER/NAME")
     parser.add_argument("--config", help="config file; default: the one that the model carries")
     parser.add_argument(
         "--backbone", metavar="PATH",
         help="pretrained weights for a training checkpoint; default: the config's file")
     parser.add_argument(
         "--examples", metavar="DIR",
-        help="folder of images, in subfolders by domain; default: the config's test data")
+        help="folder of images, in subfolders by domain; default: test data of the config")
     parser.add_argument("--port", type=int, help="port; default: the first free one from 7860 on")
     parser.add_argument("--device", help="such as cpu or cuda:1; default: the first GPU, if any")
     parser.add_argument(

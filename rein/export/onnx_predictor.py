@@ -74,6 +74,8 @@ class OnnxSegmentor:
         metadata: See above.
         classes: Name of each class; positions are trainIds.
         palette: RGB of each class, uint8 range.
+        precision: "fp32", "fp16" or "int8".
+        device: "cuda" or "cpu".
     """
 
     def __init__(
@@ -81,14 +83,15 @@ class OnnxSegmentor:
     ) -> None:
         self.metadata, self._statistics = metadata, statistics
         self.classes, self.palette = metadata.classes, metadata.palette
+        self.precision = metadata.precision
+        self.device = session.get_providers()[0].removesuffix("ExecutionProvider").lower()
         self._session = session
         batch = session.get_inputs()[0].shape[0]
         self._only_batch = batch if isinstance(batch, int) else None
 
     def __repr__(self) -> str:
-        facts = self.metadata
-        return (f"OnnxSegmentor({facts.kind}, {len(self.classes)} classes, {facts.precision} on "
-                f"{self._session.get_providers()[0]})")
+        return (f"OnnxSegmentor({self.metadata.kind}, {len(self.classes)} classes, "
+                f"{self.precision} on {self.device})")
 
     def predict(
         self, images: ImageLike | Sequence[ImageLike], *, batch_size: int = 1, scores: bool = False,

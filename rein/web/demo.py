@@ -17,10 +17,12 @@ def run_demo(
     """Serve the page of a segmentor on this machine until interrupted.
 
     Args:
-        source: As for `load_segmentor`, as are `config`, `backbone`, `device` and `precision`.
+        source: As for `load_segmentor`, as are `config`, `backbone`, `device` and `precision`; or
+            an ONNX file, which none of them can change.
         config: A config file.
         backbone: Pretrained weights, if the source has none.
-        examples: Folder of images to try, in subfolders by domain; default: the config's test data.
+        examples: Folder of images to try, in subfolders by domain; default: the config's test data,
+            which an ONNX file does not know.
         port: TCP port; default: the first free one from 7860 on.
         device: Device of the model.
         precision: Precision of the model.
@@ -30,14 +32,14 @@ def run_demo(
             port is taken.
     """
     import_gradio()  # its absence is told before the model loads
-    from rein.api import load_segmentor
+    from rein.engine.predicting.models import load_predictor
     from rein.web.inputs import examples_in, examples_of
     from rein.web.page import Actions, build_page, private_folder, served
 
     chosen = examples_in(examples) if examples else None
-    model = load_segmentor(
-        source, config=config, backbone=backbone, device=device, precision=precision)
-    chosen = chosen or examples_of(model.model.cfg)
+    model = load_predictor(
+        str(source), config=config, backbone=backbone, device=device, precision=precision)
+    chosen = chosen or (examples_of(model.model.cfg) if hasattr(model, "model") else [])
     about = (f"Segments street scenes of domains unseen in training: {len(model.classes)} classes, "
              f"{model.precision} on {model.device}.")
     with private_folder(), _termination_as_interrupt():
