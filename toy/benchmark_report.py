@@ -14,16 +14,16 @@ from rein.atomic_files import replacing, write_atomically
 from rein.datasets.domains import domain_title
 from rein.evaluation.comparison import compare
 from rein.evaluation.curves import read_curves
-from toy.benchmark import ROOT, Cell, acdc_folder
+from toy.benchmark_cells import HEADS, ROOT, Cell, acdc_folder
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  after the choice of the backend
 
 PROTOCOL = (
-    "All methods share the data, the head, the schedule (600 iterations of 4 crops) and the "
-    "learning rate of 1e-3, of which a trained backbone takes a tenth. The rate comes from a trial "
-    "of Rein with an earlier toy model, scored on these targets; no method was tuned by itself. "
-    "The last checkpoint counts.")
+    "All methods share the data, {head}the schedule (600 iterations of 4 crops) and the learning "
+    "rate of 1e-3, of which a trained backbone takes a tenth. The rate comes from a trial of Rein "
+    "with an earlier toy model, scored on these targets; no method was tuned by itself. The last "
+    "checkpoint counts.")
 
 COLOURS = {
     "random": "#9a9a9a", "freeze": "#4c78a8", "full": "#f2a03d", "rein": "#c23b3b",
@@ -45,7 +45,7 @@ def write_report(cells: Sequence[Cell], out: Path, conditions: Sequence[str] = (
         "# Toy benchmark",
         f"Measured on {date.today()} by `toy/benchmark.py` on {device()}: the toy street world, "
         "not the paper's datasets.",
-        PROTOCOL,
+        PROTOCOL.format(head="" if {cell.method for cell in cells} & {*HEADS} else "the head, "),
         f"![mIoU of each method]({out.stem}.png)"]
     for sources in sorted({cell.sources for cell in cells}, reverse=True):
         chosen = _rein_first([cell for cell in cells if cell.sources == sources])

@@ -4,15 +4,12 @@ Sources: Guo et al., On Calibration of Modern Neural Networks, ICML 2017 (arXiv:
 error over equal bins of the predicted class's confidence.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from rein.errors import UserError
-
-if TYPE_CHECKING:
-    from rein.evaluation.results import ImageResult
 
 BINS = 15
 """Equal bins of confidence in (0, 1], as in the paper."""
@@ -107,15 +104,3 @@ class Reliability(NamedTuple):
             "flagged": self.flagged if len(self.shifts) else None,
             "bins": {"pixels": counts, "summed_confidence": sums, "correct": hits},
         }
-
-
-def reliability_of(images: Sequence["ImageResult"]) -> dict[str, Reliability]:
-    """Sum the bins of the images of each domain; domains without scores are left out."""
-    found: dict[str, list] = {}
-    for image in images:
-        if image.bins is not None and image.bins[0].any():
-            found.setdefault(image.domain, []).append(image)
-    return {domain: Reliability(
-        sum(image.bins for image in counted),
-        np.array([image.shift for image in counted if image.shift is not None]))
-        for domain, counted in found.items()}

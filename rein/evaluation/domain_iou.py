@@ -20,10 +20,10 @@ from rein.datasets.image_folders import ImageFolders, image_name
 from rein.datasets.label_maps import IGNORE_INDEX
 from rein.datasets.sample_checks import SampleError
 from rein.errors import UserError
-from rein.evaluation.confidence import reliability_bins, reliability_of
+from rein.evaluation.confidence import reliability_bins
 from rein.evaluation.pictures import example_strip, save_png
 from rein.evaluation.report import failures_text, reliability_text, text_table
-from rein.evaluation.results import DomainResults, ImageResult, image_miou
+from rein.evaluation.results import DomainResults, ImageResult, image_miou, reliability_of
 from rein.evaluation.seen_images import seen_image
 
 

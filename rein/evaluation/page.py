@@ -10,7 +10,6 @@ import numpy as np
 
 from rein.atomic_files import write_atomically
 from rein.datasets.domains import domain_title
-from rein.evaluation.confidence import reliability_of
 from rein.evaluation.curves import Curves
 from rein.evaluation.page_style import STYLE
 from rein.evaluation.reliability_page import reliability_section
@@ -21,6 +20,7 @@ from rein.evaluation.results import (
     RunRecord,
     image_miou,
     image_names,
+    reliability_of,
 )
 
 Palette = Sequence[Sequence[int]]

@@ -7,8 +7,8 @@ import numpy as np
 
 from rein.atomic_files import write_atomically
 from rein.datasets.domains import domain_title
-from rein.evaluation.confidence import Reliability, reliability_of
-from rein.evaluation.results import DomainResults, ImageResult, RunRecord
+from rein.evaluation.confidence import Reliability
+from rein.evaluation.results import DomainResults, ImageResult, RunRecord, reliability_of
 
 
 def table_rows(results: DomainResults) -> list[list[str]]:

@@ -18,7 +18,7 @@ import numpy as np
 from rein.atomic_files import write_atomically
 from rein.datasets.domains import domain_title
 from rein.errors import UserError
-from rein.evaluation.confidence import reliability_of
+from rein.evaluation.confidence import Reliability
 
 RESULTS_FILE = "results.json"
 IMAGES_FILE = "results.npz"
@@ -179,6 +179,18 @@ def image_miou(confusion: np.ndarray) -> float:
     there = truth > 0
     union = (truth + confusion.sum(0) - correct)[there]
     return float(100.0 * np.mean(correct[there] / union)) if there.any() else float("nan")
+
+
+def reliability_of(images: Sequence[ImageResult]) -> dict[str, Reliability]:
+    """Sum the bins of the images of each domain; domains without scores are left out."""
+    found: dict[str, list] = {}
+    for image in images:
+        if image.bins is not None and image.bins[0].any():
+            found.setdefault(image.domain, []).append(image)
+    return {domain: Reliability(
+        sum(image.bins for image in counted),
+        np.array([image.shift for image in counted if image.shift is not None]))
+        for domain, counted in found.items()}
 
 
 def image_names(images: Sequence[ImageResult]) -> list[str]:

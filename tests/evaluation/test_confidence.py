@@ -7,10 +7,9 @@ from rein.errors import UserError
 from rein.evaluation.confidence import (
     expected_calibration_error,
     reliability_bins,
-    reliability_of,
     temperature_of,
 )
-from rein.evaluation.results import ImageResult
+from rein.evaluation.results import ImageResult, reliability_of
 
 
 def test_calibration_error_equals_a_hand_computed_case():

@@ -8,7 +8,7 @@ from PIL import Image
 from some_results import RECORD, some_images, table_of
 
 from rein.evaluation.results import save_results
-from toy.benchmark import Cell
+from toy.benchmark_cells import Cell
 from toy.benchmark_report import cost_table, draw_plots, write_report
 
 

@@ -1,0 +1,51 @@
+"""A cell of the toy benchmark is trained and tested once, and resumed."""
+
+import json
+
+import pytest
+
+from rein.errors import UserError
+from toy import benchmark_cells
+from toy.benchmark_cells import Cell, list_tests, run_cell, run_tool
+
+
+def test_a_cell_that_is_done_is_not_run_again(tmp_path, monkeypatch):
+    calls = []
+
+    def tool(name, *words, log):
+        calls.append((name, *map(str, words)))
+        (tmp_path / "train").mkdir(parents=True, exist_ok=True)
+        for file in ("iter_2.pth", "last_checkpoint"):
+            (tmp_path / "train" / file).write_text("iter_2.pth")
+        if name == "tools/test.py":
+            out = words[words.index("--out") + 1]
+            out.mkdir(exist_ok=True)
+            (out / "results.json").write_text("{}")
+        return 61.2, 1000.4
+
+    monkeypatch.setattr(benchmark_cells, "run_tool", tool)
+    cell = Cell("rein", 40, 3, tmp_path)
+    run_cell(cell, list_tests(["fog"], False))
+    assert [call[0] for call in calls] == ["tools/train.py", "tools/test.py", "tools/test.py"]
+    assert "randomness.seed=3" in calls[0]
+    assert "train_dataloader.dataset.indices=40" in calls[0]
+    assert json.loads((tmp_path / "cost.json").read_text()) == dict(seconds=61, peak_mib=1000)
+    run_cell(cell, list_tests(["fog"], False))
+    assert len(calls) == 3
+    assert "test_evaluator.dataset_keys=['acdc_fog']" in calls[2]
+    assert "--resume" not in calls[0]
+    (tmp_path / "cost.json").unlink()  # as after an interruption
+    run_cell(cell, list_tests(["fog", "snow"], False))
+    assert "--resume" in calls[3] and len(calls) == 5
+
+
+def test_a_failed_tool_names_its_log(tmp_path):
+    with pytest.raises(UserError, match="tools/train.py failed .*a.log"):
+        run_tool("tools/train.py", "missing.py", log=tmp_path / "a.log")
+
+
+def test_held_out_streets_of_the_source_take_the_place_of_the_targets():
+    settings = list_tests([], held_out=True)["."]
+    assert "test_evaluator.dataset_keys=['gta']" in settings
+    assert any("data_root=data/toy_held_out/gta/" in setting for setting in settings)
+    assert list_tests(["fog"], held_out=False)["."] == []
