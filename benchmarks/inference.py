@@ -1,5 +1,6 @@
 """Predict a frame in sliding windows, in float32 and faster types, against the stock model."""
 
+import copy
 from collections.abc import Callable
 
 import torch
@@ -9,6 +10,7 @@ from torch import nn
 from benchmarks.paired import Row, compare
 from benchmarks.stock import CONFIG, build_model, stock_model
 from rein.engine.config import load_config
+from rein.engine.precision import computes_in_bf16, find_device, set_precision
 from rein.models.int8 import quantize_frozen
 
 FULL = (1024, 2048)
@@ -20,24 +22,26 @@ def run(repeats: int) -> list[Row]:
 
     Both predict classes at 2048x1024. On a CPU this is the protocol `rein`, on a GPU `full`.
     """
-    gpu = torch.cuda.is_available()
-    device, (height, width) = "cuda" if gpu else "cpu", FULL if gpu else (512, 1024)
+    device = find_device()
+    gpu = device.type == "cuda"
+    height, width = FULL if gpu else (512, 1024)
     stock, ours = build_models(device)
     frame = torch.randn(1, 3, height, width, device=device)
     what = f"slide inference, frame of {width}x{height}"
     reference = predict(stock, frame)
     rows = [compare(f"{what}, float32", predict(ours, frame), reference, repeats,
                     goal=None if gpu else 1.25)]
-    if gpu:
-        ours.precision = "bf16"
-        faster = predict(ours, frame)
-    else:
-        faster = predict(quantize_frozen(ours), frame)
-    name = "bfloat16 against float32" if gpu else "int8 against float32"
-    return [*rows, compare(f"{what}, {name}", faster, reference, repeats, goal=4 if gpu else 2)]
+    if not gpu:
+        faster = predict(quantize_frozen(copy.deepcopy(ours)), frame)
+        rows.append(compare(f"{what}, int8 against float32", faster, reference, repeats, goal=2))
+    if computes_in_bf16(device):
+        set_precision(ours, "bf16")
+        rows.append(compare(f"{what}, bfloat16 against float32", predict(ours, frame), reference,
+                            repeats, goal=4 if gpu else 3))
+    return rows
 
 
-def build_models(device: str) -> tuple[nn.Module, nn.Module]:
+def build_models(device: torch.device) -> tuple[nn.Module, nn.Module]:
     """Build the reference and this project's model with the same random weights."""
     cfg = load_config(CONFIG).model
     cfg.backbone.init_cfg = None
