@@ -70,12 +70,13 @@ class Step:
         precision: A key of `DTYPES`.
         with_cp: Checkpoint activations.
         compiled: Use `torch.compile`, like the switch in configs.
+        config: Path of the model's config.
     """
 
     def __init__(self, kind: str = "ours", batch: int = 1, precision: str = "fp32",
-                 with_cp: bool = False, compiled: bool = False) -> None:
+                 with_cp: bool = False, compiled: bool = False, config: str = CONFIG) -> None:
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        cfg = load_config(CONFIG).model
+        cfg = load_config(config).model
         cfg.backbone.update(init_cfg=None, with_cp=with_cp)
         torch.manual_seed(0)
         self.model = stock_model(cfg) if kind == "stock" else build_model(cfg)
