@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import torch
+from mmengine.logging import MMLogger
 
 from benchmarks.head import labelled_samples
 from benchmarks.paired import Row, compare, peak_mib, row_of
@@ -80,6 +81,7 @@ class Step:
         cfg.backbone.update(init_cfg=None, with_cp=with_cp)
         torch.manual_seed(0)
         self.model = stock_model(cfg) if kind == "stock" else build_model(cfg)
+        MMLogger.get_current_instance().setLevel("WARNING")  # no list of all values
         self.model.decode_head.init_weights()
         self.model.to(self.device).train()
         trained = [p for p in self.model.parameters() if p.requires_grad]
