@@ -113,8 +113,8 @@ def build_adapter(
     return StageAdapters(adapters, [i for i, stage in enumerate(stages) if stage.level in levels])
 
 
-def adapter_type(config: Any) -> type[Adapter]:
-    """Return the type that an adapter's config names.
+def adapter_type(config: Any, names: Iterable[str] = ()) -> type[Adapter]:
+    """Return the type that an adapter's config names; errors list `names`, or all types.
 
     Raises:
         UserError: It names none.
@@ -124,10 +124,11 @@ def adapter_type(config: Any) -> type[Adapter]:
     kind = config.get("type")
     found = MODELS.get(kind) if isinstance(kind, str) and kind else kind
     if not (isinstance(found, type) and issubclass(found, Adapter)):
-        known = (name for name, one in MODELS.module_dict.items()
-                 if isinstance(one, type) and issubclass(one, Adapter))
-        given = "an adapter's config has no type" if kind is None else f"there is no adapter {kind!r}"
-        raise UserError(f"{given}. Known: {', '.join(sorted(known))}; see docs/adapters.md.")
+        known = list(names) or sorted(
+            name for name, one in MODELS.module_dict.items()
+            if isinstance(one, type) and issubclass(one, Adapter))
+        found = f"there is no adapter {kind!r}" if kind else "an adapter's config has no type"
+        raise UserError(f"{found}. Known: {', '.join(known)}; see docs/adapters.md.")
     return found
 
 

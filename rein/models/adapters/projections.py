@@ -97,7 +97,7 @@ def _entries(targets: Any) -> list[str]:
     """Return the targets as a list: names, or one regular expression."""
     entries = [targets] if isinstance(targets, str) else targets
     if not isinstance(entries, list | tuple) or not all(isinstance(one, str) for one in entries):
-        raise UserError(f"targets={targets!r}: expected names of linear layers, such as ('q', 'v'), "
+        raise UserError(f"targets={targets!r}: expected names of linear layers such as ('q', 'v'), "
                         "or one regular expression.")
     try:
         re.compile(targets if isinstance(targets, str) else "")
