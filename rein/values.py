@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from rein.errors import UserError
@@ -32,6 +33,8 @@ SHARE = Kind("a number from 0 to 1", lambda value: _number(value) and 0 <= value
 DROPOUT = Kind("a number from 0 to below 1", lambda value: _number(value) and 0 <= value < 1)
 POSITIVE = Kind("a number above 0", lambda value: _number(value) and value > 0)
 FINITE = Kind("a number", _number)
+PATH = Kind("a path, str or Path",
+            lambda value: isinstance(value, Path) or (isinstance(value, str) and value != ""))
 SWITCH = Kind("True or False", lambda value: isinstance(value, bool))
 
 

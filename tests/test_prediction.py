@@ -1,5 +1,7 @@
 """A prediction draws, counts and saves what it holds, without torch."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -55,6 +57,18 @@ def test_saved_train_ids_are_read_back(tmp_path):
     path = one.save(tmp_path / "new" / "street.png")
     assert np.array_equal(Image.open(path), one.seg_map)
     assert [file.name for file in path.parent.iterdir()] == ["street.png"]
+
+
+def test_a_prediction_is_shown_in_one_short_line():
+    assert repr(halves()) == "Prediction(200 x 60: road 50%, car 50%; mean confidence 0.60)"
+    assert repr(replace(halves(), shift=1.23456)).endswith("confidence 0.60, shift 1.23)")
+
+
+@pytest.mark.parametrize("name, value", [
+    ("opacity", 5), ("opacity", "a"), ("opacity", float("nan")), ("unsure", 2), ("unsure", "x")])
+def test_overlays_take_numbers_from_0_to_1(name, value):
+    with pytest.raises(UserError, match=f"{name}={value!r}; expected a number from 0 to 1"):
+        halves().overlay(**{name: value})
 
 
 @pytest.mark.parametrize("name, message", [
