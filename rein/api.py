@@ -179,7 +179,7 @@ class Segmentor:
         check_value("predict", "batch_size", batch_size, COUNT)
         is_batch = isinstance(images, Tensor) and images.ndim == 4
         if is_batch or isinstance(images, Iterable) and not isinstance(images, _SINGLE):
-            return self._predict(images, batch_size, scores)
+            return self._predict(cast(Iterable[Any], images), batch_size, scores)
         return self._predict([images], 1, scores)[0]
 
     def features(self, image: ImageLike, *, adapter: bool = True) -> Pyramid:

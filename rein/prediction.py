@@ -52,8 +52,10 @@ class Prediction:
 
         Args:
             opacity: Opacity of the colours in [0, 1].
-            unsure: Hatch the pixels whose confidence is below this, in [0, 1].
-            legend: Append the colours and names of the predicted classes below.
+            unsure: Hatch the pixels whose confidence is below this, in [0, 1]: their class is
+                uncertain.
+            legend: Append the colours and names of the predicted classes below, and the meaning of
+                the hatch.
 
         Returns:
             An RGB picture of the image's size, without the legend.
@@ -68,7 +70,7 @@ class Prediction:
         if unsure is not None:
             picture = painting.hatch(picture, self.confidence < unsure)
         drawn = Image.fromarray(picture)
-        return self._with_legend(drawn) if legend else drawn
+        return self._with_legend(drawn, unsure) if legend else drawn
 
     def color_map(self) -> Image.Image:
         """Paint each class in its colour; returns an RGB picture of the image's size."""
@@ -100,9 +102,11 @@ class Prediction:
         painting.save_png(Image.fromarray(self.seg_map), path)
         return path
 
-    def _with_legend(self, picture: Image.Image) -> Image.Image:
-        entries = [(self.classes[i], self.palette[i])
+    def _with_legend(self, picture: Image.Image, unsure: float | None) -> Image.Image:
+        entries: list[painting.LegendEntry] = [(self.classes[i], self.palette[i])
                    for i in np.unique(self.seg_map) if i < len(self.classes)]
+        if unsure is not None:
+            entries.append((f"unsure (< {unsure:.3g})", None))
         height = painting.legend_height(picture.width, entries)
         sheet = Image.new(
             "RGB", (picture.width, picture.height + _LEGEND_GAP + height), painting.PAPER)

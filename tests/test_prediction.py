@@ -9,6 +9,7 @@ from test_door import STACK, modules_after
 
 from rein.datasets.label_maps import CLASSES, PALETTE
 from rein.errors import UserError
+from rein.evaluation import painting
 from rein.prediction import Prediction
 
 
@@ -38,6 +39,17 @@ def test_the_legend_stands_below_the_picture_and_names_predicted_classes():
     below = {tuple(pixel) for pixel in legend[60:].reshape(-1, 3).tolist()}
     assert {PALETTE[0], PALETTE[13]} <= below
     assert PALETTE[10] not in below
+
+
+def test_the_legend_explains_hatched_pixels(monkeypatch):
+    names, write = [], painting.write
+    monkeypatch.setattr(painting, "write", lambda draw, at, text, *others: (
+        names.append(text), write(draw, at, text, *others)))
+    hatched = np.array(halves().overlay(unsure=0.5, legend=True))
+    assert names == ["road", "car", "unsure (< 0.5)"]
+    assert halves().overlay(legend=True) and names[3:] == ["road", "car"]
+    below = hatched[60:].reshape(-1, 3).tolist()
+    assert below.count([229] * 3) > 30 and below.count([90] * 3) > 30  # a hatched chip of grey
 
 
 def test_opacity_reaches_from_the_image_to_the_colour_map():
