@@ -218,8 +218,8 @@ def _file_result(gr: Any, actions: Actions, path: str, progress: Any, *settings:
         return _result(gr, actions, actions.open_image(path), *settings)
     drawn, frames = actions.film(path, lambda one: views.draw(one, *settings), progress)
     note = views.hatch_note(settings[2], settings[0])
-    text = (f'{note}<div class="facts"><div><b>{frames}</b><span>frames, drawn with the settings at the '
-            "time of the upload</span></div></div>")
+    text = (f'{note}<div class="facts"><div><b>{frames}</b><span>frames, drawn with the '
+            "settings at the time of the upload</span></div></div>")
     return (None, gr.update(visible=False), gr.update(value=str(drawn), visible=True), text,
             gr.skip())
 
