@@ -9,6 +9,7 @@ from torch import nn
 
 from rein.errors import UserError, one_line
 from rein.models.adapters.base import Adapter
+from rein.models.adapters.encoder_only import EncoderOnlyQueries
 from rein.models.adapters.per_stage import adapter_type, attached_adapter
 from rein.models.arguments import known_arguments
 from rein.models.freezing import freeze
@@ -78,7 +79,11 @@ def _completed(config: Any) -> Any:
     config, kind = dict(config), config.get("type")
     if isinstance(kind, str):
         config["type"] = SHORT_NAMES.get(kind, kind)
-    if "link_token_to_query" in known_arguments(adapter_type(config, SHORT_NAMES), Adapter):
+    kind = adapter_type(config, SHORT_NAMES)
+    if kind is EncoderOnlyQueries:
+        raise UserError("EncoderOnlyQueries needs an `EncoderOnlyHead`, so it is for configs only. "
+                        "Choose another adapter.")
+    if "link_token_to_query" in known_arguments(kind, Adapter):
         config.setdefault("link_token_to_query", False)
     if isinstance(parts := config.get("adapters"), list | tuple):
         config["adapters"] = [_completed(part) for part in parts]
@@ -104,7 +109,7 @@ def _restored_on_error(network: nn.Module) -> Iterator[None]:
                     value.update(content)
         for parameter, train in trains:
             parameter.requires_grad_(train)
-        if isinstance(error, UserError | MemoryError):
+        if isinstance(error, UserError | MemoryError | ImportError):
             raise
         raise UserError(f"{type(network).__name__} does not take this adapter: "
                         f"{one_line(error)}") from error

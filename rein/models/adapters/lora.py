@@ -197,7 +197,7 @@ class DoRA(LoRA):
         """Return m / ||V||, (out,)."""
         with torch.no_grad():
             norm = (weight.float() + scale * part.product()).norm(dim=1)
-        return part.magnitude / norm
+        return part.magnitude / norm.to(part.magnitude.dtype)
 
     def weight_change(self, projection: Projection, weight: Tensor) -> Tensor:
         """Return W' - W for one projection."""

@@ -112,6 +112,7 @@ def looks(model):
 
 @pytest.mark.parametrize("name, adapter, message", [
     ("dinov2", dict(type="LoRA", ranks=2), "no argument 'ranks'"),
+    ("dinov2", "EncoderOnlyQueries", "for configs only"),
     ("dinov2", dict(type="LoRA", rank=0), "LoRA: rank=0; expected a whole number from 1"),
     ("dinov2", dict(type="SoMA", rank=1000), "SoMA: rank=1000, but .* has fewer singular"),
     ("eva02", dict(type="Combined", adapters=["x"]), "an adapter's config is 'x'"),
@@ -148,7 +149,7 @@ def test_an_error_while_starting_from_the_weights_leaves_them(monkeypatch):
     (lambda: timm.create_model("mixer_s32_224"), "MlpMixer cannot take an adapter"),
     (lambda: timm.create_model("levit_128s"), "LevitDistilled has maps at strides"),
     (lambda: timm.create_model("swin_tiny_patch4_window7_224"), "Create it for any size"),
-    (lambda: torch.compile(network()), "compiled already. Add the adapter first"),
+    (lambda: nn.ModuleDict({"_orig_mod": network()}), "compiled already. Add the adapter first"),
     (lambda: "vit_tiny", "of type str; expected a module")],
     ids=["sequential", "mixer", "levit", "swin", "compiled", "name"])
 def test_networks_that_take_no_adapter_are_refused_in_one_line(make, message):
@@ -180,9 +181,10 @@ def test_norms_over_the_channels_of_maps_are_tuned_as_such(kind):
     torch.testing.assert_close(model(images(64)), folded.eval()(images(64)))
 
 
-def test_an_adapter_has_the_networks_number_format_and_is_pickled_with_it():
+@pytest.mark.parametrize("kind", ["rein", "dora"])
+def test_an_adapter_has_the_networks_number_format_and_is_pickled_with_it(kind):
     model = network().to(torch.bfloat16)
-    adapter = rein.add_adapter(model, "rein", **OPTIONS["rein"])
+    adapter = rein.add_adapter(model, kind, **OPTIONS[kind])
     assert all(p.dtype == torch.bfloat16 for p in adapter.parameters())
     expected = model(images().bfloat16())
     again = pickle.loads(pickle.dumps(model))
