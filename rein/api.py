@@ -8,8 +8,8 @@
 
 import threading
 from collections import defaultdict
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterable, Iterator, Sized
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeAlias, cast, overload
 
@@ -32,9 +32,13 @@ from rein.models.pyramid import Pyramid
 from rein.models.segmentors.encoder_decoder import MORE_MEMORY
 from rein.models.segmentors.pixels import gives_scores
 from rein.prediction import Prediction
+from rein.values import COUNT, PATH, SWITCH, check_value
 
 ImageLike: TypeAlias = str | Path | Image.Image | np.ndarray | Tensor
 """A file, a PIL image, an RGB array, uint8 (H, W, 3), or an RGB tensor, uint8 (3, H, W)."""
+
+_SINGLE = (str, bytes, bytearray, Path, Image.Image, np.ndarray, Tensor)
+"""Types that are no list of images, although some are iterable."""
 
 
 def load_segmentor(
@@ -68,6 +72,10 @@ def load_segmentor(
         UserError: A file is missing or does not fit, or the device is missing or does
             not support the precision.
     """
+    for name, value in (("source", source), ("config", config), ("backbone", backbone)):
+        if value is not None or name == "source":
+            check_value("load_segmentor", name, value, PATH)
+    check_value("load_segmentor", "int8", int8, SWITCH)
     device = find_device(device)
     chosen = choose_precision(precision, device, int8)
     path = find_segmentor(source)
@@ -92,6 +100,9 @@ class Segmentor:
         model: A model in evaluation mode, as built by `load_segmentor`.
         precision: Its precision: "fp32", "bf16", "fp16" or "int8".
 
+    Raises:
+        UserError: The model is another one.
+
     Attributes:
         model: The network.
         precision: See above.
@@ -100,6 +111,9 @@ class Segmentor:
     """
 
     def __init__(self, model: nn.Module, precision: str = "fp32") -> None:
+        if not hasattr(model, "dataset_meta") or not hasattr(model, "cfg"):
+            raise UserError(f"Segmentor: {type(model).__name__} is no trained segmentor. Use "
+                            "`rein.load_segmentor`.")
         self.model = cast(Any, model)  # nn.Module's attributes are tensors to a type checker
         self.precision = precision
         self.classes: tuple[str, ...] = tuple(self.model.dataset_meta["classes"])
@@ -107,6 +121,12 @@ class Segmentor:
             tuple(color) for color in self.model.dataset_meta["palette"])
         self._steps = preparation(self.model.cfg)
         self._lock = threading.Lock()  # a prediction switches parts of the model
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _lock=threading.Lock())  # a lock can be neither copied nor pickled
 
     def __repr__(self) -> str:
         backbone = type(self.model.backbone).__name__
@@ -126,7 +146,7 @@ class Segmentor:
 
     @overload
     def predict(
-        self, images: Sequence[ImageLike], *, batch_size: int = ..., scores: bool = ...,
+        self, images: Iterable[ImageLike], *, batch_size: int = ..., scores: bool = ...,
     ) -> list[Prediction]: ...
 
     @overload
@@ -135,14 +155,15 @@ class Segmentor:
     ) -> Prediction | list[Prediction]: ...
 
     def predict(
-        self, images: ImageLike | Sequence[ImageLike], *, batch_size: int = 4,
+        self, images: ImageLike | Iterable[ImageLike], *, batch_size: int = 4,
         scores: bool = False,
     ) -> Prediction | list[Prediction]:
         """Predict the class of each pixel, and its confidence.
 
         Args:
-            images: One image, or a list of images of any sizes; see `ImageLike`. A tensor
-                (B, 3, H, W) is a list of B images.
+            images: One image, or a list or other iterable of images of any sizes, read as a whole
+                before the first is predicted; see `ImageLike`. A tensor (B, 3, H, W) is a list of B
+                images.
             batch_size: Images of one size that run together; on a GPU, they share batches of
                 windows.
             scores: Keep the scores of all classes, 4 bytes per class and pixel.
@@ -151,13 +172,14 @@ class Segmentor:
             One prediction, or a list of predictions in the order of the images.
 
         Raises:
-            UserError: An image is missing, does not decode or has another type or shape, or the
-                device's memory does not suffice for one image.
+            UserError: An image is missing, does not decode or has another type or shape,
+                `batch_size` is no whole number from 1, or the device's memory does not suffice for
+                one image.
         """
-        if isinstance(images, Tensor) and images.ndim == 4:
-            images = list(images)
-        if isinstance(images, list | tuple):
-            return self._predict(images, max(batch_size, 1), scores)
+        check_value("predict", "batch_size", batch_size, COUNT)
+        is_batch = isinstance(images, Tensor) and images.ndim == 4
+        if is_batch or isinstance(images, Iterable) and not isinstance(images, _SINGLE):
+            return self._predict(cast(Iterable[Any], images), batch_size, scores)
         return self._predict([images], 1, scores)[0]
 
     def features(self, image: ImageLike, *, adapter: bool = True) -> Pyramid:
@@ -165,13 +187,29 @@ class Segmentor:
         batch = batched([pack(self._steps, as_rgb(image))])
         backbone = self.model.backbone
         off = adapter or getattr(backbone, "reins", None) is None
-        with self._lock, torch.no_grad(), (
+        with self._as_tested(), (
                 nullcontext() if off else switched_off(backbone.model, backbone.reins)):
             inputs = self.model.data_preprocessor(batch, False)["inputs"]
             return self.model.extract_feat(inputs)
 
+    @contextmanager
+    def _as_tested(self) -> Iterator[None]:
+        """Compute as in testing, whatever the caller's modes and autocast are, one at a time."""
+        if self.device.type == "meta":
+            raise UserError("the model is on the device 'meta', which holds no values. Load it on "
+                            "another one.")
+        with self._lock, torch.no_grad(), torch.autocast(self.device.type, enabled=False):
+            training = [module for module in self.model.modules() if module.training]
+            for module in training:
+                module.training = False
+            try:
+                yield
+            finally:
+                for module in training:
+                    module.training = True
+
     def _predict(
-        self, images: Sequence[Any], batch_size: int, scores: bool,
+        self, images: Iterable[Any], batch_size: int, scores: bool,
     ) -> list[Prediction]:
         """Predict images in batches of one size."""
         arrays = _as_arrays(images)
@@ -191,7 +229,7 @@ class Segmentor:
     def _run(self, packed: list[dict[str, Any]], scores: bool) -> list[Any]:
         """Run the network on images of one size; halve the batch where memory does not suffice."""
         try:
-            with self._lock, torch.no_grad():
+            with self._as_tested():
                 self.model.keep_confidence, self.model.keep_logits = True, scores
                 try:
                     return self.model.test_step(batched(packed))
@@ -217,15 +255,18 @@ class Segmentor:
                           sample.get("shift"))
 
 
-def _as_arrays(images: Sequence[Any]) -> list[np.ndarray]:
-    """Read images; errors give the position in a list."""
+def _as_arrays(images: Iterable[Any]) -> list[np.ndarray]:
+    """Read images, into arrays of their own; errors give the position in a list."""
     arrays = []
+    count = len(images) if isinstance(images, Sized) else None
     for index, image in enumerate(images):
         try:
-            arrays.append(as_rgb(image))
+            array = as_rgb(image)
+            # a loop over a film may reuse its frame's memory
+            arrays.append(array.copy() if isinstance(image, np.ndarray | Tensor) else array)
         except UserError as error:
-            raise error if len(images) == 1 else UserError(
-                f"image {index + 1} of {len(images)}: {error}") from None
+            place = f"image {index + 1}" + (f" of {count}" if count else "")
+            raise error if count == 1 else UserError(f"{place}: {error}") from None
     return arrays
 
 

@@ -1,5 +1,6 @@
 """Read images, and accept them from Python, with NumPy, OpenCV and Pillow alone."""
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from rein.engine.paths import find_path
-from rein.errors import UserError
+from rein.errors import UserError, one_line
+from rein.values import PATH, check_value
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -20,6 +22,7 @@ def read_image(path: str | Path) -> np.ndarray:
     Raises:
         UserError: The file is missing, cannot be read or does not decode.
     """
+    check_value("read_image", "path", path, PATH)
     found = find_path(path)
     if not Path(found).is_file():
         raise UserError(f"{path}: no such image. Check the path.")
@@ -53,18 +56,43 @@ def as_rgb(image: Any) -> np.ndarray:
         if image.mode[0] in "IF":
             raise UserError(f"the PIL image has mode {image.mode!r}; expected 8 bits per channel, "
                             "such as 'RGB' or 'L'. Scale its values to [0, 255].")
-        return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+        return _pixels(image)
     if hasattr(image, "detach"):  # a tensor; torch is not imported here
-        array = image.detach().cpu()
-        shape, kind = tuple(array.shape), str(array.dtype)
-        if kind != "torch.uint8" or len(shape) != 3 or shape[0] != 3 or 0 in shape:
-            raise UserError(f"the tensor has shape {shape} and type {kind}; expected RGB, uint8 "
-                            "(3, H, W), values in [0, 255].")
-        return array.permute(1, 2, 0).numpy()
+        shape, kind = tuple(image.shape), str(image.dtype)
+        if kind != "torch.uint8" or len(shape) != 3 or shape[0] != 3 or 0 in shape or image.is_meta:
+            raise UserError(f"the tensor has shape {shape}, type {kind} and device {image.device}; "
+                            "expected RGB, uint8 (3, H, W), values in [0, 255]."
+                            + _hint(shape, 0, image.is_floating_point()))
+        return image.detach().cpu().permute(1, 2, 0).numpy()
     if not isinstance(image, np.ndarray):
         raise UserError(f"an image of type {type(image).__name__}; expected a path, a PIL image, "
                         "an RGB array (H, W, 3) or an RGB tensor (3, H, W), both uint8.")
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] != 3 or not image.size:
         raise UserError(f"the image has shape {image.shape} and type {image.dtype}; expected RGB, "
-                        "uint8 (H, W, 3), as returned by `read_image`.")
+                        "uint8 (H, W, 3), values in [0, 255], as returned by `read_image`."
+                        + _hint(image.shape, -1, image.dtype.kind == "f"))
     return image
+
+
+def _pixels(image: Image.Image) -> np.ndarray:
+    """Return a PIL image as RGB; its file is decoded only now."""
+    name = getattr(image, "filename", "") or "the PIL image"
+    try:
+        pixels = np.array(ImageOps.exif_transpose(image).convert("RGB"))
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error) as error:
+        raise UserError(f"{name}: does not decode ({one_line(error, 120)}). It may be truncated or "
+                        "closed: copy, download or open it again.") from error
+    if not pixels.size:
+        raise UserError(f"{name}: has no pixels, its size is {image.width} x {image.height}.")
+    return pixels
+
+
+def _hint(shape: tuple[int, ...], axis: int, is_float: bool) -> str:
+    """Say how to make an image of an array whose channels lie on an axis."""
+    if is_float:
+        return " Round and convert it; values in [0, 1] first times 255."
+    if len(shape) == 4:
+        return " Pass several images as a list."
+    if len(shape) == 3 and shape[axis] == 4:
+        return " Drop the alpha channel."
+    return ""

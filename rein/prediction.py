@@ -9,11 +9,12 @@ from PIL import Image
 
 from rein.errors import UserError
 from rein.evaluation import painting
+from rein.values import PATH, SHARE, check_value
 
-_LEGEND_GAP = 12
+_LEGEND_GAP, _MAIN_CLASSES = 12, 4
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Prediction:
     """The classes of an image's pixels, and their confidence.
 
@@ -36,6 +37,14 @@ class Prediction:
     palette: Sequence[Sequence[int]]
     shift: float | None = None
 
+    def __repr__(self) -> str:
+        shares = sorted(self.shares().items(), key=lambda item: -item[1])
+        main = [f"{name} {share:.0%}" for name, share in shares[:_MAIN_CLASSES] if share]
+        shift = "" if self.shift is None else f", shift {self.shift:.2f}"
+        height, width = self.seg_map.shape
+        return (f"Prediction({width} x {height}: {', '.join(main)}; mean confidence "
+                f"{self.confidence.mean():.2f}{shift})")
+
     def overlay(
         self, opacity: float = 0.5, unsure: float | None = None, legend: bool = False,
     ) -> Image.Image:
@@ -43,17 +52,25 @@ class Prediction:
 
         Args:
             opacity: Opacity of the colours in [0, 1].
-            unsure: Hatch the pixels whose confidence is below this, in [0, 1].
-            legend: Append the colours and names of the predicted classes below.
+            unsure: Hatch the pixels whose confidence is below this, in [0, 1]: their class is
+                uncertain.
+            legend: Append the colours and names of the predicted classes below, and the meaning of
+                the hatch.
 
         Returns:
             An RGB picture of the image's size, without the legend.
+
+        Raises:
+            UserError: `opacity` or `unsure` is not in [0, 1].
         """
+        check_value("overlay", "opacity", opacity, SHARE)
+        if unsure is not None:
+            check_value("overlay", "unsure", unsure, SHARE)
         picture = painting.overlay(self.image, self.seg_map, self.palette, opacity)
         if unsure is not None:
             picture = painting.hatch(picture, self.confidence < unsure)
         drawn = Image.fromarray(picture)
-        return self._with_legend(drawn) if legend else drawn
+        return self._with_legend(drawn, unsure) if legend else drawn
 
     def color_map(self) -> Image.Image:
         """Paint each class in its colour; returns an RGB picture of the image's size."""
@@ -77,6 +94,7 @@ class Prediction:
         Raises:
             UserError: The path has another ending, or cannot be written.
         """
+        check_value("save", "path", path, PATH)
         path = Path(path)
         if path.suffix.lower() != ".png":
             raise UserError(f"{path}: trainIds are saved as PNG, which is lossless. End the name "
@@ -84,9 +102,11 @@ class Prediction:
         painting.save_png(Image.fromarray(self.seg_map), path)
         return path
 
-    def _with_legend(self, picture: Image.Image) -> Image.Image:
-        entries = [(self.classes[i], self.palette[i])
+    def _with_legend(self, picture: Image.Image, unsure: float | None) -> Image.Image:
+        entries: list[painting.LegendEntry] = [(self.classes[i], self.palette[i])
                    for i in np.unique(self.seg_map) if i < len(self.classes)]
+        if unsure is not None:
+            entries.append((f"unsure (< {unsure:.3g})", None))
         height = painting.legend_height(picture.width, entries)
         sheet = Image.new(
             "RGB", (picture.width, picture.height + _LEGEND_GAP + height), painting.PAPER)

@@ -1,5 +1,9 @@
 """A segmentor loads from any source and predicts any image, alone or in lists, as in testing."""
 
+import copy
+import pickle
+import threading
+
 import numpy as np
 import pytest
 import torch
@@ -174,6 +178,68 @@ def test_what_is_not_an_image_is_reported_in_one_line(model, image, message):
     with pytest.raises(UserError, match="image 2 of 2: "):
         model.predict([street(), image])
     assert "\n" not in str(caught.value)
+
+
+def test_any_iterable_of_images_is_a_list_of_them(model):
+    frames, memory = [street(seed=seed) for seed in range(3)], street()
+
+    def film():
+        for frame in frames:
+            memory[:] = frame  # as video readers reuse their memory
+            yield memory
+
+    expected = model.predict(frames)
+    assert all(map(same, model.predict(film(), batch_size=2), expected))
+    assert all(map(same, model.predict(map(Image.fromarray, frames)), expected))
+    assert model.predict(iter(())) == []
+    with pytest.raises(UserError, match="^image 2: missing.png: no such image"):
+        model.predict(name for name in (street(), "missing.png"))
+
+
+@pytest.mark.parametrize("call, message", [
+    (lambda model: model.predict(street(), batch_size=0), "batch_size=0; expected a whole number"),
+    (lambda model: model.predict(street(), batch_size=1.5), "batch_size=1.5"),
+    (lambda model: model.predict(b"street.png"), "an image of type bytes"),
+    (lambda model: model.predict(street(1, 3000)), "image of 3000 x 1 pixels cannot be resized"),
+    (lambda model: rein.load_segmentor(None), "source=None; expected a path"),
+    (lambda model: rein.load_segmentor(123), "source=123; expected a path"),
+    (lambda model: rein.load_segmentor("x.pth", config=3), "config=3; expected a path"),
+    (lambda model: rein.load_segmentor("x.pth", device=1.5), "device 1.5: not available"),
+    (lambda model: rein.load_segmentor("x.pth", int8="no"), "int8='no'; expected True or False"),
+    (lambda model: rein.Segmentor(torch.nn.Linear(1, 1)), "Linear is no trained segmentor"),
+    (lambda model: rein.segment(model, street()), "has a method `predict`")])
+def test_wrong_arguments_are_named(model, call, message):
+    with pytest.raises(UserError, match=message):
+        call(model)
+
+
+def test_the_callers_modes_change_no_prediction(model):
+    expected, network = model.predict(street()), model.model
+    network.train()
+    kept = [module.training for module in network.modules()]
+    assert same(model.predict(street()), expected)
+    assert [module.training for module in network.modules()] == kept
+    network.eval()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert same(model.predict(street()), expected)
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(model.predict(street())))
+               for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 3 and all(same(one, expected) for one in found)
+
+
+def test_copied_and_pickled_segmentors_predict_alike(model):
+    expected = model.predict(street())
+    other = copy.deepcopy(model)
+    assert same(other.predict(street()), expected)
+    assert same(pickle.loads(pickle.dumps(model)).predict(street()), expected)
+    other.model.to("meta")
+    with pytest.raises(UserError, match="on the device 'meta'"):
+        other.predict(street())
 
 
 def test_sources_that_do_not_load_say_why(tmp_path, folder):

@@ -32,7 +32,27 @@ def test_a_tensor_is_an_image_with_its_channels_first():
     ("missing.png", "missing.png: no such image"), (np.zeros((8, 8), np.uint8), "expected RGB"),
     (np.zeros((8, 8, 3)), "expected RGB"), (3, "an image of type int"),
     (torch.zeros(3, 8, 8), "the tensor has shape .* torch.float32"),
-    (Image.new("I;16", (8, 8)), "mode 'I;16'")])
+    (Image.new("I;16", (8, 8)), "mode 'I;16'"), (Image.new("RGB", (0, 5)), "has no pixels"),
+    (torch.zeros(3, 8, 8, dtype=torch.uint8, device="meta"), "device meta"),
+    (np.full((8, 8, 3), np.nan), "float64.*values in .0, 1. first times 255"),
+    (torch.rand(3, 8, 8), "values in .0, 1. first times 255"),
+    (np.zeros((8, 8, 4), np.uint8), "Drop the alpha channel"),
+    (np.zeros((2, 8, 8, 3), np.uint8), "Pass several images as a list"), ("", "path=''")])
 def test_a_wrong_image_is_named(image, message):
     with pytest.raises(UserError, match=message):
         as_rgb(image)
+
+
+@pytest.mark.parametrize("name, keep", [("photo.jpg", 0.5), ("photo.png", 0.5), ("photo.tif", 0.9)])
+def test_a_truncated_pil_image_is_named_once_its_pixels_load(tmp_path, name, keep):
+    path = tmp_path / name
+    picture = np.random.default_rng(0).integers(0, 255, (90, 90, 3), np.uint8)
+    Image.fromarray(picture).save(path)
+    content = path.read_bytes()
+    opened = Image.open(path)
+    path.write_bytes(content[:int(len(content) * keep)])
+    with pytest.raises(UserError, match=rf"{name}: does not decode \(.*truncated"):
+        as_rgb(opened)
+    opened.close()
+    with pytest.raises(UserError, match="closed"):
+        as_rgb(opened)

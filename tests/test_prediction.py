@@ -1,5 +1,7 @@
 """A prediction draws, counts and saves what it holds, without torch."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -7,6 +9,7 @@ from test_door import STACK, modules_after
 
 from rein.datasets.label_maps import CLASSES, PALETTE
 from rein.errors import UserError
+from rein.evaluation import painting
 from rein.prediction import Prediction
 
 
@@ -38,6 +41,17 @@ def test_the_legend_stands_below_the_picture_and_names_predicted_classes():
     assert PALETTE[10] not in below
 
 
+def test_the_legend_explains_hatched_pixels(monkeypatch):
+    names, write = [], painting.write
+    monkeypatch.setattr(painting, "write", lambda draw, at, text, *others: (
+        names.append(text), write(draw, at, text, *others)))
+    hatched = np.array(halves().overlay(unsure=0.5, legend=True))
+    assert names == ["road", "car", "unsure (< 0.5)"]
+    assert halves().overlay(legend=True) and names[3:] == ["road", "car"]
+    below = hatched[60:].reshape(-1, 3).tolist()
+    assert below.count([229] * 3) > 30 and below.count([90] * 3) > 30  # a hatched chip of grey
+
+
 def test_opacity_reaches_from_the_image_to_the_colour_map():
     one = halves()
     assert np.array_equal(one.overlay(0), one.image)
@@ -55,6 +69,18 @@ def test_saved_train_ids_are_read_back(tmp_path):
     path = one.save(tmp_path / "new" / "street.png")
     assert np.array_equal(Image.open(path), one.seg_map)
     assert [file.name for file in path.parent.iterdir()] == ["street.png"]
+
+
+def test_a_prediction_is_shown_in_one_short_line():
+    assert repr(halves()) == "Prediction(200 x 60: road 50%, car 50%; mean confidence 0.60)"
+    assert repr(replace(halves(), shift=1.23456)).endswith("confidence 0.60, shift 1.23)")
+
+
+@pytest.mark.parametrize("name, value", [
+    ("opacity", 5), ("opacity", "a"), ("opacity", float("nan")), ("unsure", 2), ("unsure", "x")])
+def test_overlays_take_numbers_from_0_to_1(name, value):
+    with pytest.raises(UserError, match=f"{name}={value!r}; expected a number from 0 to 1"):
+        halves().overlay(**{name: value})
 
 
 @pytest.mark.parametrize("name, message", [

@@ -41,7 +41,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--overwrite", action="store_true", help="predict finished inputs again")
     parser.add_argument(
         "--unsure", type=float, metavar="P",
-        help="hatch pixels whose confidence is below P, e.g. 0.5")
+        help="hatch pixels whose confidence is below P, e.g. 0.5, in overlays: their class is "
+             "uncertain")
     parser.add_argument(
         "--frames", type=int, metavar="N", help="stop each video or camera after N frames")
     parser.add_argument(
@@ -85,6 +86,8 @@ def main(args: argparse.Namespace) -> int:
         args.save, args.overwrite, args.unsure, args.batch_size, args.frames)
     predicted = predict_files(
         model, sources, out, options, dict(model=describe_file(args.model), int8=args.int8))
+    if args.unsure is not None:
+        print(f"hatched in overlays: pixels whose confidence is below {args.unsure:g}")
     return report(predicted, out)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from mmcv.transforms import Compose
@@ -21,8 +22,10 @@ from rein.engine.paths import find_path
 from rein.engine.precision import find_device
 from rein.engine.registration import build_model
 from rein.engine.weights import load_for_testing
+from rein.errors import UserError
 from rein.images import as_rgb
 from rein.models.int8 import quantize_frozen
+from rein.values import PATH, check_value
 
 
 def init_segmentor(
@@ -52,6 +55,8 @@ def init_segmentor(
     Raises:
         UserError: A file is missing or does not fit, or `int8` is not supported here.
     """
+    check_value("init_segmentor", "config", config, PATH)
+    check_value("init_segmentor", "checkpoint", checkpoint, PATH)
     cfg = read_config(config)
     content = load_file(find_path(checkpoint))
     return build_segmentor(cfg, content, checkpoint, backbone, device, allow_other_backbone, int8)
@@ -102,8 +107,12 @@ def segment(model: nn.Module, image: str | Path | np.ndarray) -> np.ndarray:
         trainIds, uint8 (H, W), which are positions in `model.dataset_meta["classes"]`.
 
     Raises:
-        UserError: The file is missing or does not decode, or the array has another shape or type.
+        UserError: The file is missing or does not decode, the array has another shape or type, or
+            the model is another one.
     """
+    if not hasattr(model, "cfg"):
+        raise UserError(f"segment: {type(model).__name__} is no model of `init_segmentor`. A model "
+                        "of `load_segmentor` has a method `predict`.")
     packed = pack(preparation(model.cfg), as_rgb(image))
     with torch.no_grad():
         sample, = model.test_step(batched([packed]))
@@ -116,9 +125,18 @@ def train_ids(sample: SegDataSample) -> np.ndarray:
 
 
 def pack(steps: Compose, image: np.ndarray) -> dict[str, Any]:
-    """Prepare an RGB image (H, W, 3) by the steps of `preparation`: `inputs`, `data_samples`."""
-    # pipelines expect BGR; the model's data_preprocessor converts back to RGB
-    return steps(dict(img=np.ascontiguousarray(image[..., ::-1])))
+    """Prepare an RGB image (H, W, 3) by the steps of `preparation`: `inputs`, `data_samples`.
+
+    Raises:
+        UserError: Resizing leaves no pixel of a side.
+    """
+    try:
+        # pipelines expect BGR; the model's data_preprocessor converts back to RGB
+        return steps(dict(img=np.ascontiguousarray(image[..., ::-1])))
+    except cv2.error as error:
+        height, width = image.shape[:2]
+        raise UserError(f"the image of {width} x {height} pixels cannot be resized for the model; "
+                        "is it too narrow? Crop or pad it.") from error
 
 
 def batched(packed: Sequence[Mapping[str, Any]]) -> dict[str, list]:

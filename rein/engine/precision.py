@@ -19,7 +19,7 @@ def find_device(given: str | torch.device | None = None) -> torch.device:
     device = given or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         return torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, TypeError) as error:
         raise UserError(f"device {given}: not available ({one_line(error, 120)}). Choose another "
                         "device, or leave it out.") from error
 

@@ -14,11 +14,13 @@ from rein.atomic_files import naming_failures, replacing
 from rein.datasets.label_maps import IGNORE_INDEX, PALETTE
 
 Palette = Sequence[Sequence[int]]
-LegendEntry = tuple[str, Sequence[int]]
+LegendEntry = tuple[str, Sequence[int] | None]
+"""A name and its RGB; None: hatched."""
 
 PAPER, INK = (255, 255, 255), (24, 24, 27)
 MARGIN = 24
 WRONG, IGNORED = (229, 57, 53), (0, 0, 0)
+_HATCHED = 150  # grey of a hatched chip, before hatching
 _GROUND = 0.6  # of the brightness, between the lines of a hatch
 _CHIP, _LEGEND_CELL, _LEGEND_LINE = 18, 145, 26
 _COMPRESS_LEVEL = 3
@@ -104,13 +106,17 @@ def legend_height(width: int, entries: Sequence[LegendEntry]) -> int:
 
 
 def draw_legend(sheet: Image.Image, top: int, entries: Sequence[LegendEntry]) -> None:
-    """Draw chips of colour with names in as few lines as fit, below `top` pixels."""
+    """Draw chips of colour, or hatched, with names in as few lines as fit, below `top` pixels."""
     draw = ImageDraw.Draw(sheet)
     columns = math.ceil(len(entries) / _legend_lines(sheet.width, len(entries)))
     for i, (name, color) in enumerate(entries):
         x = MARGIN + (i % columns) * _LEGEND_CELL
         y = top + (i // columns) * _LEGEND_LINE
-        draw.rounded_rectangle((x, y, x + _CHIP, y + _CHIP), 4, tuple(color))
+        if color is None:
+            chip = np.full((_CHIP + 1, _CHIP + 1, 3), _HATCHED, np.uint8)
+            sheet.paste(Image.fromarray(hatch(chip, np.ones(chip.shape[:2], bool))), (x, y))
+        else:
+            draw.rounded_rectangle((x, y, x + _CHIP, y + _CHIP), 4, tuple(color))
         write(draw, (x + _CHIP + 8, y), name, 14, INK)
 
 

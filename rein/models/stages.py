@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from rein.errors import UserError
+from rein.errors import UserError, one_line
 
 STRIDES = (4, 8, 16, 32)
 """Strides of a pyramid's maps, in pixels."""
@@ -61,10 +61,16 @@ def maps_of(network: nn.Module) -> list[int] | None:
     """Return timm's indices of a staged network's maps at strides 4, 8, 16, 32; None if plain.
 
     Raises:
-        UserError: The network has other strides.
+        UserError: The network has other strides, or is neither plain nor staged.
     """
     infos = list(getattr(network, "feature_info", ()))
     strides = [info["reduction"] for info in infos]
+    if not hasattr(network, "forward_intermediates") or (
+            len(set(strides)) < 2 and not _is_plain(network)):
+        raise UserError(
+            f"{type(network).__name__} cannot take an adapter: expected a network of "
+            "`timm.create_model` with `forward_intermediates`, either a vision transformer with "
+            "`blocks` and `patch_embed`, or one with maps at strides 4, 8, 16, 32.")
     if len(set(strides)) < 2:
         return None
     indices = [i for i, stride in enumerate(strides) if stride >= STRIDES[0]]
@@ -72,6 +78,14 @@ def maps_of(network: nn.Module) -> list[int] | None:
         raise UserError(f"{type(network).__name__} has maps at strides {strides}; expected one at "
                         f"each of {', '.join(map(str, STRIDES))}.")
     return indices
+
+
+def _is_plain(network: nn.Module) -> bool:
+    """Tell whether a network has the parts of a plain vision transformer."""
+    blocks = getattr(network, "blocks", None)
+    return (isinstance(blocks, nn.Sequential | nn.ModuleList) and len(blocks) > 0
+            and hasattr(network, "embed_dim")
+            and isinstance(getattr(getattr(network, "patch_embed", None), "patch_size", 0), tuple))
 
 
 def stages_of(network: nn.Module) -> list[Stage]:
@@ -134,8 +148,14 @@ def _probe(network: nn.Module) -> list[_Output]:
         twin.get_submodule(name).register_forward_hook(
             lambda block, args, output, name=name: shapes.update({name: output.shape}))
     image = torch.zeros(1, 3, *PROBE_SIZE, device="meta")
-    with torch.no_grad():
-        twin.forward_intermediates(image, indices=maps_of(network), intermediates_only=True)
+    try:
+        with torch.no_grad():
+            twin.forward_intermediates(image, indices=maps_of(network), intermediates_only=True)
+    except Exception as error:
+        raise UserError(
+            f"{type(network).__name__} cannot take an adapter: it does not run on an image of "
+            f"{PROBE_SIZE} (H, W), which shows its stages ({one_line(error, 120)}). Create it for "
+            "any size, as by strict_img_size=False, or choose another network.") from error
     return [_output(network.get_submodule(name), shape) for name, shape in shapes.items()]
 
 

@@ -208,7 +208,7 @@ def _result(gr: Any, actions: Actions, shown: Shown, *settings: Any) -> tuple:
     """Return the updates that show a prediction: state, image, video, summary, legend."""
     picture = views.draw(shown.current, *settings)
     return (shown, gr.update(value=picture, visible=True, show_label=False),
-            gr.update(visible=False), views.summary(shown, settings[2]),
+            gr.update(visible=False), views.summary(shown, settings[2], settings[0]),
             gr.update(choices=views.legend(shown.current, actions.classes)))
 
 
@@ -217,8 +217,9 @@ def _file_result(gr: Any, actions: Actions, path: str, progress: Any, *settings:
     if not inputs.is_video(path):
         return _result(gr, actions, actions.open_image(path), *settings)
     drawn, frames = actions.film(path, lambda one: views.draw(one, *settings), progress)
-    text = (f'<div class="facts"><div><b>{frames}</b><span>frames, drawn with the settings at the '
-            "time of the upload</span></div></div>")
+    note = views.hatch_note(settings[2], settings[0])
+    text = (f'{note}<div class="facts"><div><b>{frames}</b><span>frames, drawn with the '
+            "settings at the time of the upload</span></div></div>")
     return (None, gr.update(visible=False), gr.update(value=str(drawn), visible=True), text,
             gr.skip())
 
@@ -242,7 +243,8 @@ def _connect(gr: Any, actions: Actions, parts: dict[str, Any]) -> None:
         bar = gr.update(visible=settings[0] == views.CONFIDENCE)
         if shown is None:
             return gr.skip(), gr.skip(), bar
-        return views.draw(shown.current, *settings), views.summary(shown, settings[2]), bar
+        text = views.summary(shown, settings[2], settings[0])
+        return views.draw(shown.current, *settings), text, bar
 
     parts["file"].upload(
         open_file, [parts["file"], *look], [*results, parts["file"]], **_RUNNING)

@@ -13,6 +13,9 @@ CSS = """
 #legend label {padding: 4px 9px; font-size: .84rem}
 #legend label input {border-width: 3px !important; width: 16px; height: 16px}
 #legend label:not(:has(input:checked)) {opacity: .55}
+.hatch-note {display: flex; align-items: center; gap: 8px; font-size: .84rem; padding: 2px}
+.hatch-note i {width: 18px; height: 18px; background: repeating-linear-gradient(
+  135deg, #d9d9d9 0 1.5px, #5a5a5a 1.5px 5px)}
 .facts {display: flex; flex-wrap: wrap; gap: 6px 22px; padding: 2px 2px 4px}
 .facts div {display: flex; flex-direction: column}
 .facts b {font-size: 1.12rem; font-weight: 600; font-variant-numeric: tabular-nums}

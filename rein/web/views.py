@@ -111,7 +111,7 @@ def agreement(one: Prediction, other: Prediction) -> float:
     return float((one.seg_map == other.seg_map).mean())
 
 
-def summary(shown: Shown, unsure: float = 0.0) -> str:
+def summary(shown: Shown, unsure: float = 0.0, view: str = OVERLAY) -> str:
     """Return HTML: size, time, confidence, familiarity, and the effect of a condition."""
     current = shown.current
     height, width = current.seg_map.shape
@@ -124,7 +124,15 @@ def summary(shown: Shown, unsure: float = 0.0) -> str:
         facts.append((name, _percent(agreement(shown.original, current))))
     cells = "".join(f"<div><b>{html.escape(value)}</b><span>{html.escape(name)}</span></div>"
                     for name, value in facts)
-    return f'<div class="facts">{cells}</div>{_shift(current.shift)}'
+    return f'{hatch_note(unsure, view)}<div class="facts">{cells}</div>{_shift(current.shift)}'
+
+
+def hatch_note(unsure: float, view: str = OVERLAY) -> str:
+    """Return HTML that says what hatched pixels are; "" if there are none in a view."""
+    if not unsure or view not in (OVERLAY, COLORS):
+        return ""
+    return (f'<div class="hatch-note"><i></i>Hatched: unsure, the confidence is below {unsure:.2f}.'
+            "</div>")
 
 
 def _shift(shift: float | None) -> str:

@@ -36,6 +36,11 @@ def test_a_folder_is_predicted_into_a_folder_named_like_the_model(tmp_path, load
     assert again.stdout.splitlines()[-1].startswith("0 predicted, 2 finished before, 0 failed")
 
 
+def test_the_meaning_of_hatched_pixels_is_printed(tmp_path, loaded):
+    done = run_tool(TOOL, "m.pth", "in/a.jpg", "--unsure", 0.5, cwd=tmp_path)
+    assert "hatched in overlays: pixels whose confidence is below 0.5\n" in done.stdout
+
+
 def test_a_broken_image_is_named_and_exits_with_3(tmp_path, loaded):
     (tmp_path / "in/b.png").write_bytes(b"no image")
     done = run_tool(TOOL, "m.pth", "in", cwd=tmp_path, check=False)

@@ -107,6 +107,9 @@ def test_a_visitor_uploads_an_image_and_changes_the_view(
         visit.changed()
         tab.click("#examples button.thumbnail-item")
         tab.wait_for_function("() => document.querySelector('#summary').innerText.includes('192')")
+        tab.fill("#unsure input[type=number]", "0.9")
+        tab.keyboard.press("Tab")
+        tab.wait_for_selector("text=Hatched: unsure, the confidence is below 0.90.")
 
         assert visit.errors == []
         assert visit.hosts == {url.split("/")[2]}

@@ -67,6 +67,9 @@ def test_the_summary_tells_confidence_the_conditions_effect_and_the_shift(predic
     for part in ("60 x 40", "0.2 s", "<b>25%</b><span>below 0.50", "class kept under fog 4",
                  "<b>50%</b>", "Domain shift 1.50", "unlike the training images"):
         assert part in text, part
+    assert "Hatched: unsure, the confidence is below 0.50." in text
+    for unsure, view in ((0.0, views.OVERLAY), (0.5, views.CONFIDENCE), (0.5, views.IMAGE)):
+        assert "Hatched" not in views.summary(Shown(prediction, other), unsure, view)
     calm = dataclasses.replace(prediction, shift=0.4)
     assert "unlike" not in views.summary(Shown(calm, calm))
     assert "shift" not in views.summary(Shown(prediction, prediction))

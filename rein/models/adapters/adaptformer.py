@@ -6,6 +6,7 @@ Source: Chen et al., AdaptFormer, arXiv:2205.13535.
 import math
 from collections.abc import Sequence
 from functools import partial
+from typing import Annotated
 
 import torch.nn.functional as F
 from mmseg.registry import MODELS
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from rein.errors import UserError
 from rein.models.adapters.base import Adapter
+from rein.values import COUNT, DROPOUT, POSITIVE
 
 
 @MODELS.register_module()
@@ -33,7 +35,11 @@ class AdaptFormer(Adapter):
     """
 
     def __init__(
-        self, hidden_dims: int = 64, scale: float = 0.1, dropout: float = 0.0, **kwargs,
+        self,
+        hidden_dims: Annotated[int, COUNT] = 64,
+        scale: Annotated[float, POSITIVE] = 0.1,
+        dropout: Annotated[float, DROPOUT] = 0.0,
+        **kwargs,
     ) -> None:
         super().__init__(**kwargs)
         self.hidden_dims = hidden_dims

@@ -14,13 +14,21 @@ class Combined(Adapter):
     """Applies several adapters, such as Rein and LoRA, in the order given.
 
     Args:
-        adapters (Sequence[dict]): Their configs. At most one may have queries for the head.
+        adapters (Sequence[dict | Adapter]): The adapters or their configs, whose sizes
+            `build_adapter` takes from the network. At most one may have queries for the head.
         **kwargs: None; others are refused.
+
+    Raises:
+        UserError: There is no adapter.
     """
 
-    def __init__(self, adapters: Sequence[dict], **kwargs) -> None:
+    def __init__(self, adapters: Sequence[dict | Adapter], **kwargs) -> None:
         super().__init__(**kwargs)
-        self.adapters = nn.ModuleList(MODELS.build(config) for config in adapters)
+        if not isinstance(adapters, list | tuple) or not adapters:
+            raise UserError(f"Combined: adapters={adapters!r}; expected a list of configs, "
+                            "[dict(type=..., ...), ...].")
+        self.adapters = nn.ModuleList(
+            one if isinstance(one, Adapter) else MODELS.build(one) for one in adapters)
 
     def attach(
         self, network: nn.Module, stages: Sequence[Sequence[nn.Module]], num_prefix_tokens: int,

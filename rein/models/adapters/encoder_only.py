@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Annotated
 
 import torch
 from mmengine.logging import MessageHub
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from rein.errors import UserError
 from rein.models.adapters.base import Adapter
 from rein.models.pyramid import FINEST_STRIDE, MaskQueries, resize
+from rein.values import COUNT
 
 
 @dataclass
@@ -66,7 +68,12 @@ class EncoderOnlyQueries(Adapter):
             takes no mask.
     """
 
-    def __init__(self, num_queries: int = 100, num_blocks: int = 4, **kwargs) -> None:
+    def __init__(
+        self,
+        num_queries: Annotated[int, COUNT] = 100,
+        num_blocks: Annotated[int, COUNT] = 4,
+        **kwargs,
+    ) -> None:
         super().__init__(**kwargs)
         self.num_queries = num_queries
         self.num_blocks = num_blocks

@@ -68,6 +68,15 @@ class Peft(Adapter):
         before = {name: (p, p.requires_grad, p.detach().clone())
                   for name, p in shell.named_parameters()}
         try:
+            return self._layers(peft, shell, before)
+        except Exception:
+            for parameter, _, value in before.values():
+                parameter.data.copy_(value)
+            raise
+
+    def _layers(self, peft: ModuleType, shell: nn.Module, before: dict) -> dict[str, nn.Module]:
+        """Let peft put its layers into the shell; take them out again and check them."""
+        try:
             with torch.device("cpu"):  # some methods compute with new values, impossible on meta
                 peft.inject_adapter_in_model(copy.deepcopy(self.config), shell)
         except (ValueError, TypeError, NotImplementedError, AttributeError, ImportError) as error:

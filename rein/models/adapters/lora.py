@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from functools import partial
 from itertools import groupby
+from typing import Annotated
 
 import torch
 from mmseg.registry import MODELS
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from rein.errors import UserError
 from rein.models.adapters.base import Adapter, add_module, refuse_uncalled
 from rein.models.adapters.projections import Projection, find_projections
+from rein.values import COUNT, DROPOUT, POSITIVE
 
 
 class LowRank(nn.Module):
@@ -62,11 +64,11 @@ class LoRA(Adapter):
 
     def __init__(
         self,
-        rank: int = 8,
-        alpha: float | None = None,
+        rank: Annotated[int, COUNT] = 8,
+        alpha: Annotated[float | None, POSITIVE] = None,
         targets: str | Sequence[str] = ("q", "v"),
         blocks: Sequence[int] | None = None,
-        dropout: float = 0.0,
+        dropout: Annotated[float, DROPOUT] = 0.0,
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
@@ -195,7 +197,7 @@ class DoRA(LoRA):
         """Return m / ||V||, (out,)."""
         with torch.no_grad():
             norm = (weight.float() + scale * part.product()).norm(dim=1)
-        return part.magnitude / norm
+        return part.magnitude / norm.to(part.magnitude.dtype)
 
     def weight_change(self, projection: Projection, weight: Tensor) -> Tensor:
         """Return W' - W for one projection."""

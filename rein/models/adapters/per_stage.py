@@ -4,13 +4,15 @@ Source: Wei et al., arXiv:2312.04265, whose project refines ConvNeXt and ResNet 
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from rein.errors import UserError
 from rein.models.adapters.base import Adapter
-from rein.models.arguments import known_arguments
+from rein.models.adapters.combined import Combined
+from rein.models.arguments import check_arguments, known_arguments
 from rein.models.stages import Stage, maps_of, stages_of
 
 PUBLISHED_PATCH = 16
@@ -81,7 +83,8 @@ def build_adapter(
     """Build the adapter of a network; its sizes come from the network if the config has none.
 
     Args:
-        config: The adapter, or what the adapters of all stages share.
+        config: The adapter, or what the adapters of all stages share. Each adapter of a `Combined`
+            is built alike.
         stages: The network's stages.
         patch_size: Patch side, pixels.
         levels: The maps that the backbone returns, by `Stage.level`.
@@ -89,27 +92,55 @@ def build_adapter(
             it.
 
     Raises:
-        UserError: There are more or fewer `distinct` than stages.
+        UserError: There is no such adapter, it cannot be built with these arguments, or there are
+            more or fewer `distinct` than stages.
     """
-    kind = config["type"]
-    kind = MODELS.get(kind) if isinstance(kind, str) else kind
+    kind = adapter_type(config)
     per_stage = len(stages) > 1 and getattr(kind, "ONE_PER_STAGE", False)
     if distinct is not None and (len(distinct) != len(stages) or not per_stage):
         raise UserError(f"distinct_cfgs has {len(distinct)} entries, but the backbone has "
                         f"{len(stages)} stages that {config['type']} refines. Leave it out to "
                         "derive it from the backbone.")
     if not per_stage:
-        return MODELS.build(_derived(kind, stages, patch_size) | dict(config))
+        if kind is Combined and isinstance(parts := config.get("adapters"), list | tuple):
+            config = dict(config, adapters=[
+                build_adapter(part, stages, patch_size, levels) for part in parts])
+        return _build(kind, _derived(kind, stages, patch_size) | dict(config))
     adapters, shared = [], dict(config)
     for stage, own in zip(stages, distinct or [{}] * len(stages), strict=True):
         shared |= own
-        adapters.append(MODELS.build(_derived(kind, [stage], patch_size) | shared))
+        adapters.append(_build(kind, _derived(kind, [stage], patch_size) | shared))
     return StageAdapters(adapters, [i for i, stage in enumerate(stages) if stage.level in levels])
 
 
-def _derived(kind: type | None, stages: Sequence[Stage], patch_size: int) -> dict:
+def adapter_type(config: Any, names: Iterable[str] = ()) -> type[Adapter]:
+    """Return the type that an adapter's config names; errors list `names`, or all types.
+
+    Raises:
+        UserError: It names none.
+    """
+    if not isinstance(config, Mapping):
+        raise UserError(f"an adapter's config is {config!r}; expected dict(type=..., ...).")
+    kind = config.get("type")
+    found = MODELS.get(kind) if isinstance(kind, str) and kind else kind
+    if not (isinstance(found, type) and issubclass(found, Adapter)):
+        known = list(names) or sorted(
+            name for name, one in MODELS.module_dict.items()
+            if isinstance(one, type) and issubclass(one, Adapter))
+        found = f"there is no adapter {kind!r}" if kind else "an adapter's config has no type"
+        raise UserError(f"{found}. Known: {', '.join(known)}; see docs/adapters.md.")
+    return found
+
+
+def _build(kind: type[Adapter], config: Mapping) -> Adapter:
+    """Build an adapter from a config with all sizes, once its arguments are checked."""
+    check_arguments(kind, config, Adapter)
+    return MODELS.build(dict(config))
+
+
+def _derived(kind: type[Adapter], stages: Sequence[Stage], patch_size: int) -> dict:
     """Return the sizes that an adapter takes, from the network."""
     sizes = dict(
         num_layers=sum(map(len, stages)), embed_dims=stages[0].width, patch_size=patch_size)
-    known = known_arguments(kind, Adapter) if kind is not None else ()
+    known = known_arguments(kind, Adapter)
     return {name: size for name, size in sizes.items() if name in known}

@@ -7,7 +7,8 @@ do not: `blocks.3.attn.q`.
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from numbers import Integral
+from typing import Any, NamedTuple
 
 from torch import nn
 
@@ -64,14 +65,14 @@ def find_projections(
     """
     names = {module: name for name, module in network.named_modules()}
     flat = [block for stage in stages for block in stage]
-    first, last = blocks or (0, len(flat))
-    if not 0 <= first < last <= len(flat):
-        raise UserError(f"blocks={tuple(blocks)}: the backbone has blocks 0 to {len(flat) - 1}; "
-                        f"name the first and the one after the last, at most {len(flat)}.")
+    first, last = (0, len(flat)) if blocks is None else _range(blocks, len(flat))
     inside = [projection for index in range(first, last)
               for projection in _projections(names[flat[index]], flat[index], index)]
+    if not inside:
+        raise UserError(f"the blocks of {type(network).__name__} have no linear layers, which this "
+                        "adapter changes. Choose another, such as LoRAReins or BitFit.")
+    entries = _entries(targets)
     found = [projection for projection in inside if _matches(projection.name, targets)]
-    entries = [targets] if isinstance(targets, str) else targets
     missing = [entry for entry in entries if not any(
         _matches(p.name, entry if isinstance(targets, str) else [entry]) for p in inside)]
     if missing or not found:
@@ -79,6 +80,30 @@ def find_projections(
         raise UserError(f"targets {missing}: the backbone's blocks have no such linear layer. "
                         f"Known: {', '.join(known)}.")
     return found
+
+
+def _range(blocks: Any, count: int) -> tuple[int, int]:
+    """Return the first of `count` blocks to change, and the one after the last."""
+    given = tuple(blocks) if isinstance(blocks, list | tuple) else blocks
+    is_pair = isinstance(given, tuple) and len(given) == 2 and all(
+        isinstance(index, Integral) for index in given)
+    if not is_pair or not 0 <= given[0] < given[1] <= count:
+        raise UserError(f"blocks={given!r}: the backbone has blocks 0 to {count - 1}; "
+                        f"name the first and the one after the last, at most {count}.")
+    return given
+
+
+def _entries(targets: Any) -> list[str]:
+    """Return the targets as a list: names, or one regular expression."""
+    entries = [targets] if isinstance(targets, str) else targets
+    if not isinstance(entries, list | tuple) or not all(isinstance(one, str) for one in entries):
+        raise UserError(f"targets={targets!r}: expected names of linear layers such as ('q', 'v'), "
+                        "or one regular expression.")
+    try:
+        re.compile(targets if isinstance(targets, str) else "")
+    except re.error as error:
+        raise UserError(f"targets={targets!r}: is no regular expression ({error}).") from None
+    return list(entries)
 
 
 def _projections(prefix: str, block: nn.Module, index: int) -> list[Projection]:

@@ -6,6 +6,7 @@ Source: Wei et al., "Stronger, Fewer, & Superior", CVPR 2024 (arXiv:2312.04265),
 import math
 from collections.abc import Sequence
 from functools import partial
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from rein.errors import UserError
 from rein.models.adapters.base import Adapter
 from rein.models.stages import Stage, from_tokens, to_tokens
+from rein.values import COUNT, FINITE
 
 
 @MODELS.register_module()
@@ -47,14 +49,14 @@ class Reins(Adapter):
 
     def __init__(
         self,
-        num_layers: int,
-        embed_dims: int,
-        patch_size: int,
-        query_dims: int = 256,
-        token_length: int = 100,
+        num_layers: Annotated[int, COUNT],
+        embed_dims: Annotated[int, COUNT],
+        patch_size: Annotated[int, COUNT],
+        query_dims: Annotated[int, COUNT] = 256,
+        token_length: Annotated[int, COUNT] = 100,
         use_softmax: bool = True,
         link_token_to_query: bool = True,
-        scale_init: float = 0.001,
+        scale_init: Annotated[float, FINITE] = 0.001,
         zero_mlp_delta_f: bool = False,
         **kwargs,
     ) -> None:
@@ -165,7 +167,7 @@ class LoRAReins(Reins):
         **kwargs: As for `Reins`.
     """
 
-    def __init__(self, lora_dim: int = 16, **kwargs) -> None:
+    def __init__(self, lora_dim: Annotated[int, COUNT] = 16, **kwargs) -> None:
         self.lora_dim = lora_dim
         super().__init__(**kwargs)
 

@@ -6,6 +6,7 @@ Generalizable Representation Learning, CVPR 2025, arXiv:2412.04077.
 
 import re
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
 from mmseg.registry import MODELS
@@ -15,6 +16,7 @@ from rein.errors import UserError
 from rein.models.adapters.lora import LoRA
 from rein.models.adapters.projections import Projection
 from rein.models.arguments import refuse_unknown
+from rein.values import COUNT, POSITIVE
 
 _RAMP = ((20, 8), (16, 4), (12, 2))  # first block, factor of the rank
 
@@ -53,8 +55,8 @@ class SoMA(LoRA):
 
     def __init__(
         self,
-        rank: int = 16,
-        alpha: float | None = None,
+        rank: Annotated[int, COUNT] = 16,
+        alpha: Annotated[float | None, POSITIVE] = None,
         targets: str | Sequence[str] = ("q", "k", "v", "proj", "fc1", "fc2"),
         blocks: Sequence[int] | None = None,
         first_eigen: bool = False,
@@ -66,7 +68,7 @@ class SoMA(LoRA):
         if kwargs.get("dropout"):
             raise UserError(f"SoMA: dropout={kwargs['dropout']} has no effect; set it to 0.")
         super().__init__(rank, alpha, targets, blocks, **kwargs)
-        found = re.fullmatch(r"sora(?:_niter_(\d+))?", weight_init)
+        found = re.fullmatch(r"sora(?:_niter_(\d+))?", str(weight_init))
         if found is None:
             raise UserError(f"SoMA: weight_init={weight_init!r} is unknown; known: 'sora', "
                             "'sora_niter_K' with a number K.")
@@ -83,11 +85,16 @@ class SoMA(LoRA):
 
     def create(self, projection: Projection) -> nn.Module:
         """Create A, B, A0, B0 and the change of the bias for one projection."""
+        rank, rows = self.rank_of(projection), projection.stop - projection.start
+        if rank > min(rows, projection.layer.in_features):
+            raise UserError(
+                f"SoMA: rank={rank}, but the weight of {projection.name}, {rows} x "
+                f"{projection.layer.in_features}, has fewer singular components. Reduce the rank.")
         part = super().create(projection)
         part.register_buffer("lora_A0", torch.zeros_like(part.lora_A.weight))
         part.register_buffer("lora_B0", torch.zeros_like(part.lora_B.weight))
         part.bias = None if projection.layer.bias is None else nn.Parameter(
-            torch.zeros(projection.stop - projection.start))
+            torch.zeros(rows))
         return part
 
     @torch.no_grad()

@@ -9,10 +9,13 @@ from functools import partial
 
 import torch.nn.functional as F
 from mmseg.registry import MODELS
+from timm.layers import LayerNorm2d, LayerNorm2dFp32, LayerNormAct2d
 from torch import Tensor, nn
 
 from rein.errors import UserError
 from rein.models.adapters.base import Adapter, add_module
+
+_NORMS_OF_MAPS = (LayerNorm2d, LayerNorm2dFp32, LayerNormAct2d)  # over the channels of (B, C, H, W)
 
 
 class _Change(nn.Module):
@@ -82,7 +85,7 @@ class BitFit(_ParameterTuning):
     def _change_output(self, name: str, module: nn.Module, args: tuple, output: Tensor) -> Tensor:
         """Add the change of the bias."""
         bias = self.get_submodule(name).bias
-        channels_first = isinstance(module, nn.Conv2d | nn.BatchNorm2d)
+        channels_first = isinstance(module, (nn.Conv2d, nn.BatchNorm2d, *_NORMS_OF_MAPS))
         return output + (bias[:, None, None] if channels_first else bias)
 
 
@@ -91,7 +94,7 @@ class NormTuning(_ParameterTuning):
     """Trains the weights and biases of all layer norms in the blocks."""
 
     def names_of(self, module: nn.Module) -> list[str]:
-        """Select weight and bias of a layer norm over the last axis."""
+        """Select weight and bias of a layer norm."""
         if not isinstance(module, nn.LayerNorm) or module.weight is None:
             return []
         return ["weight"] if module.bias is None else ["weight", "bias"]
@@ -99,6 +102,8 @@ class NormTuning(_ParameterTuning):
     def _change_output(self, name: str, module: nn.Module, args: tuple, output: Tensor) -> Tensor:
         """Add the normalised input times the change of the weight, and the change of the bias."""
         change = self.get_submodule(name)
-        return output + F.layer_norm(
-            args[0], module.normalized_shape, change.weight, getattr(change, "bias", None),
-            module.eps)
+        x, of_maps = args[0], isinstance(module, _NORMS_OF_MAPS)
+        added = F.layer_norm(
+            x.permute(0, 2, 3, 1) if of_maps else x, module.normalized_shape, change.weight,
+            getattr(change, "bias", None), module.eps)
+        return output + (added.permute(0, 3, 1, 2) if of_maps else added)

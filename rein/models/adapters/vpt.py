@@ -6,6 +6,7 @@ Source: Jia et al., Visual Prompt Tuning, arXiv:2203.12119.
 import math
 from collections.abc import Sequence
 from functools import partial
+from typing import Annotated
 
 import torch
 from mmseg.registry import MODELS
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from rein.errors import UserError
 from rein.models.adapters.base import Adapter
+from rein.values import COUNT, DROPOUT
 
 
 @MODELS.register_module()
@@ -33,8 +35,13 @@ class VPT(Adapter):
             prompts are lost, because another adapter of `Combined` comes after them.
     """
 
-    def __init__(self, num_tokens: int = 150, deep: bool = True, dropout: float = 0.0, **kwargs,
-                 ) -> None:
+    def __init__(
+        self,
+        num_tokens: Annotated[int, COUNT] = 150,
+        deep: bool = True,
+        dropout: Annotated[float, DROPOUT] = 0.0,
+        **kwargs,
+    ) -> None:
         super().__init__(**kwargs)
         self.num_tokens = num_tokens
         self.deep = deep

@@ -1,6 +1,7 @@
 """Adapters train on a user's own timm network, whose weights and mode stay as they are."""
 
 import copy
+import pickle
 
 import pytest
 import timm
@@ -98,3 +99,94 @@ def test_mistakes_are_named():
     rein.add_adapter(model, "bitfit")
     with pytest.raises(UserError, match="has an adapter already, BitFit"):
         rein.add_adapter(model, "lora")
+
+
+def looks(model):
+    """Describe everything of a network that an adapter may change."""
+    parts = {name: (module.training, sorted(vars(module)), list(module._forward_hooks.values()),
+                    list(module._forward_pre_hooks.values()), list(module._modules.values()),
+                    getattr(module, "num_prefix_tokens", None))
+             for name, module in model.named_modules()}
+    return parts, {name: p.requires_grad for name, p in model.named_parameters()}
+
+
+@pytest.mark.parametrize("name, adapter, message", [
+    ("dinov2", dict(type="LoRA", ranks=2), "no argument 'ranks'"),
+    ("dinov2", "EncoderOnlyQueries", "for configs only"),
+    ("dinov2", dict(type="LoRA", rank=0), "LoRA: rank=0; expected a whole number from 1"),
+    ("dinov2", dict(type="SoMA", rank=1000), "SoMA: rank=1000, but .* has fewer singular"),
+    ("eva02", dict(type="Combined", adapters=["x"]), "an adapter's config is 'x'"),
+    ("eva02", dict(type="Combined", adapters=[
+        dict(type="vpt"), dict(type="LoRA", targets=["q_"])]), "no such linear layer"),
+    ("dinov2", dict(type="LoRA", blocks=3), "blocks=3: the backbone has blocks 0 to 3"),
+    ("resnet", "lora", "the blocks of ResNet have no linear layers"),
+    ("resnet", "vpt", "VPT needs a plain vision transformer")])
+def test_after_an_error_the_network_is_as_it_was(name, adapter, message):
+    model = network(name).train()
+    next(model.parameters()).requires_grad_(False)
+    handle = next(model.children()).register_forward_hook(lambda *unused: None)
+    before, weights = looks(model), copy.deepcopy(model.state_dict())
+    with pytest.raises(UserError, match=message):
+        rein.add_adapter(model, adapter)
+    assert looks(model) == before
+    assert all(torch.equal(value, weights[key]) for key, value in model.state_dict().items())
+    handle.remove()  # the user's own hook
+    assert not next(model.children())._forward_hooks
+    rein.add_adapter(model, "bitfit")
+
+
+def test_an_error_while_starting_from_the_weights_leaves_them(monkeypatch):
+    model = network().train()
+    before = looks(model)
+    monkeypatch.setattr("torch.linalg.svd", lambda *unused, **options: 1 / 0)
+    with pytest.raises(UserError, match="does not take this adapter: ZeroDivisionError"):
+        rein.add_adapter(model, "soma")
+    assert looks(model) == before
+
+
+@pytest.mark.parametrize("make, message", [
+    (lambda: nn.Sequential(nn.Linear(3, 3)), "Sequential cannot take an adapter: expected a net"),
+    (lambda: timm.create_model("mixer_s32_224"), "MlpMixer cannot take an adapter"),
+    (lambda: timm.create_model("levit_128s"), "LevitDistilled has maps at strides"),
+    (lambda: timm.create_model("swin_tiny_patch4_window7_224"), "Create it for any size"),
+    (lambda: nn.ModuleDict({"_orig_mod": network()}), "compiled already. Add the adapter first"),
+    (lambda: "vit_tiny", "of type str; expected a module")],
+    ids=["sequential", "mixer", "levit", "swin", "compiled", "name"])
+def test_networks_that_take_no_adapter_are_refused_in_one_line(make, message):
+    with torch.device("meta"):
+        model = make()
+    with pytest.raises(UserError, match=message) as caught:
+        rein.add_adapter(model, "rein")
+    assert "\n" not in str(caught.value)
+    assert isinstance(model, str) or all(p.requires_grad for p in model.parameters())
+
+
+@pytest.mark.parametrize("name", ["dinov2", "convnext"])
+def test_joined_adapters_take_their_sizes_from_the_network(name):
+    model = network(name)
+    adapter = rein.add_adapter(model, "Combined", adapters=[
+        dict(type="rein", **OPTIONS["rein"]), dict(type="bitfit")])
+    model(images(64 if name == "convnext" else 56)).square().mean().backward()
+    assert all(p.grad is not None for p in adapter.parameters())
+
+
+@pytest.mark.parametrize("kind", ["bitfit", "norm"])
+def test_norms_over_the_channels_of_maps_are_tuned_as_such(kind):
+    model, folded = network("convnext", conv_mlp=True), network("convnext", conv_mlp=True)
+    adapter = rein.add_adapter(model, kind)
+    for parameter in adapter.parameters():
+        nn.init.normal_(parameter, std=0.1)
+    for name, change in adapter.fold().items():
+        folded.get_parameter(name).data += change
+    torch.testing.assert_close(model(images(64)), folded.eval()(images(64)))
+
+
+@pytest.mark.parametrize("kind", ["rein", "dora"])
+def test_an_adapter_has_the_networks_number_format_and_is_pickled_with_it(kind):
+    model = network().to(torch.bfloat16)
+    adapter = rein.add_adapter(model, kind, **OPTIONS[kind])
+    assert all(p.dtype == torch.bfloat16 for p in adapter.parameters())
+    expected = model(images().bfloat16())
+    again = pickle.loads(pickle.dumps(model))
+    assert torch.equal(again(images().bfloat16()), expected)
+    assert not again.train().blocks[0].training and again.adapter.training

@@ -3,12 +3,14 @@
 import copy
 
 import pytest
+import timm
 import torch
 from conftest import build
 from processes import in_processes
 from tiny_adapters import IMAGES, NETWORKS, backbone
 from tiny_project import losses_of_training, write_project
 
+import rein
 from rein.errors import UserError
 from rein.models.freezing import trained_state_dict
 from rein.models.int8 import quantize_frozen
@@ -142,3 +144,18 @@ def test_compiled_training_in_two_processes_equals_that_in_one(tmp_path):
     both = in_processes(losses_of_training, 2, tmp_path, cfg, tmp_path / "two", "pytorch")
     torch.testing.assert_close(
         torch.tensor(both).mean(0), torch.tensor(alone), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("changes", [
+    dict(init_lora_weights="pissa"), dict(bias="all"), dict(modules_to_save=["norm1"]),
+    dict(target_modules=["none"])], ids=str)
+def test_a_refused_method_leaves_a_users_network_as_it_was(changes):
+    network = timm.create_model(
+        "vit_tiny_patch16_224", img_size=32, embed_dim=24, depth=2, num_heads=2)
+    modules, weights = list(network.modules()), copy.deepcopy(network.state_dict())
+    with pytest.raises(UserError, match="Peft, peft_type='LORA'"):
+        rein.add_adapter(network, "peft", config={**METHODS["lora"], **changes})
+    assert list(network.modules()) == modules and network.training
+    assert all(p.requires_grad for p in network.parameters())
+    assert all(torch.equal(value, weights[key]) for key, value in network.state_dict().items())
+    assert not any("forward" in vars(module) for module in network.modules())
