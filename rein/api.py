@@ -8,7 +8,7 @@
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeAlias, cast, overload
@@ -26,7 +26,7 @@ from rein.engine.downloads import find_segmentor
 from rein.engine.inference import batched, build_segmentor, pack, preparation, train_ids
 from rein.engine.precision import choose_precision, find_device, set_precision
 from rein.errors import UserError
-from rein.images import as_rgb
+from rein.images import as_rgb, as_rgb_images, is_several
 from rein.models.adapters.base import switched_off
 from rein.models.pyramid import Pyramid
 from rein.models.segmentors.encoder_decoder import MORE_MEMORY
@@ -36,9 +36,6 @@ from rein.values import COUNT, PATH, SWITCH, check_value
 
 ImageLike: TypeAlias = str | Path | Image.Image | np.ndarray | Tensor
 """A file, a PIL image, an RGB array, uint8 (H, W, 3), or an RGB tensor, uint8 (3, H, W)."""
-
-_SINGLE = (str, bytes, bytearray, Path, Image.Image, np.ndarray, Tensor)
-"""Types that are no list of images, although some are iterable."""
 
 
 def load_segmentor(
@@ -177,8 +174,7 @@ class Segmentor:
                 one image.
         """
         check_value("predict", "batch_size", batch_size, COUNT)
-        is_batch = isinstance(images, Tensor) and images.ndim == 4
-        if is_batch or isinstance(images, Iterable) and not isinstance(images, _SINGLE):
+        if is_several(images):
             return self._predict(cast(Iterable[Any], images), batch_size, scores)
         return self._predict([images], 1, scores)[0]
 
@@ -212,7 +208,7 @@ class Segmentor:
         self, images: Iterable[Any], batch_size: int, scores: bool,
     ) -> list[Prediction]:
         """Predict images in batches of one size."""
-        arrays = _as_arrays(images)
+        arrays = as_rgb_images(images)
         packed = [pack(self._steps, array) for array in arrays]
         by_size: dict[tuple[int, ...], list[int]] = defaultdict(list)
         for index, one in enumerate(packed):
@@ -253,21 +249,6 @@ class Segmentor:
         confidence = sample.confidence.data.squeeze(0).cpu().numpy()
         return Prediction(image, train_ids(sample), confidence, kept, self.classes, self.palette,
                           sample.get("shift"))
-
-
-def _as_arrays(images: Iterable[Any]) -> list[np.ndarray]:
-    """Read images, into arrays of their own; errors give the position in a list."""
-    arrays = []
-    count = len(images) if isinstance(images, Sized) else None
-    for index, image in enumerate(images):
-        try:
-            array = as_rgb(image)
-            # a loop over a film may reuse its frame's memory
-            arrays.append(array.copy() if isinstance(image, np.ndarray | Tensor) else array)
-        except UserError as error:
-            place = f"image {index + 1}" + (f" of {count}" if count else "")
-            raise error if count == 1 else UserError(f"{place}: {error}") from None
-    return arrays
 
 
 def extract_features(

@@ -1,6 +1,7 @@
 """Read images, and accept them from Python, with NumPy, OpenCV and Pillow alone."""
 
 import struct
+from collections.abc import Iterable, Sized
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,34 @@ def as_rgb(image: Any) -> np.ndarray:
                         "uint8 (H, W, 3), values in [0, 255], as returned by `read_image`."
                         + _hint(image.shape, -1, image.dtype.kind == "f"))
     return image
+
+
+def is_several(images: Any) -> bool:
+    """Tell whether an argument is several images: an iterable, or a tensor (B, 3, H, W)."""
+    if hasattr(images, "detach"):
+        return images.ndim == 4
+    return isinstance(images, Iterable) and not isinstance(
+        images, str | bytes | bytearray | Path | Image.Image | np.ndarray)
+
+
+def as_rgb_images(images: Iterable[Any]) -> list[np.ndarray]:
+    """Return images as `as_rgb` does, in arrays of their own; errors give the position.
+
+    Raises:
+        UserError: As from `as_rgb`.
+    """
+    arrays = []
+    count = len(images) if isinstance(images, Sized) else None
+    for index, image in enumerate(images):
+        try:
+            array = as_rgb(image)
+            # a loop over a film may reuse its frame's memory
+            is_shared = isinstance(image, np.ndarray) or hasattr(image, "detach")
+            arrays.append(array.copy() if is_shared else array)
+        except UserError as error:
+            place = f"image {index + 1}" + (f" of {count}" if count else "")
+            raise error if count == 1 else UserError(f"{place}: {error}") from None
+    return arrays
 
 
 def _pixels(image: Image.Image) -> np.ndarray:

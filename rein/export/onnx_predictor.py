@@ -5,9 +5,9 @@
     model.predict("street.jpg").overlay().save("street_overlay.png")
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import cv2
 import numpy as np
@@ -16,8 +16,9 @@ from PIL import Image
 from rein.errors import UserError, one_line
 from rein.evaluation.shift import FeatureStatistics
 from rein.export.metadata import INPUT, SMALLEST, Metadata
-from rein.images import as_rgb
+from rein.images import as_rgb, as_rgb_images, is_several
 from rein.prediction import Prediction
+from rein.values import COUNT, check_value
 
 ImageLike: TypeAlias = str | Path | Image.Image | np.ndarray
 """A file, a PIL image, or an RGB array, uint8 (H, W, 3)."""
@@ -94,12 +95,12 @@ class OnnxSegmentor:
                 f"{self.precision} on {self.device})")
 
     def predict(
-        self, images: ImageLike | Sequence[ImageLike], *, batch_size: int = 1, scores: bool = False,
+        self, images: ImageLike | Iterable[ImageLike], *, batch_size: int = 1, scores: bool = False,
     ) -> Prediction | list[Prediction]:
         """Predict the class of each pixel, and its confidence.
 
         Args:
-            images: One image, or a list of images of any sizes; see `ImageLike`.
+            images: One image, or several of any sizes; see `ImageLike`.
             batch_size: Windows of an image that run together; ignored if the file fixes it.
             scores: Keep the scores of all classes, 4 bytes per class and pixel.
 
@@ -110,8 +111,10 @@ class OnnxSegmentor:
             UserError: An image is missing, does not decode or has another type or shape, or is too
                 large for a graph that takes whole images of one size.
         """
-        if isinstance(images, list | tuple):
-            return [self._predict(as_rgb(image), batch_size, scores) for image in images]
+        check_value("predict", "batch_size", batch_size, COUNT)
+        if is_several(images):
+            return [self._predict(image, batch_size, scores)
+                    for image in as_rgb_images(cast(Iterable[Any], images))]
         return self._predict(as_rgb(images), batch_size, scores)
 
     def _predict(self, image: np.ndarray, batch_size: int, scores: bool) -> Prediction:
@@ -160,7 +163,7 @@ class OnnxSegmentor:
         total = np.zeros((len(self.classes), *size), np.float32)
         cover = np.zeros(size, np.float32)
         features: list[np.ndarray] = []
-        step = self._only_batch or max(batch_size, 1)
+        step = self._only_batch or batch_size
         for first in range(0, len(views), step):
             now = views[first:first + step]
             crops = np.stack([pixels[view] for view in now])
