@@ -149,10 +149,11 @@ def _require_hub(repository: str, file: str) -> None:
     except (EntryNotFoundError, HfHubHTTPError):
         raise
     except Exception as error:  # each version has its own HTTP library
-        raise _Unreachable(one_line(error)) from None
+        raise _Unreachable from error
 
 
 def _offline(source: str, repository: str, file: str, cache: str | Path, error: Exception) -> str:
+    error = error.__cause__ or error
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return (f"{source}: {file} is not in {cache} and cannot be downloaded "
             f"({type(error).__name__}: {reason[:80]}). Online, run `hf download {repository} "

@@ -89,7 +89,7 @@ def _find(text: str, out: Path) -> tuple[Path, list[Path]]:
         and not path.name.startswith(".") and (path.is_file() or _is_dead(path)))
     files = [path for path in found if out not in path.parents]
     if found and not files:
-        raise UserError(f"{text}: is inside {out}, the folder of the outputs, where they could "
+        raise UserError(f"{text}: is in {out}, the folder of the outputs, where they could "
                         "replace your files. Choose another folder with --out.")
     if not files:
         raise UserError(f"{text}: no image and no video found. Known suffixes: "

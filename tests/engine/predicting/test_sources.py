@@ -52,7 +52,7 @@ def test_outputs_inside_the_inputs_are_no_inputs(tmp_path):
 
 @pytest.mark.parametrize("text", ["in", "in/b", "in/*/x.jpg"])
 def test_outputs_among_all_inputs_need_another_folder(text):
-    with pytest.raises(UserError, match="inside .*/in, the folder of the outputs.*--out"):
+    with pytest.raises(UserError, match="is in .*/in, the folder of the outputs.*--out"):
         names(text, out="in")
 
 
