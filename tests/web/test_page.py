@@ -10,8 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from commands import ROOT, error_line, run_tool
-from fake_predictor import predict
-from PIL import Image
+from fake_segmentor import predict_street
 
 from rein.datasets import corruptions
 from rein.datasets.label_maps import CLASSES, PALETTE
@@ -23,16 +22,8 @@ from rein.web.page import Actions
 
 
 @pytest.fixture
-def street(tmp_path):
-    pixels = np.full((64, 96, 3), 200, np.uint8)
-    pixels[32:] = 90
-    Image.fromarray(pixels).save(tmp_path / "street.png")
-    return tmp_path / "street.png"
-
-
-@pytest.fixture
 def actions(street):
-    return Actions(predict, CLASSES, [Example(street, "Toy")])
+    return Actions(predict_street, CLASSES, [Example(street, "Toy")])
 
 
 @pytest.fixture
