@@ -1,8 +1,10 @@
 """Parse and run commands; a user's mistake becomes one line on stderr and an exit code."""
 
 import argparse
+import contextlib
 import json
 import os
+import select
 import sys
 import time
 import traceback
@@ -86,22 +88,27 @@ def run_command(
     parser: argparse.ArgumentParser, main: Callable[[argparse.Namespace], int | None],
 ) -> None:
     """Parse the command line and run `main` on the result; errors as in `run_cli`."""
-    args = parser.parse_args()
-    run_cli(lambda: main(args))
+    run_cli(lambda: main(parser.parse_args()))
 
 
 def run_cli(main: Callable[[], int | None]) -> None:
     """Run a command; a `UserError` becomes one line on stderr and exit code 1.
 
     So does an error of the file system that names its file. With REIN_TRACEBACK set in the
-    environment, the traceback is printed as well.
+    environment, the traceback is printed as well. If nobody reads the output any more, as after
+    `| head`, the command ends silently.
 
     Args:
         main: The command; returns its exit code, or None for 0.
     """
     try:
-        code = main() or 0
+        try:
+            code = main() or 0
+        finally:
+            sys.stdout.flush()  # a closed pipe is noticed here, not while Python ends
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and _discard_unread():
+            sys.exit(141)  # as a process that SIGPIPE ended
         if not _is_reported(error) and _ERROR_FILE not in os.environ:
             raise
         if os.environ.get("REIN_TRACEBACK"):
@@ -112,6 +119,23 @@ def run_cli(main: Callable[[], int | None]) -> None:
         print("error: interrupted", file=sys.stderr)
         code = 130
     sys.exit(code)
+
+
+def _discard_unread() -> bool:
+    """Redirect outputs that nobody reads to the null device; tell whether there is one.
+
+    Else Python would report them at its end (https://docs.python.org/3/library/signal.html,
+    note on SIGPIPE). A broken pipe may also be one between processes, which is an error.
+    """
+    closed = False
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # a stream without a file
+            poll = select.poll()
+            poll.register(stream.fileno(), 0)  # reports errors alone
+            if any(event & select.POLLERR for _, event in poll.poll(0)):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+                closed = True
+    return closed
 
 
 def is_main_process() -> bool:

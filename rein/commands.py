@@ -44,16 +44,18 @@ _TEXTS = {
 def main() -> None:
     """Run the command in `sys.argv`."""
     name, *words = sys.argv[1:] or ["--help"]
-    if name in ("-h", "--help"):
-        print(overview())
+    if name == "help" and words:  # `rein help predict`
+        name, *words = *words, "--help"
+    if name in ("-h", "--help", "help"):
+        run_cli(lambda: print(overview()))
     elif name == "--version":
-        print(f"rein {__version__}")
+        run_cli(lambda: print(f"rein {__version__}"))
     elif name == _COMPLETION:
         from rein.completion import print_completion
 
         run_cli(lambda: print_completion(words))
     elif name == _CONVERT and (not words or words[0] in ("-h", "--help")):
-        print(_listing("rein convert KIND", converters()))
+        run_cli(lambda: print(_listing("rein convert KIND", converters())))
     elif name == _CONVERT:
         _run(words[0], converters(), words[1:], "rein convert")
     else:

@@ -12,6 +12,29 @@ from rein.errors import UserError
 _STAGING = ".new"
 
 
+def check_folder(folder: Path) -> None:
+    """Raise a `UserError` if a folder to write to is a file."""
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder}: is a file, but a folder is needed for the outputs. Choose "
+                        "another name.")
+
+
+@contextlib.contextmanager
+def new_folders(*folders: Path) -> Iterator[None]:
+    """Create folders; if an error occurs, remove those that are new and still empty."""
+    new = {path for folder in folders for path in (folder, *folder.parents) if not path.exists()}
+    for folder in folders:
+        check_folder(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        for path in sorted(new, key=lambda path: len(path.parts), reverse=True):
+            with contextlib.suppress(OSError):  # holds files
+                path.rmdir()
+        raise
+
+
 @contextlib.contextmanager
 def only_writer(folder: Path, task: str) -> Iterator[None]:
     """Lock a folder until the end of the block, or of the process, however it ends.
@@ -21,8 +44,9 @@ def only_writer(folder: Path, task: str) -> Iterator[None]:
         task: The task of a process that holds the lock, such as "test", for the error.
 
     Raises:
-        UserError: Another process holds the lock.
+        UserError: Another process holds the lock, or the folder is a file.
     """
+    check_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY)
     try:

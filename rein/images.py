@@ -1,7 +1,8 @@
 """Read images, and accept them from Python, with NumPy, OpenCV and Pillow alone."""
 
 import struct
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable, Iterator, Sized
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from rein.engine.paths import find_path
 from rein.errors import UserError, one_line
 from rein.values import PATH, check_value
 
+_TIFF_STARTS = b"II", b"MM"
+
 
 def read_image(path: str | Path) -> np.ndarray:
     """Read an image in any format that OpenCV decodes, rotated according to its EXIF data.
@@ -21,7 +24,8 @@ def read_image(path: str | Path) -> np.ndarray:
         RGB uint8 (H, W, 3); grey images get three equal channels, transparency is dropped.
 
     Raises:
-        UserError: The file is missing, cannot be read or does not decode.
+        UserError: The file is missing, cannot be read, does not decode or has neither 8 nor 16
+            bits per channel.
     """
     check_value("read_image", "path", path, PATH)
     found = find_path(path)
@@ -29,16 +33,49 @@ def read_image(path: str | Path) -> np.ndarray:
         raise UserError(f"{path}: no such image. Check the path.")
     try:
         data = np.fromfile(found, np.uint8)
-        pixels = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+        pixels = _decode(data, cv2.IMREAD_COLOR)
     except OSError as error:
         raise UserError(
             f"{path}: cannot be read ({error.strerror}). Make it accessible.") from error
-    except cv2.error:  # e.g. more pixels than OpenCV's limit
-        pixels = None
+    if pixels is None or data[:2].tobytes() in _TIFF_STARTS:
+        _check_depth(data, path)
     if pixels is None:
         raise UserError(f"{path}: the image does not decode. It may be truncated or not an image: "
                         "copy or download it again.")
     return np.ascontiguousarray(pixels[..., ::-1])
+
+
+def _decode(data: np.ndarray, flags: int) -> np.ndarray | None:
+    """Decode a file's bytes; None if they do not decode."""
+    try:
+        return cv2.imdecode(data, flags) if data.size else None
+    except cv2.error:  # e.g. more pixels than OpenCV's limit
+        return None
+
+
+def _check_depth(data: np.ndarray, path: str | Path) -> None:
+    """Raise if an image has other pixels than those of 8 or 16 bits.
+
+    OpenCV decodes some of them to black images.
+    """
+    pixels = _decode(data, cv2.IMREAD_UNCHANGED)
+    if pixels is not None and pixels.dtype not in (np.uint8, np.uint16):
+        raise UserError(f"{path}: has {pixels.dtype} pixels; expected 8 or 16 bits per channel. "
+                        "Scale its values to [0, 255] and save it as PNG.")
+
+
+@contextmanager
+def silent_opencv() -> Iterator[None]:
+    """Silence OpenCV's log, which would break progress bars; our errors name the file.
+
+    The log's level is the whole process's: use it in the main thread alone.
+    """
+    level = cv2.getLogLevel()
+    cv2.setLogLevel(0)
+    try:
+        yield
+    finally:
+        cv2.setLogLevel(level)
 
 
 def as_rgb(image: Any) -> np.ndarray:

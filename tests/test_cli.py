@@ -1,8 +1,12 @@
 """Commands show their docstring as help, report a mistake in one line, and exit with a code."""
 
 import argparse
+import os
+import subprocess
+import sys
 
 import pytest
+from conftest import ROOT
 
 from rein.cli import command_parser, converter_parser, run_cli, run_command, run_converter
 from rein.errors import UserError
@@ -59,6 +63,30 @@ def test_a_command_exits_with_its_return_value(monkeypatch):
     monkeypatch.setattr("sys.argv", ["command"])
     assert ending(run_command, command_parser(""), lambda args: None) == 0
     assert ending(run_command, command_parser(""), lambda args: 3) == 3
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("code, closed, returncode", [
+    ("run_command(command_parser('help'), print)", "stdout", (0, 141)),  # argparse may ignore it
+    ("run_cli(lambda: print('unread'))", "stdout", (141,)),
+    ("run_cli(lambda: print('unread', file=sys.stderr))", "stderr", (141,))])
+def test_a_command_whose_output_nobody_reads_ends_silently(code, closed, returncode, unbuffered):
+    read, write = os.pipe()
+    os.close(read)
+    program = f"import sys; from rein.cli import *; sys.argv[1:] = ['--help']; {code}"
+    streams = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE) | {closed: write}
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, **streams,
+                          env=os.environ | {"PYTHONUNBUFFERED": unbuffered})
+    os.close(write)
+    assert done.returncode in returncode and not done.stdout and not done.stderr
+
+
+def test_a_pipe_that_breaks_between_processes_is_an_error():
+    def main():
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        run_cli(main)
 
 
 @pytest.mark.parametrize("error", [

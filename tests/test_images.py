@@ -1,5 +1,6 @@
 """Images are read as testing reads them; anything that is no image is named."""
 
+import cv2
 import mmcv
 import numpy as np
 import pytest
@@ -26,6 +27,17 @@ def test_a_tensor_is_an_image_with_its_channels_first():
     picture = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
     assert np.array_equal(as_rgb(torch.from_numpy(picture).permute(2, 0, 1)), picture)
     assert as_rgb(picture) is picture
+
+
+@pytest.mark.parametrize("pixels", [
+    np.ones((4, 6), np.float32), np.ones((4, 6, 3), np.float32), np.ones((4, 6), np.int32)])
+def test_pixels_of_other_than_8_or_16_bits_are_named(tmp_path, pixels):
+    path = str(tmp_path / "depth.tif")
+    cv2.imwrite(path, pixels)
+    with pytest.raises(UserError, match=f"depth.tif: has {pixels.dtype} pixels; expected 8 or 16"):
+        read_image(path)
+    cv2.imwrite(path, np.full((4, 6, 3), 0x1234, np.uint16))
+    assert (read_image(path) == 0x12).all()
 
 
 @pytest.mark.parametrize("image, message", [

@@ -65,6 +65,8 @@ def test_help_is_in_the_words_that_the_user_types(monkeypatch):
     code, out, _ = rein(monkeypatch, "train", "--help")
     assert code == 0 and out.startswith("usage: rein train ")
     assert "rein train configs/dinov2/" in out and "python tools/" not in out
+    assert rein(monkeypatch, "help", "train") == (0, out, "")
+    assert rein(monkeypatch, "help") == rein(monkeypatch, "--help")
     code, out, _ = rein(monkeypatch, "convert", "mapillary", "--help")
     assert code == 0 and out.startswith("usage: rein convert mapillary ")
     code, out, _ = rein(monkeypatch, "convert")

@@ -28,12 +28,19 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--examples", metavar="DIR",
         help="folder of images, in subfolders by domain; default: test data of the config")
-    parser.add_argument("--port", type=int, help="port; default: the first free one from 7860 on")
+    parser.add_argument("--port", type=port, help="port; default: the first free one from 7860 on")
     parser.add_argument("--device", help="such as cpu or cuda:1; default: the first GPU, if any")
     parser.add_argument(
         "--precision", default="auto", choices=["auto", "fp32", "bf16", "fp16"],
         help="default: bf16 where the device computes in it, else fp32")
     return parser
+
+
+def port(text: str) -> int:
+    """Return a TCP port from 1 to 65535."""
+    if text.isdecimal() and 0 < int(text) < 65536:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text}: expected a number from 1 to 65535")
 
 
 def main(args: argparse.Namespace) -> None:

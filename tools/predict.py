@@ -6,8 +6,8 @@ r"""Predict images, folders, videos and cameras with a trained model.
 
 Writes OUT/overlay/NAME.jpg, OUT/labels/NAME.png (trainIds) and OUT/colors/NAME.png for images,
 OUT/overlay/NAME.mp4 for videos and, for all, each class's share of the pixels to
-OUT/predictions.json. Finished inputs are skipped. Exits with 3 if inputs could not be read (they
-are listed; the others are predicted), and with 1 on any other error. Ctrl-C ends a camera's
+OUT/predictions.json. Finished inputs are skipped. Exits with 3 if inputs could not be predicted
+(they are listed; the others are), and with 1 on any other error. Ctrl-C ends a camera's
 recording.
 """
 
@@ -32,7 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
         "inputs", nargs="+", metavar="INPUT",
         help="image, video, folder (searched recursively), pattern, or number of a camera")
     parser.add_argument(
-        "--out", type=Path, metavar="DIR",
+        "--out", metavar="DIR",
         help="folder for the outputs; default: predictions/<name of the model>")
     parser.add_argument(
         "--save", nargs="+", choices=KINDS, default=[],
@@ -72,8 +72,10 @@ def main(args: argparse.Namespace) -> int:
     if args.unsure is not None and not 0 <= args.unsure <= 1:
         raise UserError(f"--unsure {args.unsure}: must be from 0 to 1.")
     from rein.engine.predicting.sources import find_sources
+    from rein.folders import check_folder
 
-    out = args.out or Path("predictions") / Path(args.model.removeprefix("hf:")).stem
+    out = Path(args.out or Path("predictions") / Path(args.model.removeprefix("hf:")).stem)
+    check_folder(out)
     sources = find_sources(args.inputs, out)
     from rein.engine.predicting.files import PredictionOptions, predict_files
     from rein.engine.predicting.models import describe_file, load_predictor
@@ -103,7 +105,7 @@ def report(predicted, out: Path) -> int:
           f"{len(predicted.failed)} failed; results written to {out}")
     if predicted.failed:
         number = f"{len(predicted.failed)} inputs" if len(predicted.failed) > 1 else "1 input"
-        print(f"error: {number} could not be read", file=sys.stderr)
+        print(f"error: {number} could not be predicted", file=sys.stderr)
     return 3 if predicted.failed else 0
 
 

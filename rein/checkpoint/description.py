@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rein.checkpoint.families import matches, recognise
 from rein.checkpoint.identity import (
     CALIBRATION,
     CONVERTED,
@@ -13,7 +14,14 @@ from rein.checkpoint.identity import (
     digest,
     identify,
 )
-from rein.checkpoint.io import CONVERT_ANY_COMMAND, CONVERT_COMMAND, meta_of, state_dict_of
+from rein.checkpoint.io import (
+    CONVERT_ANY_COMMAND,
+    CONVERT_COMMAND,
+    StateDict,
+    meta_of,
+    state_dict_of,
+)
+from rein.checkpoint.parts import BACKBONE, split
 
 
 def describe(content: Mapping[str, Any], path: str | Path) -> dict[str, str]:
@@ -41,10 +49,24 @@ def describe(content: Mapping[str, Any], path: str | Path) -> dict[str, str]:
         parts = ", ".join(f"{part} {n:,}" for part, n in identity.parameters.items())
         rows["parameters"] = f"{sum(identity.parameters.values()):,} ({parts})"
         rows["types"] = ", ".join(identity.types)
-        rows["digest"] = digest(weights)[:12]
+        rows |= _digest(weights, identity)
     rows |= _training(content, identity)
     rows["next"] = _next(identity, path)
     return rows
+
+
+def _digest(weights: StateDict, identity: Identity) -> dict[str, str]:
+    """Return a segmentor's digest as reports and model cards show it, else the file's own.
+
+    A model does without some weights of its backbone's file.
+    """
+    if identity.kind is not Kind.SEGMENTOR:
+        return {"file digest": digest(weights)[:12]}
+    found = recognise(split(weights).backbone)
+    unused = found.family.unused if found else ()
+    used = {name: value for name, value in weights.items() if not (
+        name.startswith(BACKBONE) and matches(name.removeprefix(BACKBONE), unused))}
+    return {"digest": digest(used)[:12]}
 
 
 def _training(content: Mapping[str, Any], identity: Identity) -> dict[str, str]:
@@ -56,7 +78,8 @@ def _training(content: Mapping[str, Any], identity: Identity) -> dict[str, str]:
     return {
         "trained": "unknown" if identity.iteration is None else (
             f"{identity.iteration} iterations"),
-        "trained with": f"backbone {trained_on[:12]}" if trained_on else "unknown backbone",
+        "trained with": f"backbone of fingerprint {trained_on[:12]}" if trained_on else (
+            "unknown backbone"),
         "config": "carried" if identity.config else "none",
         **({"calibrated": f"temperature {calibration.get('temperature')}, on "
                           f"{calibration.get('data')}"} if calibration else {}),

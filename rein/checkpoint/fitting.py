@@ -135,7 +135,7 @@ def _reconvert(family: str, option: str) -> str:
 
 def _part_difference(found: Identity, wanted: Identity, missing: list[str]) -> str:
     if found.backbone is None and any(name.startswith("backbone.blocks.") for name in missing):
-        return "The frozen backbone is not in this file: pass it with --backbone."
+        return "The frozen backbone is not in this file: pass its file, too (--backbone)."
     if found.adapter != wanted.adapter:
         return f"Their adapter is {found.adapter}, but the config's is {wanted.adapter}."
     if None not in (found.classes, wanted.classes) and found.classes != wanted.classes:

@@ -81,6 +81,9 @@ def load_file(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
     if path.suffix == ".npz":
         raise UserError(f"{path}: a JAX file. Convert it with `{CONVERT_ANY_COMMAND} {path} OUT "
                         "--model NAME`.")
+    if path.suffix == ".onnx":
+        raise UserError(f"{path}: an exported ONNX file, expected a checkpoint. Predict with it by "
+                        f"`rein predict {path} INPUT`, or rein.export.onnx_predictor.load_onnx.")
     try:
         if path.suffix == ".safetensors":
             return _load_safetensors(path, map_location)
@@ -102,9 +105,10 @@ def load_file(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
         raise UserError(f"{path}: not a checkpoint, or damaged. Download or create it again."
                         ) from None
     except Exception as error:  # truncated zip archives fail in many ways
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = (str(error).splitlines() or [""])[0]
+        reason = f" ({reason})" if " " in reason else ""  # a key alone says nothing
         raise UserError(
-            f"{path}: not a checkpoint, or damaged ({reason}). Download or create it again."
+            f"{path}: not a checkpoint, or damaged{reason}. Download or create it again."
         ) from None
     if not isinstance(content, Mapping):
         raise UserError(f"{path}: holds a {type(content).__name__}, expected a dict of tensors.")

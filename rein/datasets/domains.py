@@ -57,7 +57,7 @@ class Origin:
         if known is None:
             return "Correct `data_root` and `data_prefix` in the config."
         get = f"Get {domain_title(self.domain)} from {known.url} and extract it to {self.root}"
-        return f"{get}, then: {self.how_to_convert()}" if known.convert else f"{get}."
+        return f"{get}. {self.how_to_convert()}" if known.convert else f"{get}."
 
 
 def require_folder(path: str, origin: Origin) -> None:

@@ -112,6 +112,7 @@ def _download(source: str, repository: str, files: tuple[str, ...]) -> str:
             return cached
     for file in files:
         try:
+            _require_hub(repository, file)
             return hf_hub_download(repository, file)
         except GatedRepoError:
             raise UserError(f"{source}: {repository} asks for its licence first. Accept it on "
@@ -120,7 +121,7 @@ def _download(source: str, repository: str, files: tuple[str, ...]) -> str:
         except RepositoryNotFoundError:
             raise UserError(f"{source}: Hugging Face has no repository {repository}, or it is "
                             "private.") from None
-        except (LocalEntryNotFoundError, OSError) as error:
+        except (LocalEntryNotFoundError, _Unreachable, OSError) as error:
             raise UserError(_offline(source, repository, file, constants.HF_HUB_CACHE, error)
                             ) from None
         except EntryNotFoundError:
@@ -129,7 +130,30 @@ def _download(source: str, repository: str, files: tuple[str, ...]) -> str:
                     f"hf:{repository}/FILE.")
 
 
+class _Unreachable(Exception):
+    """The Hub does not answer."""
+
+
+def _require_hub(repository: str, file: str) -> None:
+    """Ask the Hub for a file's metadata, once: `hf_hub_download` repeats that for 23 seconds.
+
+    Raises:
+        _Unreachable: There is no answer.
+        HfHubHTTPError: There is no such repository or file, or it needs a login.
+    """
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
+
+    try:
+        get_hf_file_metadata(hf_hub_url(repository, file), timeout=10)
+    except (EntryNotFoundError, HfHubHTTPError):
+        raise
+    except Exception as error:  # each version has its own HTTP library
+        raise _Unreachable from error
+
+
 def _offline(source: str, repository: str, file: str, cache: str | Path, error: Exception) -> str:
+    error = error.__cause__ or error
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return (f"{source}: {file} is not in {cache} and cannot be downloaded "
             f"({type(error).__name__}: {reason[:80]}). Online, run `hf download {repository} "

@@ -22,7 +22,14 @@ _PATH_KEYS = ("data_root", "checkpoint", "load_from")
 
 
 def find_path(path: str | Path) -> str:
-    """Return the path in the repository if it exists only there, else the path unchanged."""
+    """Return the path in the repository if it exists only there, else the path unchanged.
+
+    Raises:
+        UserError: The path is empty, as from an unset variable of a shell: it would name the
+            working directory.
+    """
+    if path == "":
+        raise UserError("the name of a file or folder is empty. Is a variable unset?")
     in_repository = REPOSITORY / path
     if not Path(path).exists() and in_repository.exists():
         return str(in_repository)
@@ -123,7 +130,7 @@ def resolve_paths(cfg: "Config") -> "Config":
     def resolve(node: Any) -> None:
         items = node.items() if isinstance(node, dict) else enumerate(node)
         for key, value in list(items):
-            if key in _PATH_KEYS and isinstance(value, str) and "://" not in value:
+            if key in _PATH_KEYS and value and isinstance(value, str) and "://" not in value:
                 node[key] = find_path(value)
             elif isinstance(value, dict | list):
                 resolve(value)

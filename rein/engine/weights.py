@@ -157,11 +157,11 @@ def load_for_testing(
         backbone = backbone or (getattr(model.backbone, "init_cfg", None) or {}).get("checkpoint")
         if backbone is None:
             raise UserError(f"{source}: contains only trained weights, without the frozen "
-                            "backbone. Pass the backbone with --backbone.")
+                            "backbone. Pass the backbone's file, too (--backbone).")
         fitted = load_fitted(find_path(backbone), model.backbone)
         model.backbone.load_pretrained(fitted, str(backbone))
         check_trained_with(content, frozen_fingerprint(model), source, allow_other_backbone)
     elif backbone is not None and not lacking:
-        raise UserError(f"{source}: already contains the backbone. Remove --backbone.")
+        raise UserError(f"{source}: already contains the backbone. Pass no other one.")
     ckpt.load_strictly(
         model, weights, source, may_miss={"frozen weights": frozen if backbone else ()})

@@ -52,8 +52,9 @@ def load_onnx(path: str | Path, threads: int | None = None) -> "OnnxSegmentor":
         session = onnxruntime.InferenceSession(
             str(path), options, providers=[name for name in PROVIDERS if name in available])
     except Exception as error:  # ONNX Runtime's own types
-        raise UserError(f"{path}: ONNX Runtime cannot load it ({one_line(error)}). It may be "
-                        "damaged, or its .data file missing: export it again.") from None
+        reason = "" if "protobuf" in str(error).lower() else f" ({one_line(error)})"
+        raise UserError(f"{path}: ONNX Runtime cannot load it{reason}. It may be damaged, or its "
+                        ".data file missing: export it again.") from None
     metadata = Metadata.from_props(session.get_modelmeta().custom_metadata_map, path)
     statistics = metadata.feature_statistics
     return OnnxSegmentor(

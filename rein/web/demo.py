@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from rein.web.page import import_gradio
+from rein.web.page import check_port, import_gradio
 
 
 def run_demo(
@@ -32,6 +32,8 @@ def run_demo(
             port is taken.
     """
     import_gradio()  # its absence is told before the model loads
+    if port is not None:
+        check_port(port)
     from rein.engine.predicting.models import load_predictor
     from rein.web.inputs import examples_in, examples_of
     from rein.web.page import Actions, build_page, private_folder, served

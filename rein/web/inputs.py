@@ -150,7 +150,7 @@ def examples_of(cfg: Mapping[str, Any]) -> list[Example]:
     found = []
     dataset = (cfg.get("test_dataloader") or {}).get("dataset")
     for leaf in leaf_datasets(dataset) if dataset else ():
-        root = find_path(leaf.get("data_root") or "")
+        root = find_path(leaf.get("data_root") or ".")
         folder = Path(root, (leaf.get("data_prefix") or {}).get("img_path", ""))
         if not leaf.get("data_root") or not folder.is_dir():
             continue

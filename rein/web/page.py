@@ -5,6 +5,7 @@ Gradio's statistics, share link and web fonts are off: the page works without a 
 
 import html
 import os
+import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -301,6 +302,23 @@ def _theme(gr: Any) -> Any:
         font_mono=("ui-monospace", "Consolas", "monospace"))
 
 
+def check_port(port: int) -> None:
+    """Raise a `UserError` if a port of this machine is taken, as `served` does."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            raise _taken(port) from None
+        except OverflowError:
+            raise UserError(f"port {port}: expected a number from 1 to 65535.") from None
+
+
+def _taken(port: int | None) -> UserError:
+    return UserError(f"port {port or '7860 to 7959'} of {HOST} is taken. Name a free one with "
+                     "--port.")
+
+
 @contextmanager
 def served(
     page: Any, palette: Sequence[Sequence[int]], port: int | None = None,
@@ -329,8 +347,7 @@ def served(
             css=f"{CSS}\n{views.legend_css(palette)}",
             allowed_paths=[str(example.path) for example in examples])
     except OSError:
-        raise UserError(f"port {port or '7860 to 7959'} of {HOST} is taken. Name a free one with "
-                        "--port.") from None
+        raise _taken(port) from None
     try:
         yield url
     finally:

@@ -42,6 +42,23 @@ def test_a_text_file_is_refused(tmp_path):
         ckpt.load_file(tmp_path / "readme.pth")
 
 
+def test_an_onnx_file_is_told_from_a_checkpoint(tmp_path):
+    (tmp_path / "m.onnx").write_bytes(b"graph")
+    with pytest.raises(UserError, match="m.onnx: an exported ONNX file.*`rein predict .*load_onnx"):
+        ckpt.load_file(tmp_path / "m.onnx")
+
+
+def test_an_error_that_is_only_a_key_is_left_out(tmp_path, monkeypatch):
+    (tmp_path / "m.pth").write_bytes(b"")
+
+    def fail(*args, **options):
+        raise KeyError(101)
+
+    monkeypatch.setattr("torch.load", fail)
+    with pytest.raises(UserError, match="m.pth: not a checkpoint, or damaged. Download"):
+        ckpt.load_file(tmp_path / "m.pth")
+
+
 TYPES = {
     "zip.pth": torch.save,
     "legacy.pth": lambda content, path: torch.save(

@@ -22,7 +22,7 @@ def test_titles_come_from_the_dataset_or_the_condition(domain, title):
 
 
 @pytest.mark.parametrize("domain, convert, get", [
-    ("gta", "Run `python tools/convert_datasets/gta.py d/gta`.", "extract it to d/gta, then: Run"),
+    ("gta", "Run `python tools/convert_datasets/gta.py d/gta`.", "extract it to d/gta. Run"),
     ("citys_fog_1", "cityscapes.py d/gta`.", "Get fog 1 from https://www.cityscapes-dataset.com"),
     ("acdc_fog", "Get the labels of ACDC fog (published as trainIds) again from", "Get ACDC fog"),
     ("own", "positions in the `classes`", "Correct `data_root`")])

@@ -18,6 +18,14 @@ def test_a_path_is_found_here_then_in_the_repository(tmp_path, monkeypatch):
     assert find_path("nowhere/x.pth") == "nowhere/x.pth"
 
 
+def test_an_empty_path_is_refused_as_such(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="^the name of a file or folder is empty"):
+        find_path("")
+    cfg = resolve_paths(Config(dict(dataset=dict(data_root=""))))
+    assert cfg.dataset.data_root == ""
+
+
 def test_output_goes_where_all_its_inputs_are(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     here, there = "data/gta", str(ROOT / "data/gta")

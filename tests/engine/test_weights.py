@@ -53,7 +53,7 @@ def test_a_converted_backbone_of_another_size_is_not_resampled_again(files):
     ("original.pth", None, "backbone alone, not a trained segmentor"),
     ("adapter.pth", "adapter.pth", "trained adapter and head, not a backbone"),
     ("adapter.pth", "merged.pth", "full segmentor, not a backbone; split it with tools/split"),
-    ("merged.pth", "converted.pth", "already contains the backbone. Remove --backbone"),
+    ("merged.pth", "converted.pth", "already contains the backbone. Pass no other"),
 ])
 def test_testing_the_wrong_files_is_rejected(files, checkpoint, backbone, message):
     merge_files(files / "original.pth", files / "adapter.pth", files / "merged.pth", Config())

@@ -168,7 +168,8 @@ def test_inspecting_tells_the_files_apart_and_splitting_undoes_merging(trained):
              "--rein_head", "split/r.safetensors", cwd=trained)
     done = run_tool(inspect, "split/b.pth", "split/r.safetensors", "--json", cwd=trained)
     parts = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [part["digest"] for part in parts] == [rows[1]["digest"], rows[2]["digest"]]
+    assert [part["file digest"] for part in parts] == [
+        rows[1]["file digest"], rows[2]["file digest"]]
     done = run_tool(inspect, files[0], "nowhere.pth", cwd=trained, check=False)
     assert "nowhere.pth: no such file" in error_line(done) and "ViT/14, width 32" in done.stdout
 

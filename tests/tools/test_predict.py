@@ -1,5 +1,7 @@
 """`tools/predict.py` checks its inputs first, tells what it wrote, and names broken files."""
 
+import os
+
 import numpy as np
 import pytest
 from commands import error_line, run_tool
@@ -47,14 +49,14 @@ def test_a_broken_image_is_named_and_exits_with_3(tmp_path, loaded):
     assert done.returncode == 3 and "Traceback" not in done.stderr
     *_, failed, last = done.stderr.splitlines()
     assert failed.startswith("failed: ") and "b.png: the image does not decode" in failed
-    assert last == "error: 1 input could not be read"
+    assert last == "error: 1 input could not be predicted"
 
 
 @pytest.mark.parametrize("arguments, message", [
     (["nowhere"], "nowhere: no such file or folder"),
     (["in", "--unsure", 50], "--unsure 50.0: must be from 0 to 1"),
     (["in", "--batch-size", 0], "--batch-size 0: must be at least 1"),
-    (["in", "--out", "in/a.jpg"], "in/a.jpg"),
+    (["in", "--out", "in/a.jpg"], "in/a.jpg: is a file, but a folder is needed"),
 ])
 def test_a_mistake_gets_one_line(tmp_path, loaded, arguments, message):
     done = run_tool(TOOL, "m.pth", *arguments, cwd=tmp_path, check=False)
@@ -67,12 +69,22 @@ def test_options_that_an_onnx_file_fixes_are_refused():
         load_predictor("m.onnx", precision="bf16", int8=True, backbone=None)
 
 
-def test_a_model_that_changed_is_another_one(tmp_path):
-    path = tmp_path / "m.pth"
+def test_a_model_is_known_by_its_content(tmp_path):
+    path = tmp_path / "m.onnx"
     path.write_bytes(b"1")
     first = describe_file(str(path))
-    path.write_bytes(b"12")
-    assert describe_file(str(path)) != first and describe_file("hf:a/b") == "hf:a/b"
+    os.utime(path, (0, 0))
+    moved = path.rename(tmp_path / "n.onnx")
+    assert describe_file(str(moved)) == first
+    (tmp_path / "n.onnx.data").write_bytes(b"weights")
+    assert describe_file(str(moved)) != first
+    moved.with_suffix(".pth").write_bytes(b"2")
+    assert describe_file(str(tmp_path / "n.pth")) != first
+
+
+def test_an_empty_model_is_named():
+    with pytest.raises(UserError, match="^the name of a file or folder is empty"):
+        load_predictor("")
 
 
 def test_a_missing_device_is_named():

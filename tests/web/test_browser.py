@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from fake_predictor import predict
+from fake_segmentor import predict_street
 from PIL import Image
 
 from rein.datasets.label_maps import CLASSES, PALETTE
@@ -13,15 +13,6 @@ from rein.web.inputs import Example
 from rein.web.page import Actions, build_page, served
 
 pytestmark = pytest.mark.faults  # 20 s
-
-
-@pytest.fixture
-def street(tmp_path):
-    """A bright sky above a grey road."""
-    pixels = np.full((128, 192, 3), 200, np.uint8)
-    pixels[64:] = 90
-    Image.fromarray(pixels).save(tmp_path / "street.png")
-    return tmp_path / "street.png"
 
 
 @pytest.fixture
@@ -76,7 +67,7 @@ def test_a_visitor_uploads_an_image_and_changes_the_view(
     pytest.importorskip("gradio", reason="needs the extra `demo`")
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
     examples = [Example(street, "Toy")]
-    page = build_page(Actions(predict, CLASSES, examples), "toy", "19 classes")
+    page = build_page(Actions(predict_street, CLASSES, examples), "toy", "19 classes")
     with served(page, PALETTE, examples=examples) as url:
         visit = Visit(browser, url, width)
         tab = visit.tab

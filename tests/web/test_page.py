@@ -10,28 +10,20 @@ import cv2
 import numpy as np
 import pytest
 from commands import ROOT, error_line, run_tool
-from fake_predictor import predict
-from PIL import Image
+from fake_segmentor import predict_street
 
 from rein.datasets import corruptions
 from rein.datasets.label_maps import CLASSES, PALETTE
 from rein.errors import UserError
 from rein.web import conditions, page, views
+from rein.web.demo import run_demo
 from rein.web.inputs import Example
 from rein.web.page import Actions
 
 
 @pytest.fixture
-def street(tmp_path):
-    pixels = np.full((64, 96, 3), 200, np.uint8)
-    pixels[32:] = 90
-    Image.fromarray(pixels).save(tmp_path / "street.png")
-    return tmp_path / "street.png"
-
-
-@pytest.fixture
 def actions(street):
-    return Actions(predict, CLASSES, [Example(street, "Toy")])
+    return Actions(predict_street, CLASSES, [Example(street, "Toy")])
 
 
 @pytest.fixture
@@ -126,6 +118,24 @@ def test_without_gradio_one_line_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(page.os.sys.modules, "gradio", None)
     line = error_line(run_tool(ROOT / "tools/demo.py", "missing.pth", check=False))
     assert "the page needs Gradio: " in line and "pip install 'rein-dgss[demo]'" in line
+
+
+@pytest.mark.parametrize("value, message", [
+    (99999, "--port: 99999: expected a number from 1 to 65535"), (0, "--port: 0: expected")])
+def test_a_port_out_of_range_is_refused_by_the_parser(value, message):
+    done = run_tool(ROOT / "tools/demo.py", "missing.pth", "--port", value, check=False)
+    assert done.returncode == 2 and message in done.stderr
+
+
+def test_a_taken_port_is_found_before_the_model_loads(gradio):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(UserError, match=f"port {port} of 127.0.0.1 is taken"):
+            run_demo("missing.pth", port=port)
+    with pytest.raises(UserError, match="port 99999: expected a number from 1"):
+        run_demo("missing.pth", port=99999)
 
 
 def test_only_the_page_imports_gradio():

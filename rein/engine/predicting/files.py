@@ -22,11 +22,18 @@ from tqdm import tqdm
 
 from rein.atomic_files import naming_failures, replacing
 from rein.engine.predicting.record import Record
-from rein.engine.predicting.sources import Source, Unreadable, output_name, read_rgb
+from rein.engine.predicting.sources import (
+    Source,
+    Unreadable,
+    check_link,
+    output_name,
+    read_rgb,
+)
 from rein.engine.predicting.videos import Video, Write, writing_video
 from rein.errors import UserError
 from rein.evaluation.painting import save_png
 from rein.folders import only_writer
+from rein.images import silent_opencv
 from rein.prediction import Prediction
 
 KINDS = "overlay", "side", "labels", "colors"
@@ -76,7 +83,7 @@ class Predicted(NamedTuple):
     Attributes:
         done: Number of inputs predicted.
         kept: Number of inputs that were finished before.
-        failed: Inputs that could not be read, as (path, reason).
+        failed: Inputs that could not be read, or share an output, as (path, reason).
         unfamiliar: Inputs unlike the training images, as (name, shift); largest shift first.
     """
 
@@ -106,20 +113,23 @@ def predict_files(
         settings: The model and its options; predictions of others in `out` are refused.
 
     Raises:
-        UserError: The outputs cannot be written, or would replace those of other settings or files.
+        UserError: The outputs cannot be written, or would replace those of other settings or
+            files.
     """
     options, out = options or PredictionOptions(), Path(out)
     settings = {**(settings or {}), "unsure": options.unsure, "frames": options.frames}
-    with only_writer(out, "prediction"):
+    with only_writer(out, "prediction"), silent_opencv():
         _remove_leftovers(out)
         record = Record(out, settings, options.overwrite)
-        _check_names(sources, out, options)
-        todo = [source for source in sources if source.kind == "camera" or not record.is_done(
-            source, list(output_paths(source, out, options).values()))]
+        clashes = _clashes(sources, out, options)
+        todo = [source for source in sources if source not in clashes and (
+            source.kind == "camera" or not record.is_done(
+                source, list(output_paths(source, out, options).values())))]
         images = [source for source in todo if source.kind == "image"]
+        unit = "image" if len(images) == len(todo) else "frame"
         failed: list[tuple[str, str]] = []
         try:
-            with tqdm(total=_count(todo, options), unit="image", mininterval=0.5) as bar:
+            with tqdm(total=_count(todo, options), unit=unit, mininterval=0.5) as bar:
                 job = _Job(model, out, options, record, bar, failed)
                 job.predict_images(images)
                 for source in todo:
@@ -129,8 +139,10 @@ def predict_files(
             record.write()
     shifts = {s.name: record.inputs.get(s.name, {}).get("shift") or 0 for s in sources}
     unfamiliar = [(name, shift) for name, shift in shifts.items() if shift > 1]
-    return Predicted(len(todo) - len(failed), len(sources) - len(todo), failed,
-                     sorted(unfamiliar, key=lambda one: -one[1]))
+    refused = [(source.path, reason) for source, reason in clashes.items()]
+    return Predicted(
+        len(todo) - len(failed), len(sources) - len(clashes) - len(todo), refused + failed,
+        sorted(unfamiliar, key=lambda one: -one[1]))
 
 
 def output_paths(source: Source, out: Path, options: PredictionOptions) -> dict[str, Path]:
@@ -207,6 +219,7 @@ class _Job:
         if source.kind == "camera":
             source = source._replace(name=f"{source.name}_{time.strftime('%Y%m%d-%H%M%S')}")
         try:
+            check_link(source.path)
             with Video(source.path) as video:
                 self._predict_frames(source, video)
         except Unreadable as error:
@@ -324,15 +337,17 @@ def _check_length(source: Source, video: Video, count: int, limit: int | None) -
                         "outputs have these.")
 
 
-def _check_names(sources: Sequence[Source], out: Path, options: PredictionOptions) -> None:
-    """Raise if two sources have the same output."""
-    owners: dict[Path, Source] = {}
+def _clashes(
+    sources: Sequence[Source], out: Path, options: PredictionOptions) -> dict[Source, str]:
+    """Return the sources that would share an output, with the reason."""
+    owners: dict[Path, list[Source]] = collections.defaultdict(list)
     for source in sources:
         for path in output_paths(source, out, options).values():
-            other = owners.setdefault(path, source)
-            if other is not source:
-                raise UserError(f"{path}: would be the output of both {other.path} and "
-                                f"{source.path}. Rename one of them.")
+            owners[path].append(source)
+    return {
+        source: f"{source.path}: would share its output {path} with "
+                f"{next(other for other in owned if other is not source).path}. Rename one of them."
+        for path, owned in owners.items() if len(owned) > 1 for source in owned}
 
 
 def _count(sources: Sequence[Source], options: PredictionOptions) -> int | None:

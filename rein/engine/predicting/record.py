@@ -63,6 +63,8 @@ class Record:
             raise UserError(
                 f"{outputs[0]}: is the prediction of {entry.get('source')}, not of {source.path}. "
                 "Choose another folder with --out, or replace it with --overwrite.")
+        if source.kind != "camera" and not os.path.exists(source.path):
+            return False  # a link whose file is gone
         return {**entry, **_stamp(source)} == entry and all(path.exists() for path in outputs)
 
     def add(self, source: Source, details: Mapping[str, Any]) -> None:

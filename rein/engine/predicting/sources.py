@@ -1,5 +1,6 @@
 """Find the inputs of `rein predict`, read images, and name the outputs."""
 
+import contextlib
 import glob
 import os
 from collections.abc import Iterable, Sequence
@@ -71,25 +72,41 @@ def kind_of(path: Path) -> str:
 
 def _find(text: str, out: Path) -> tuple[Path, list[Path]]:
     """Return the folder and the files of an input."""
-    found = Path(os.path.abspath(find_path(text)))
-    if found.is_file():
-        return found.parent, [found]
-    if found.is_dir():
-        root, candidates = found, found.rglob("*")
+    path = Path(os.path.abspath(find_path(text)))
+    if path.is_file():
+        return path.parent, [path]
+    if path.is_dir():
+        root, candidates = path, path.rglob("*")
     elif glob.has_magic(text):
         root = Path(os.path.abspath(Path(*_before_pattern(Path(text).parts))))
         candidates = map(Path, map(os.path.abspath, glob.iglob(text, recursive=True)))
     else:
         raise UserError(f"{text}: no such file or folder. Give images, videos, folders, a pattern "
                         "in quotes, or the number of a camera.")
-    files = sorted(
+    found = sorted(
         path for path in candidates
-        if path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES and out not in path.parents
-        and not path.name.startswith(".") and path.is_file())
+        if path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES
+        and not path.name.startswith(".") and (path.is_file() or _is_dead(path)))
+    files = [path for path in found if out not in path.parents]
+    if found and not files:
+        raise UserError(f"{text}: is in {out}, the folder of the outputs, where they could "
+                        "replace your files. Choose another folder with --out.")
     if not files:
         raise UserError(f"{text}: no image and no video found. Known suffixes: "
                         f"{', '.join(sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES))}.")
     return root, files
+
+
+def _is_dead(path: Path) -> bool:
+    """Tell whether a path is a link to a missing file."""
+    return path.is_symlink() and not path.exists()
+
+
+def check_link(path: str | Path) -> None:
+    """Raise `Unreadable` if a path is a link to a missing file."""
+    if _is_dead(Path(path)):
+        raise Unreadable(f"{path}: is a link to {os.readlink(path)}, which is missing. Restore it "
+                         "or remove the link.")
 
 
 def _before_pattern(parts: Iterable[str]) -> Iterable[str]:
@@ -104,16 +121,16 @@ def read_rgb(path: str | Path) -> np.ndarray:
     """Read an image as `rein.read_image` does; truncated files are refused.
 
     Raises:
-        Unreadable: The file is missing, does not decode or is truncated.
+        Unreadable: The file is missing, a dead link, does not decode or is truncated.
     """
+    check_link(path)
+    with contextlib.suppress(OSError):  # named by `read_image`
+        if is_cut_short(path):  # before decoders print their own messages
+            raise Unreadable(f"{path}: the image is truncated. Copy or download it again.")
     try:
-        image = read_image(path)
-        cut = is_cut_short(path)
+        return read_image(path)
     except UserError as error:
         raise Unreadable(str(error)) from error
-    if cut:
-        raise Unreadable(f"{path}: the image is truncated. Copy or download it again.")
-    return image
 
 
 def output_name(name: str, suffix: str) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 
 from rein.engine.predicting.sources import Unreadable
 from rein.errors import UserError
+from rein.images import silent_opencv
 
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # its messages name no file; ours do
 
@@ -39,7 +40,7 @@ class Video:
 
     def __init__(self, path: str):
         self.path, self._is_camera = path, path.isdecimal()
-        with _silence():
+        with silent_opencv():
             self._capture = cv2.VideoCapture(int(path) if self._is_camera else path)
         if not self._capture.isOpened():
             self._capture.release()
@@ -100,7 +101,7 @@ def writing_video(path: Path, fps: float) -> Iterator[Write]:
         nonlocal writer, written
         height, width = (side - side % 2 for side in frame.shape[:2])
         if writer is None:
-            with _silence():
+            with silent_opencv():
                 writer = cv2.VideoWriter(str(temporary), _CODEC, fps, (width, height))
             if not writer.isOpened():
                 raise UserError(f"{path}: cannot be written as a video of {width}x{height} pixels.")
@@ -129,14 +130,3 @@ def _check_written(temporary: Path, path: Path, frames: int) -> None:
     if found != frames:
         raise UserError(f"{path}: cannot be written: {found} of {frames} frames arrived. Is the "
                         "disk full? Make room or choose another folder, then try again.")
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """Silence OpenCV's warnings while it opens a file; our errors say more."""
-    level = cv2.getLogLevel()
-    cv2.setLogLevel(0)
-    try:
-        yield
-    finally:
-        cv2.setLogLevel(level)

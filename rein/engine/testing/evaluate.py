@@ -22,7 +22,7 @@ from rein.engine.testing.tester import Tester, load_tester
 from rein.evaluation.domain_iou import DGIoUMetric
 from rein.evaluation.pictures import PredictionPictures
 from rein.evaluation.results import ImageResult, RunRecord
-from rein.folders import only_writer, remove_leftovers
+from rein.folders import new_folders, only_writer, remove_leftovers
 from rein.models.int8 import quantize_frozen
 
 
@@ -67,13 +67,20 @@ def evaluate_checkpoint(
     options = options or EvaluationOptions()
     check_config(cfg)
     tests = plan_tests(cfg, checkpoint, options)
-    for folder in (options.out, options.show_dir, tests[0].cfg.work_dir):
-        if folder:  # before hours of testing
-            Path(folder).mkdir(parents=True, exist_ok=True)
+    reports = Path(options.out or tests[0].cfg.work_dir)
+    folders = [options.show_dir, tests[0].cfg.work_dir, *(reports / test.name for test in tests)]
+    with new_folders(*(Path(folder) for folder in folders if folder)):  # before hours of testing
+        return _evaluate(cfg, checkpoint, options, tests, reports)
+
+
+def _evaluate(
+    cfg: Config, checkpoint: str, options: EvaluationOptions, tests: list[PlannedTest],
+    reports: Path,
+) -> list[Tested]:
+    """Load the checkpoint, run the planned tests and write their reports."""
     tester = load_tester(tests[0].cfg, checkpoint, options)
     weights = describe_weights(tester.model, tester.content, checkpoint, cfg)
     records = [dataclasses.replace(weights, **test.conditions) for test in tests]
-    reports = Path(options.out or tests[0].cfg.work_dir)
     with _claimed(reports, tests, options):
         if not options.force:
             for test, record in zip(tests, records, strict=True):

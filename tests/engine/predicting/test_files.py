@@ -76,9 +76,30 @@ def test_another_model_or_file_of_the_same_name_replaces_nothing_unasked(photos)
 
 def test_two_images_never_share_an_output(photos):
     write_image(photos / "a/x.jpg.png")
-    with pytest.raises(UserError, match="would be the output of both .*x.jpg"):
-        predict(photos)
-    assert not os.path.exists("out/labels")
+    found = predict(photos)
+    assert found[:2] == (3, 0) and predict(photos)[:2] == (0, 3)
+    assert [reason for _, reason in found.failed if re.search(
+        r"a/x.jpg.png: would share its output .*/a/x.jpg.png with .*a/x.jpg\. Rename", reason)]
+    assert len(found.failed) == 2 and not os.path.exists("out/labels/a/x.jpg.png")
+
+
+def test_links_to_missing_files_are_named_and_the_others_predicted(photos):
+    predict(photos)
+    os.rename("in/a/x.jpg", "away.jpg")
+    os.symlink("nowhere.jpg", "in/a/x.jpg")
+    os.symlink("nowhere.mp4", "in/film.mp4")
+    found = predict(photos)
+    assert found[:2] == (0, 3)
+    assert all("is a link to nowhere" in reason for _, reason in found.failed)
+    assert len(found.failed) == 2
+
+
+def test_progress_counts_what_is_predicted(photos, capsys):
+    predict("in/top.png")
+    assert re.search("image/s|s/image", capsys.readouterr().err)
+    write_film(photos / "film.mp4", frames=2)
+    predict("in/film.mp4")
+    assert re.search("frame/s|s/frame", capsys.readouterr().err)
 
 
 def test_broken_inputs_are_named_and_the_others_predicted(photos):

@@ -50,6 +50,12 @@ def test_outputs_inside_the_inputs_are_no_inputs(tmp_path):
         "in", out="in/out")
 
 
+@pytest.mark.parametrize("text", ["in", "in/b", "in/*/x.jpg"])
+def test_outputs_among_all_inputs_need_another_folder(text):
+    with pytest.raises(UserError, match="is in .*/in, the folder of the outputs.*--out"):
+        names(text, out="in")
+
+
 def test_a_number_is_a_camera_unless_a_file_has_that_name(tmp_path):
     assert find_sources(["1"], "out") == [("1", "camera_1", "camera")]
     write_image(tmp_path / "1/a.jpg")
@@ -59,6 +65,7 @@ def test_a_number_is_a_camera_unless_a_file_has_that_name(tmp_path):
 @pytest.mark.parametrize("text, message", [
     ("nowhere.jpg", "nowhere.jpg: no such file or folder"),
     ("in/*/y.jpg", "no image and no video found"),
+    ("", "^the name of a file or folder is empty"),
 ])
 def test_an_input_without_images_is_refused(text, message):
     with pytest.raises(UserError, match=message):
