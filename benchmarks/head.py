@@ -10,7 +10,7 @@ from mmseg.structures import SegDataSample
 
 from benchmarks.paired import Row, compare
 from benchmarks.stock import CONFIG
-from rein.engine.config import load_config
+from rein.engine.configs.reading import load_config
 from rein.models.pyramid import Pyramid
 
 

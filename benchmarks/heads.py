@@ -1,33 +1,42 @@
-"""Train and predict with each kind of head on frozen DINOv2-L, against Mask2Former."""
+"""Train and predict with each kind of head on a frozen network, against Mask2Former."""
 
 import torch
 
 from benchmarks.paired import Row, compare
-from benchmarks.training import SIZE, Step
+from benchmarks.training import Step
 
-MASK2FORMER = "configs/frozen_vfms/dinov2-L_mask2former.py"
-HEADS = {
-    "linear head on the last map": "linear", "linear head on four maps": "linear4",
-    "Semantic FPN": "semfpn", "encoder-only mask head": "eomt",
-    "encoder-only mask head with LoRA": "eomt_lora"}
+NAMES = {
+    "linear": "linear head on the last map", "linear4": "linear head on four maps",
+    "semfpn": "Semantic FPN", "eomt": "encoder-only mask head",
+    "eomt_lora": "encoder-only mask head with LoRA"}
 
 
 def run(repeats: int) -> list[Row]:
-    """Compare a training step and a prediction of one image of 512x512 pixels."""
-    rows, reference = [], Step(config=MASK2FORMER)
-    for name, stem in HEADS.items():
-        step = Step(config=f"configs/heads/{stem}_dinov2_512x512_bs1x4.py")
+    """Compare training steps and predictions of one image: 256x256 of the toy, 512x512 on a GPU."""
+    gpu = torch.cuda.is_available()
+    mask2former, config, size, unit = (
+        "frozen_vfms/dinov2-L_mask2former", "heads/{}_dinov2_512x512_bs1x4", 512, "DINOv2-L",
+    ) if gpu else (
+        "toy/frozen_toy_vit_mask2former_256x256", "toy/{}_toy_vit_256x256", 256, "the toy ViT")
+    rows, reference = [], _step(mask2former, size)
+    for stem, name in NAMES.items():
+        step = _step(config.format(stem), size)
         rows += [
-            compare(f"prediction, {name}", lambda step=step: predict(step),
-                    lambda: predict(reference), repeats),
-            compare(f"training step, {name}", step, reference, repeats)]
+            compare(f"training step, {name}, {unit}", step, reference, repeats, "ms", 1000),
+            compare(f"prediction, {name}, {unit}", lambda step=step: _predict(step),
+                    lambda: _predict(reference), repeats, "ms", 1000)]
     return rows
 
 
+def _step(config: str, size: int) -> Step:
+    return Step(config=f"configs/{config}.py", size=size)
+
+
 @torch.no_grad()
-def predict(step: Step) -> torch.Tensor:
+def _predict(step: Step) -> torch.Tensor:
     """Predict the images of a step, on the host: (B, classes, H, W)."""
     model = step.model.eval()
-    scores = model.encode_decode(step.images, [dict(img_shape=(SIZE, SIZE))] * len(step.images))
+    size = tuple(step.images.shape[-2:])
+    scores = model.encode_decode(step.images, [dict(img_shape=size)] * len(step.images))
     model.train()
     return scores.cpu()

@@ -9,7 +9,7 @@ from torch import nn
 
 from benchmarks.paired import Row, compare
 from benchmarks.stock import CONFIG, build_model, stock_model
-from rein.engine.config import load_config
+from rein.engine.configs.reading import load_config
 from rein.engine.precision import computes_in_bf16, find_device, set_precision
 from rein.models.int8 import quantize_frozen
 

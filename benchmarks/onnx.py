@@ -11,7 +11,7 @@ from benchmarks.paired import Row, compare
 from benchmarks.stock import build_model
 from rein.api import Segmentor
 from rein.datasets.label_maps import CLASSES, PALETTE
-from rein.engine.config import load_config
+from rein.engine.configs.reading import load_config
 from rein.export.exporting import export_segmentor
 from rein.export.onnx_predictor import load_onnx
 

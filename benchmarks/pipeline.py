@@ -23,7 +23,7 @@ from rein.datasets.building import build_dataset, files_of
 from rein.datasets.cache import CACHE_VARIABLE, cache_files
 from rein.datasets.converters.label_pngs import encode_label_image
 from rein.datasets.label_maps import CITYSCAPES_ID_TO_TRAIN_ID, lookup_table
-from rein.engine.seeding import seed_everything
+from rein.engine.training.seeding import seed_everything
 from toy.streets.make import make_sample
 
 FRAMES = 3

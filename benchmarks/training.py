@@ -13,8 +13,8 @@ from mmengine.logging import MMLogger
 from benchmarks.head import labelled_samples
 from benchmarks.paired import Row, compare, peak_mib, row_of
 from benchmarks.stock import CONFIG, build_model, stock_model
-from rein.engine.compiling import compile_model
-from rein.engine.config import load_config
+from rein.engine.configs.reading import load_config
+from rein.engine.training.compiling import compile_model
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZE = 512
@@ -72,10 +72,12 @@ class Step:
         with_cp: Checkpoint activations.
         compiled: Use `torch.compile`, like the switch in configs.
         config: Path of the model's config.
+        size: Height and width of the images.
     """
 
     def __init__(self, kind: str = "ours", batch: int = 1, precision: str = "fp32",
-                 with_cp: bool = False, compiled: bool = False, config: str = CONFIG) -> None:
+                 with_cp: bool = False, compiled: bool = False, config: str = CONFIG,
+                 size: int = SIZE) -> None:
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         cfg = load_config(config).model
         cfg.backbone.update(init_cfg=None, with_cp=with_cp)
@@ -90,8 +92,8 @@ class Step:
             compile_model(self.model)
         self.dtype = DTYPES[precision]
         self.scaler = torch.amp.GradScaler(self.device, enabled=self.dtype == torch.float16)
-        self.images = torch.randn(batch, 3, SIZE, SIZE, device=self.device)
-        self.samples = labelled_samples(batch, SIZE, self.device)
+        self.images = torch.randn(batch, 3, size, size, device=self.device)
+        self.samples = labelled_samples(batch, size, self.device)
 
     def __call__(self) -> None:
         """Run one training step."""

@@ -15,7 +15,7 @@ MIB = 1 << 20
 # each tool runs in its own process, because peak memory counts from the process's start
 MEASURE = """
 import runpy, sys, time, torch, rein
-import rein.engine.weight_files
+import rein.engine.weights.files
 rein.register_all_modules()
 from benchmarks.paired import peak_mib
 before = peak_mib()
@@ -67,8 +67,8 @@ def _make_files(folder: Path) -> tuple[Path, Path]:
     """Write random weights for a downloaded ViT-L and for the main config's adapter and head."""
     from benchmarks.stock import CONFIG
     from rein.checkpoint import save_file
-    from rein.engine.config import load_config
-    from rein.engine.weights import build_empty
+    from rein.engine.configs.reading import load_config
+    from rein.engine.weights.loading import build_empty
     from rein.models import DinoVisionTransformer
     from rein.models.freezing import trained_state_dict
 

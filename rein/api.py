@@ -20,11 +20,11 @@ from torch import Tensor, nn
 
 from rein.checkpoint import load_file
 from rein.engine.calibration import use_calibration
-from rein.engine.carried_config import carried_config
-from rein.engine.config import read_config
-from rein.engine.downloads import find_segmentor
+from rein.engine.configs.carried import carried_config
+from rein.engine.configs.reading import read_config
 from rein.engine.inference import batched, build_segmentor, pack, preparation, train_ids
 from rein.engine.precision import choose_precision, find_device, set_precision
+from rein.engine.weights.downloads import find_segmentor
 from rein.errors import UserError
 from rein.images import as_rgb, as_rgb_images, is_several
 from rein.models.adapters.base import switched_off

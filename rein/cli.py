@@ -153,10 +153,11 @@ def _is_reported(error: Exception) -> bool:
 def _report(error: Exception) -> None:
     """Print a user's error; a process under torchrun leaves any error to its launcher.
 
-    The processes fail one after another, since their connection breaks: `rein.engine.launching`
-    prints the first error alone. torchrun defines the file's content except for `at`.
+    The processes fail one after another, since their connection breaks:
+    `rein.engine.training.launching` prints the first error alone. torchrun defines the file's
+    content except for `at`.
     """
-    sys.last_value = error  # as for an uncaught error; see `rein.engine.runner`
+    sys.last_value = error  # as for an uncaught error; see `rein.engine.training.runner`
     if _ERROR_FILE not in os.environ:
         print(f"error: {_message(error)}", file=sys.stderr)
         return

@@ -63,7 +63,8 @@ def test_a_folder_and_its_parts_load_alike(folder, model):
 
 def test_a_repository_of_the_hub_is_a_source(folder, model, monkeypatch):
     monkeypatch.setattr(
-        "rein.engine.downloads.find_source", lambda source: str(folder / "model.safetensors"))
+        "rein.engine.weights.downloads.find_source",
+        lambda source: str(folder / "model.safetensors"))
     assert same(rein.load_segmentor("hf:me/street", precision="fp32").predict(street()),
                 model.predict(street()))
 

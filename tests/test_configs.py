@@ -6,8 +6,8 @@ import pytest
 from conftest import ROOT
 from mmengine.config import Config
 
-from rein.engine.carried_config import config_from_text
-from rein.engine.weights import build_empty
+from rein.engine.configs.carried import config_from_text
+from rein.engine.weights.loading import build_empty
 
 LEAVES = sorted(
     path.relative_to(ROOT).as_posix()

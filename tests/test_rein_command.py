@@ -97,7 +97,7 @@ def test_a_command_also_runs_as_a_module():
 def test_several_processes_run_the_tool_itself(monkeypatch, name):
     started = []
     monkeypatch.setattr(
-        "rein.engine.launching.launch", lambda *words: started.append(words) or 0)
+        "rein.engine.training.launching.launch", lambda *words: started.append(words) or 0)
     assert rein(monkeypatch, "launch", name, 2, "c.py", "--amp")[0] == 0
     assert started == [(str(ROOT / "tools/train.py"), 2, ["c.py", "--amp"])]
 

@@ -17,8 +17,8 @@ from some_results import RECORD, some_images, table_of
 
 from rein import checkpoint as ckpt
 from rein.datasets.converters.cityscapes import convert_cityscapes
-from rein.engine.carried_config import config_from_text
-from rein.engine.config import load_config
+from rein.engine.configs.carried import config_from_text
+from rein.engine.configs.reading import load_config
 from rein.errors import UserError
 from rein.evaluation.page import write_page
 from rein.evaluation.results import load_run, save_results

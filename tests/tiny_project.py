@@ -12,10 +12,10 @@ from tiny_head import points_by_number
 from tiny_training import training_config
 
 from rein import checkpoint as ckpt
-from rein.engine.runner import ReinRunner
 from rein.engine.testing.evaluate import evaluate_checkpoint
 from rein.engine.testing.options import EvaluationOptions
-from rein.engine.training import train
+from rein.engine.training.run import train
+from rein.engine.training.runner import ReinRunner
 from rein.models.freezing import trained_state_dict
 
 SUFFIX = "_labelTrainIds.png"

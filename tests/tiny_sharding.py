@@ -5,8 +5,8 @@ from tiny_networks import PLAIN, tiny_network
 from torch import distributed, nn
 from torch.distributed.tensor import DTensor
 
-from rein.engine import sharding
-from rein.engine.sharding import ShardedBackbone
+from rein.engine.training import sharding
+from rein.engine.training.sharding import ShardedBackbone
 from rein.models.freezing import trained_state_dict
 
 

@@ -4,7 +4,7 @@ import torch
 from conftest import build, tiny_model_config
 
 from rein import checkpoint as ckpt
-from rein.engine.weights import load_for_testing
+from rein.engine.weights.loading import load_for_testing
 
 
 def outputs(model):

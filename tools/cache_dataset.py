@@ -34,7 +34,7 @@ def main(args: argparse.Namespace) -> int:
 
     from rein.datasets.building import build_dataset, files_of
     from rein.datasets.cache import CACHE_VARIABLE, cache_files
-    from rein.engine.config import load_config
+    from rein.engine.configs.reading import load_config
     from rein.engine.paths import resolve_paths
     from rein.errors import UserError
 

@@ -48,8 +48,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(args: argparse.Namespace) -> None:
     """Merge the weights and print the output path."""
-    from rein.engine.config import load_config
-    from rein.engine.weight_files import merge_files
+    from rein.engine.configs.reading import load_config
+    from rein.engine.weights.files import merge_files
 
     config = load_config(args.config or DEFAULT_CONFIG)
     out = merge_files(

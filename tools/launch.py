@@ -27,7 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(args: argparse.Namespace) -> int:
     """Run the tool; return its exit code."""
-    from rein.engine.launching import launch
+    from rein.engine.training.launching import launch
 
     tool = Path(__file__).with_name(args.tool).with_suffix(".py")
     return launch(str(tool), args.processes, args.arguments)

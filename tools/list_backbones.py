@@ -27,7 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(args: argparse.Namespace) -> None:
     """Print the table."""
-    from rein.engine.backbone_table import TITLES, describe_backbone, markdown, select
+    from rein.engine.weights.backbone_table import TITLES, describe_backbone, markdown, select
 
     rows = map(describe_backbone, select(args.words))
     if args.markdown:

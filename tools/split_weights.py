@@ -28,7 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(args: argparse.Namespace) -> None:
     """Split the weights and print the output paths."""
-    from rein.engine.weight_files import split_file
+    from rein.engine.weights.files import split_file
 
     split_file(args.segmentor, args.backbone, args.rein_head, overwrite=args.force)
     print(f"converted backbone: {args.backbone}; adapter and head: {args.rein_head}")

@@ -93,7 +93,7 @@ def main(args: argparse.Namespace) -> int:
     unused += ["--protocol"] if args.calibrate and args.protocols else []
     if unused:
         raise UserError(f"--calibrate does not take {', '.join(unused)}.")
-    from rein.engine.config import read_config
+    from rein.engine.configs.reading import read_config
 
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     cfg = read_config(args.config, args.cfg_options, args.data)

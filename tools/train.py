@@ -45,11 +45,11 @@ def build_parser() -> argparse.ArgumentParser:
 def main(args: argparse.Namespace) -> None:
     """Train the model and print the path of the last checkpoint."""
     from rein.cli import is_main_process
-    from rein.engine.config import load_config
+    from rein.engine.configs.reading import load_config
 
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     cfg = load_config(args.config, args.cfg_options, args.data)
-    from rein.engine.training import train  # after reading the config: it takes seconds
+    from rein.engine.training.run import train  # after reading the config: it takes seconds
 
     checkpoint = train(
         cfg, name=Path(cfg.filename).stem, work_dir=args.work_dir, resume=args.resume,

@@ -17,11 +17,11 @@ from torch import nn
 from rein.checkpoint import load_file, meta_of
 from rein.datasets.dataset_configs import leaf_datasets, type_name
 from rein.datasets.label_maps import CLASSES, PALETTE
-from rein.engine.config import read_config
+from rein.engine.configs.building import build_model
+from rein.engine.configs.reading import read_config
 from rein.engine.paths import find_path
 from rein.engine.precision import find_device
-from rein.engine.registration import build_model
-from rein.engine.weights import load_for_testing
+from rein.engine.weights.loading import load_for_testing
 from rein.errors import UserError
 from rein.images import as_rgb
 from rein.models.int8 import quantize_frozen

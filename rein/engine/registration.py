@@ -4,26 +4,19 @@ import contextlib
 import gc
 import importlib
 import io
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
 
 from mmengine.logging import MMLogger
-from mmengine.registry import DefaultScope
-
-from rein.errors import building
-
-if TYPE_CHECKING:
-    from torch import nn
 
 _MODULES = (
     "rein.models",
     "rein.datasets.corruptions",
     "rein.datasets.domain_stamps",
     "rein.datasets.urban_scene_dataset",
-    "rein.engine.hooks",
-    "rein.engine.optim",
-    "rein.engine.seeding",
-    "rein.engine.sharding",
+    "rein.engine.training.hooks",
+    "rein.engine.training.optim",
+    "rein.engine.training.seeding",
+    "rein.engine.training.sharding",
     "rein.engine.testing.corrupt_files",
     "rein.evaluation.domain_iou",
     "rein.evaluation.pictures",
@@ -34,7 +27,8 @@ _MODULES = (
 def register_all_modules(init_default_scope: bool = True) -> None:
     """Register all our types and mmseg's under the names that configs use.
 
-    Called automatically when `rein.engine.config` reads a config and when a runner is built.
+    Called automatically when `rein.engine.configs.reading` reads a config, and when a runner is
+    built.
 
     Args:
         init_default_scope: Make mmseg's registries the default, like the function of the same name
@@ -68,17 +62,3 @@ def _collection_paused() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
-
-
-def build_model(cfg: Mapping[str, Any]) -> "nn.Module":
-    """Build a model from its config, e.g. `cfg.model`, with mmseg's registry as the default.
-
-    Raises:
-        UserError: A type or a key is unknown, or a part cannot be built.
-    """
-    from rein.engine.config_check import check_types  # imports torch
-
-    register_all_modules(init_default_scope=False)
-    check_types(cfg, "model")
-    with building("model"), DefaultScope.overwrite_default_scope("mmseg"):
-        return importlib.import_module("mmseg.registry").MODELS.build(cfg)

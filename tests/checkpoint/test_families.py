@@ -11,7 +11,7 @@ from timm.models import hieradet_sam2, vision_transformer_sam
 
 from rein import checkpoint as ckpt
 from rein.checkpoint.families import FAMILIES, TIMM, family_of
-from rein.engine.weights import fit_backbone
+from rein.engine.weights.loading import fit_backbone
 from rein.errors import UserError
 from rein.models import VisionFoundationModel
 

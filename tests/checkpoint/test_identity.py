@@ -8,7 +8,7 @@ from conftest import build, dino, official
 
 from rein import checkpoint as ckpt
 from rein.checkpoint.description import describe
-from rein.engine.weights import fit_backbone
+from rein.engine.weights.loading import fit_backbone
 from rein.models import VisionFoundationModel
 from rein.models.freezing import trained_state_dict
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from rein.checkpoint import load_backbone, save_file
-from rein.engine.downloads import find_source
-from rein.engine.weights import load_fitted
+from rein.engine.weights.downloads import find_source
+from rein.engine.weights.loading import load_fitted
 from rein.models import VisionFoundationModel
 
 transformers = pytest.importorskip("transformers")

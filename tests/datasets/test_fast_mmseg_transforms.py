@@ -13,7 +13,7 @@ from mmseg.registry import DATASETS
 import rein  # noqa: F401  fills the registries
 from rein.datasets.building import build_dataset
 from rein.datasets.fast_mmseg_transforms import _resized, faster
-from rein.engine.seeding import seed_everything
+from rein.engine.training.seeding import seed_everything
 
 META = ["img_path", "ori_shape", "img_shape", "scale", "scale_idx", "scale_factor", "keep_ratio",
         "flip", "flip_direction", "swap_seg_labels"]

@@ -74,7 +74,7 @@ RUN_BY = {
     "tools/generate_full_weights.py": "tools/test_commands.py",
     "tools/inspect_checkpoint.py": "tools/test_commands.py",
     "tools/launch.py": "faults/test_launching.py",
-    "tools/list_backbones.py": "engine/test_backbone_table.py",
+    "tools/list_backbones.py": "engine/weights/test_backbone_table.py",
     "tools/make_submission.py": "evaluation/test_submission.py",
     "tools/make_toy_streets.py": "toy/test_streets.py",
     "tools/predict.py": "tools/test_predict.py",

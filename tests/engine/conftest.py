@@ -7,8 +7,8 @@ from mmengine.config import Config
 from tiny_training import training_config, write_training_data
 
 from rein import checkpoint as ckpt
-from rein.engine.training import train
-from rein.engine.weight_files import convert_file
+from rein.engine.training.run import train
+from rein.engine.weights.files import convert_file
 from rein.models.freezing import trained_state_dict
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from rein import checkpoint as ckpt
 from rein.engine.testing.evaluate import evaluate_checkpoint
 from rein.engine.testing.options import EvaluationOptions
-from rein.engine.training import train
+from rein.engine.training.run import train
 from rein.errors import UserError
 from rein.evaluation.results import load_run
 

@@ -11,8 +11,8 @@ from mmengine.logging.history_buffer import HistoryBuffer
 
 from rein import checkpoint as ckpt
 from rein.engine.inference import init_segmentor
-from rein.engine.weight_files import merge_files
-from rein.engine.weights import load_for_testing
+from rein.engine.weights.files import merge_files
+from rein.engine.weights.loading import load_for_testing
 
 
 @pytest.fixture

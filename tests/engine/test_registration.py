@@ -9,7 +9,7 @@ from conftest import ROOT, tiny_model_config
 from mmengine.config import Config
 
 import rein
-from rein.engine.registration import build_model
+from rein.engine.configs.building import build_model
 
 USE = """
 import {first}
@@ -59,9 +59,10 @@ def test_building_needs_no_default_scope():
 def test_warnings_are_visible_after_a_model_is_built(tmp_path):
     path = tmp_path / "tiny.py"
     Config(dict(model=tiny_model_config())).dump(path)
-    code = ("import logging\nfrom rein.engine.config import read_config\n"
+    code = ("import logging\nfrom rein.engine.configs.reading import read_config\n"
             f"cfg = read_config({str(path)!r})\n"
-            "from rein.engine.registration import build_model, register_all_modules\n"
+            "from rein.engine.configs.building import build_model\n"
+            "from rein.engine.registration import register_all_modules\n"
             "build_model(cfg.model)\nregister_all_modules()\n"
             "from mmengine.logging import print_log\n"
             "print_log('seen', 'current', logging.WARNING)\n")

@@ -10,8 +10,8 @@ from tiny_onnx import agree, street, write_segmentor
 
 from rein import checkpoint as ckpt
 from rein.checkpoint import load_file, meta_of
-from rein.engine.carried_config import carried_config
-from rein.engine.folding import fold_adapter
+from rein.engine.configs.carried import carried_config
+from rein.engine.weights.folding import fold_adapter
 from rein.errors import UserError
 from rein.export.exporting import export_segmentor
 from rein.export.onnx_predictor import load_onnx

@@ -14,7 +14,7 @@ from PIL import Image
 from some_results import RECORD, some_images, table_of
 
 from rein import checkpoint as ckpt
-from rein.engine.weight_files import convert_file, merge_files
+from rein.engine.weights.files import convert_file, merge_files
 from rein.evaluation.results import save_results
 from rein.models.freezing import trained_state_dict
 

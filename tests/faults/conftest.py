@@ -8,8 +8,8 @@ from tiny_training import check_equal, training_config, write_training_data
 
 from rein import checkpoint as ckpt
 from rein.cli import run_cli
-from rein.engine.saving import is_whole, latest_checkpoint
-from rein.engine.training import train
+from rein.engine.training.run import train
+from rein.engine.training.saving import is_whole, latest_checkpoint
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 import pytest
 from conftest import ROOT
 
-from rein.engine.backbone_table import ENTRIES, describe_backbone, markdown
+from rein.engine.weights.backbone_table import ENTRIES, describe_backbone, markdown
 
 
 @pytest.mark.faults

@@ -8,10 +8,10 @@ from faults.file_faults import in_child
 from tiny_project import write_project
 
 from rein.cli import run_cli
-from rein.engine.config_check import check_config
+from rein.engine.configs.checking import check_config
 from rein.engine.testing.evaluate import evaluate_checkpoint
 from rein.engine.testing.options import EvaluationOptions
-from rein.engine.training import train
+from rein.engine.training.run import train
 
 TRAINING = {
     "default_hooks.checkpoint.save_best='mIuO'": "Cannot infer the rule for key mIuO",

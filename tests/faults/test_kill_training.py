@@ -11,7 +11,7 @@ from mmengine.config import Config
 from tiny_training import check_equal, training_config
 
 from rein import checkpoint as ckpt
-from rein.engine.weight_files import merge_files
+from rein.engine.weights.files import merge_files
 
 KILLED = -signal.SIGKILL
 

@@ -8,8 +8,8 @@ import pytest
 from mmengine.hooks import Hook
 from tiny_training import training_config
 
-from rein.engine.runner import ReinRunner
-from rein.engine.training import train
+from rein.engine.training.run import train
+from rein.engine.training.runner import ReinRunner
 
 ITERATIONS, WARM = 2000, 500
 

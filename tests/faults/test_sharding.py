@@ -10,7 +10,7 @@ from tiny_project import SUFFIX, block_pairs, evaluate, losses_of_training, writ
 from tiny_sharding import compare_backbones
 
 from rein import checkpoint as ckpt
-from rein.engine.training import train
+from rein.engine.training.run import train
 
 pytestmark = pytest.mark.faults
 SHARDED = dict(type="ShardedBackbone")

@@ -7,8 +7,8 @@ from tiny_adapters import IMAGES, backbone
 from torch import nn
 
 from rein.checkpoint import load_backbone
-from rein.engine.config import load_config
-from rein.engine.weights import fit_backbone
+from rein.engine.configs.reading import load_config
+from rein.engine.weights.loading import fit_backbone
 from rein.errors import UserError
 from rein.models.int8 import Int8Linear, quantize_frozen
 

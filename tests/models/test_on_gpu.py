@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny_rein import batch, tiny
 
-from rein.engine.compiling import compile_model
+from rein.engine.training.compiling import compile_model
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 

@@ -7,7 +7,7 @@ import torch
 from conftest import build, tiny_model_config
 from tiny_rein import batch, tiny
 
-from rein.engine.compiling import compile_model
+from rein.engine.training.compiling import compile_model
 from rein.models.pyramid import Pyramid
 
 

@@ -43,7 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(args: argparse.Namespace) -> None:
     """Convert the weights and print the output path."""
-    from rein.engine.backbone_files import convert_backbone
+    from rein.engine.weights.backbone_files import convert_backbone
 
     if args.img_size and len(args.img_size) > 2:
         raise UserError("--img-size takes one or two numbers.")

@@ -35,7 +35,7 @@ def main(args: argparse.Namespace) -> None:
     """Convert the weights and print the output path."""
     if len(args.img_size) > 2:
         raise UserError("--img-size takes one or two numbers.")
-    from rein.engine.weight_files import convert_file
+    from rein.engine.weights.files import convert_file
 
     height, width = args.img_size[0], args.img_size[-1]
     out = convert_file(

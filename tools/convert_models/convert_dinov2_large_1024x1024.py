@@ -27,7 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(args: argparse.Namespace) -> None:
     """Convert the weights and print the output path."""
-    from rein.engine.weight_files import convert_file
+    from rein.engine.weights.files import convert_file
 
     out = convert_file(
         args.source, args.out, (1024, 1024), overwrite=args.force, width=VIT_LARGE_WIDTH)

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from rein.checkpoint import load_file
-from rein.engine.weight_files import write_output
+from rein.engine.weights.files import write_output
 from rein.errors import UserError
 from toy.pretraining.distill import Distiller, Recipe
 from toy.pretraining.probe import probe, vit_features

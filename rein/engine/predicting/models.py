@@ -41,7 +41,7 @@ def describe_file(source: str) -> str:
     if source.endswith(".onnx"):
         path = find_path(source)
     else:
-        from rein.engine.downloads import find_segmentor  # imports torch
+        from rein.engine.weights.downloads import find_segmentor  # imports torch
 
         path = find_segmentor(source)
     total = hashlib.sha256()  # in hardware: 1.2 GB/s, far less than loading takes

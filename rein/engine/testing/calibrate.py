@@ -21,13 +21,14 @@ from rein.checkpoint import CALIBRATION, FEATURE_STATISTICS, load_file, meta_of,
 from rein.datasets.building import build_dataset
 from rein.datasets.dataset_configs import leaf_datasets, type_name
 from rein.datasets.label_maps import IGNORE_INDEX
-from rein.engine.config_check import check_config
-from rein.engine.loaders import fit_to_machine
+from rein.engine.configs.building import build_model
+from rein.engine.configs.checking import check_config
 from rein.engine.paths import find_path, resolve_paths
-from rein.engine.registration import build_model, register_all_modules
+from rein.engine.registration import register_all_modules
 from rein.engine.testing.options import EvaluationOptions
 from rein.engine.testing.protocols import datasets_under_test, set_mode
-from rein.engine.weights import load_for_testing
+from rein.engine.training.loaders import fit_to_machine
+from rein.engine.weights.loading import load_for_testing
 from rein.errors import UserError, building
 from rein.evaluation.shift import FeatureStatistics, learn_statistics
 from rein.evaluation.temperature import Fit, assess, fit_temperature, log_scores

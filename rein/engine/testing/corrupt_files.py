@@ -15,7 +15,7 @@ from rein.datasets.image_files import is_cut_short
 from rein.datasets.image_folders import image_folders
 from rein.datasets.sample_checks import CorruptFile
 from rein.datasets.wrappers import DatasetAround
-from rein.engine.sharding import ShardedBackbone
+from rein.engine.training.sharding import ShardedBackbone
 from rein.evaluation.domain_iou import DGIoUMetric
 
 

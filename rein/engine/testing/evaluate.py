@@ -12,7 +12,7 @@ from mmengine.dist import barrier, is_main_process
 from rein.atomic_files import naming_failures, remove_stale
 from rein.datasets.building import build_dataset
 from rein.datasets.image_folders import image_paths
-from rein.engine.config_check import check_config
+from rein.engine.configs.checking import check_config
 from rein.engine.paths import resolve_paths
 from rein.engine.testing.options import EvaluationOptions
 from rein.engine.testing.plan import PlannedTest, plan_tests

@@ -15,7 +15,7 @@ from torch import nn
 
 from rein import __version__
 from rein.checkpoint import digest, meta_of
-from rein.engine.carried_config import carried_config
+from rein.engine.configs.carried import carried_config
 from rein.engine.paths import find_path
 from rein.errors import UserError
 from rein.evaluation.curves import Curves, read_curves

@@ -7,13 +7,13 @@ from mmengine.config import Config
 from torch import nn
 
 from rein.checkpoint import load_file
-from rein.engine.averaging import with_raw_weights
 from rein.engine.calibration import use_calibration
-from rein.engine.hooks import unwrap
 from rein.engine.paths import find_path
-from rein.engine.runner import ReinRunner
 from rein.engine.testing.options import EvaluationOptions
-from rein.engine.weights import load_for_testing
+from rein.engine.training.averaging import with_raw_weights
+from rein.engine.training.hooks import unwrap
+from rein.engine.training.runner import ReinRunner
+from rein.engine.weights.loading import load_for_testing
 
 
 class Tester(NamedTuple):

@@ -15,10 +15,10 @@ from tiny_testing import run_test, scenes_config, write_scenes, write_weights
 
 import rein
 from rein import checkpoint as ckpt
-from rein.engine.averaging import with_raw_weights
 from rein.engine.testing.calibrate import calibrate_checkpoint, calibration_text, source_images
 from rein.engine.testing.options import EvaluationOptions
-from rein.engine.weight_files import split_file
+from rein.engine.training.averaging import with_raw_weights
+from rein.engine.weights.files import split_file
 from rein.errors import UserError
 
 

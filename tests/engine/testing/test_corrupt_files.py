@@ -12,7 +12,7 @@ from tiny_training import training_config
 
 from rein.datasets.sample_checks import CorruptFile
 from rein.engine.testing.corrupt_files import FailedSample, SurvivingDataset, collate_surviving
-from rein.engine.training import train
+from rein.engine.training.run import train
 
 
 class _Files:

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from tiny_testing import TOWNS, run_test, scenes_config, write_scenes, write_weights
 
-from rein.engine.config import load_config
+from rein.engine.configs.reading import load_config
 from rein.engine.testing import evaluate
 from rein.engine.testing.options import EvaluationOptions
 from rein.engine.testing.tester import Tester

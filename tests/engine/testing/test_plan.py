@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from rein.engine.config import load_config
+from rein.engine.configs.reading import load_config
 from rein.engine.testing.options import EvaluationOptions
 from rein.engine.testing.plan import plan_submission, plan_tests
 from rein.engine.testing.protocols import datasets_under_test

@@ -8,7 +8,7 @@ from conftest import ROOT
 from mmengine.config import Config
 
 from rein.datasets.dataset_configs import type_name
-from rein.engine.config import load_config
+from rein.engine.configs.reading import load_config
 from rein.engine.testing.protocols import (
     apply_protocol,
     datasets_under_test,

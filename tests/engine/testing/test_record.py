@@ -2,7 +2,7 @@
 
 from mmengine.config import Config
 
-from rein.engine.config import load_config
+from rein.engine.configs.reading import load_config
 from rein.engine.testing.record import (
     config_name,
     describe_weights,

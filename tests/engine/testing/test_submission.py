@@ -10,7 +10,7 @@ from mmengine.config import Config
 from PIL import Image
 
 from rein import checkpoint as ckpt
-from rein.engine.config import load_config
+from rein.engine.configs.reading import load_config
 from rein.engine.testing.options import EvaluationOptions
 from rein.engine.testing.submission import make_predictions
 from rein.errors import UserError

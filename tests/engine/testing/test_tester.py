@@ -2,7 +2,7 @@
 
 import pytest
 
-from rein.engine.config import load_config
+from rein.engine.configs.reading import load_config
 from rein.engine.testing import tester
 from rein.engine.testing.options import EvaluationOptions
 from rein.errors import UserError

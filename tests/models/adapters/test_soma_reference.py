@@ -7,7 +7,7 @@ import torch
 from conftest import ROOT, build
 
 from rein import checkpoint as ckpt
-from rein.engine.weights import load_for_testing
+from rein.engine.weights.loading import load_for_testing
 from rein.models.adapters import SoMA
 
 FOLDER = ROOT.parent / "shared/reference"

@@ -8,7 +8,7 @@ from tiny_encoder_only import ADAPTERS, QUERIES, encoder_only_config, encoder_on
 from tiny_rein import batch
 
 from rein import checkpoint as ckpt
-from rein.engine.compiling import compile_model
+from rein.engine.training.compiling import compile_model
 from rein.errors import UserError
 from rein.models.freezing import trained_state_dict
 

@@ -1,0 +1,1 @@
+"""Read configs, check them, and build what they name."""

@@ -1,0 +1,1 @@
+"""Train with mmengine's runner: resumable, seeded, in one or many processes."""

@@ -1,0 +1,1 @@
+"""Load, convert, merge, download and share weight files."""

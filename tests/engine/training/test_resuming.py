@@ -1,0 +1,141 @@
+"""A run continues as it began, or is refused; a used work dir is not overwritten unasked."""
+
+import shutil
+
+import pytest
+import torch
+from mmengine.config import Config
+from processes import in_processes
+from tiny_training import check_equal, training_config
+
+from rein import checkpoint as ckpt
+from rein.engine.training.resuming import adopt_seed, check_resumable, check_unused, find_resumed
+from rein.engine.training.run import train
+from rein.errors import UserError
+
+
+@pytest.fixture
+def used(finished, tmp_path):
+    """A copy of a finished run's work dir."""
+    return shutil.copytree(finished, tmp_path / "used")
+
+
+def weights(path):
+    return ckpt.load_file(path)["state_dict"]
+
+
+def test_training_again_in_a_used_work_dir_is_refused(data, used):
+    before = {path: path.read_bytes() for path in used.glob("*.pth")}
+    for resume in (None, str(used.parent / "other/iter_2.pth")):
+        with pytest.raises(UserError, match="used: already holds iter_4.pth of an earlier run. "
+                                            "Continue that run with --resume, choose .* --force"):
+            train(training_config(data), "run", str(used), resume=resume)
+    assert {path: path.read_bytes() for path in used.glob("*.pth")} == before
+    check_unused(str(used), str(used / "iter_2.pth"))  # going back to an earlier state is fine
+
+
+def test_force_replaces_a_run_once_training_begins(data, used):
+    shutil.copy(used / "iter_4.pth", used / "iter_6.pth")
+    shutil.copy(used / "iter_4.pth", used / "best_mIoU_iter_4.pth")
+    cfg = training_config(data, max_iters=2)
+    cfg.model.backbone.init_cfg.checkpoint = "nowhere.pth"
+    with pytest.raises(UserError, match="nowhere.pth: no such file"):
+        train(cfg, "run", str(used), force=True)
+    assert len(list(used.glob("*.pth"))) == 4  # a run that cannot begin deletes nothing
+    train(training_config(data, max_iters=2), "run", str(used), force=True)
+    assert [path.name for path in used.glob("*.pth")] == ["iter_2.pth"]
+    assert (used / "last_checkpoint").read_text() == "iter_2.pth"
+
+
+def test_the_checkpoint_to_resume_is_named_found_or_missing(used, tmp_path):
+    cfg = Config(dict(work_dir=str(used), load_from="start.pth"))
+    assert find_resumed(cfg, None) is None
+    assert find_resumed(cfg, "some.pth") == "some.pth"
+    assert find_resumed(cfg, "auto") == str(used / "iter_4.pth")
+    cfg.resume = True
+    assert find_resumed(cfg, None) == "start.pth"
+    cfg.load_from = None
+    assert find_resumed(cfg, None) == str(used / "iter_4.pth")
+    cfg.work_dir = str(tmp_path / "new")  # a config may say: continue if possible
+    assert find_resumed(cfg, None) is None
+    with pytest.raises(UserError, match="new: no whole checkpoint to resume from"):
+        find_resumed(cfg, "auto")
+
+
+def test_a_resumed_run_takes_the_seed_of_the_run_or_is_refused(finished):
+    path = str(finished / "iter_2.pth")  # its seed is 42
+    for cfg in (Config(), Config(dict(randomness=dict(seed=None, deterministic=True)))):
+        adopt_seed(cfg, path)
+        assert cfg.randomness.seed == 42
+    assert cfg.randomness.deterministic is True
+    with pytest.raises(UserError, match=r"seed is 42, but randomness.seed is 7.*seed=42`.*load_f"):
+        adopt_seed(Config(dict(randomness=dict(seed=7))), path)
+
+
+def test_a_run_without_seed_and_schedule_resumes_exactly(data, tmp_path):
+    def config():
+        cfg = training_config(data, max_iters=2)
+        cfg.default_hooks.checkpoint.interval = 1
+        cfg.randomness = dict(seed=None)
+        cfg.param_scheduler = None
+        return cfg
+
+    train(config(), "run", str(tmp_path / "whole"))
+    (tmp_path / "resumed").mkdir()
+    shutil.copy(tmp_path / "whole/iter_1.pth", tmp_path / "resumed")
+    train(config(), "run", str(tmp_path / "resumed"), resume="auto")
+    whole, resumed = (weights(tmp_path / name / "iter_2.pth") for name in ("whole", "resumed"))
+    assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
+    assert ckpt.identify(ckpt.load_file(tmp_path / "whole/iter_2.pth")).trains_on
+
+
+def accumulate(data, work_dir, start=None, launcher="none"):
+    """Train five iterations, two steps of three and two; or continue from a checkpoint."""
+    cfg = training_config(data, max_iters=5)
+    cfg.default_hooks.checkpoint.interval = 1
+    cfg.optim_wrapper.accumulative_counts = 3
+    if start:
+        work_dir.mkdir(exist_ok=True)
+        shutil.copy(start, work_dir)
+    train(cfg, "run", str(work_dir), resume="auto" if start else None, launcher=launcher)
+
+
+def check_ends_equally(one, other):
+    for key in ("state_dict", "optimizer"):
+        check_equal(*(ckpt.load_file(folder / "iter_5.pth")[key] for folder in (one, other)))
+
+
+def test_a_run_resumed_within_an_accumulation_loses_no_gradient(data, tmp_path):
+    whole = tmp_path / "whole"
+    accumulate(data, whole)
+    sizes = [len(ckpt.load_file(whole / f"iter_{i}.pth").get("gradients", ())) for i in range(1, 6)]
+    assert all(sizes[i] for i in (0, 1, 3)) and not any(sizes[i] for i in (2, 4))
+    accumulate(data, tmp_path / "resumed", whole / "iter_2.pth")
+    check_ends_equally(whole, tmp_path / "resumed")
+    (log,) = (tmp_path / "resumed").glob("*/*.log")
+    assert "is lost" not in log.read_text()
+
+
+@pytest.mark.faults
+def test_processes_resumed_within_an_accumulation_lose_no_gradient(data, tmp_path):
+    """In several processes, whose gradients differ."""
+    whole, resumed = tmp_path / "whole", tmp_path / "resumed"
+    in_processes(accumulate, 2, tmp_path, data, whole, None, "pytorch")
+    in_processes(accumulate, 2, tmp_path, data, resumed, whole / "iter_4.pth", "pytorch")
+    check_ends_equally(whole, resumed)
+
+
+def test_another_schedule_than_the_runs_is_refused(finished):
+    content = ckpt.load_file(finished / "iter_2.pth")
+
+    class Schedule:
+        def state_dict(self):
+            return dict(begin=0, end=20)
+
+    for now, message in (([Schedule()], "during 0-40000 .* during 0-20"), (None, "during none")):
+        with pytest.raises(UserError, match=message):
+            check_resumable(content, "iter_2.pth", now)
+    content.pop("param_schedulers")
+    check_resumable(content, "iter_2.pth", None)
+    with pytest.raises(UserError, match="it has no param_schedulers"):
+        check_resumable(content, "iter_2.pth", [Schedule()])

@@ -1,0 +1,81 @@
+"""A folded file gives the adapter's outputs without an adapter."""
+
+import pytest
+import torch
+from conftest import build, tiny_model_config
+from mmengine.config import Config
+
+from rein import checkpoint as ckpt
+from rein.engine.inference import init_segmentor
+from rein.engine.weights.files import merge_files
+from rein.errors import UserError
+
+LORA = dict(type="LoRA", rank=2, targets=["q", "fc1"])
+
+
+def parts(tmp_path, adapter):
+    """Write a backbone and a trained adapter and head; return the model and the config."""
+    torch.manual_seed(0)
+    model_cfg = tiny_model_config()
+    model_cfg["backbone"]["reins_config"] = adapter
+    model_cfg["backbone"]["init_values"] = 1.0  # layer scale: blocks matter
+    if adapter["type"] != "LoRAReins":
+        model_cfg["decode_head"].update(linked_queries=False, replace_query_feat=False)
+    model = build(model_cfg).eval()
+    with torch.no_grad():
+        for value in model.backbone.reins.parameters():
+            value += torch.randn_like(value) * 0.1
+    backbone, rest = ckpt.split(model.state_dict())
+    ckpt.save_file(backbone, tmp_path / "backbone.pth")
+    cfg = Config(dict(model=model_cfg))
+    ckpt.save_file(dict(meta=dict(cfg=cfg.pretty_text), state_dict=rest), tmp_path / "trained.pth")
+    return model, cfg
+
+
+def test_a_folded_file_predicts_the_same_without_an_adapter(tmp_path):
+    model, cfg = parts(tmp_path, LORA)
+    out = merge_files(tmp_path / "backbone.pth", tmp_path / "trained.pth", tmp_path / "full.pth",
+                      cfg, fold=True)
+    assert not any(name.startswith("backbone.reins.") for name in ckpt.load_file(out)["state_dict"])
+    folded = init_segmentor(out, out)
+    assert folded.backbone.reins is None
+    images = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        for ours, theirs in zip(folded.backbone(images), model.backbone(images), strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+def test_an_adapter_that_depends_on_features_is_refused(tmp_path):
+    adapter = tiny_model_config()["backbone"]["reins_config"]
+    _, cfg = parts(tmp_path, adapter)
+    with pytest.raises(UserError, match="LoRAReins depends on the features of each image"):
+        merge_files(tmp_path / "backbone.pth", tmp_path / "trained.pth", tmp_path / "full.pth",
+                    cfg, fold=True)
+    assert not (tmp_path / "full.pth").exists()
+
+
+def test_adapters_whose_changes_do_not_add_up_are_refused(tmp_path):
+    adapters = [dict(type="LoRA", rank=2), dict(type="DoRA", rank=2)]
+    _, cfg = parts(tmp_path, dict(type="Combined", adapters=adapters))
+    with pytest.raises(UserError, match="folding would change the features by"):
+        merge_files(tmp_path / "backbone.pth", tmp_path / "trained.pth", tmp_path / "full.pth",
+                    cfg, fold=True)
+    assert not (tmp_path / "full.pth").exists()
+
+
+def test_a_peft_adapter_merges_folds_and_splits(tmp_path):
+    pytest.importorskip("peft", reason="needs the extra `peft`")
+    model, cfg = parts(tmp_path, dict(type="Peft", config=dict(
+        peft_type="LORA", r=2, use_dora=True, target_modules=["qkv", "fc1"])))
+    files = tmp_path / "backbone.pth", tmp_path / "trained.pth"
+    merged = merge_files(*files, tmp_path / "merged.pth", cfg)
+    folded = merge_files(*files, tmp_path / "folded.pth", cfg, fold=True)
+    images = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        expected = model.backbone(images)[0]
+        assert torch.equal(init_segmentor(merged, merged).backbone(images)[0], expected)
+        found = init_segmentor(folded, folded).backbone(images)[0]
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    split = ckpt.split(ckpt.load_file(merged)["state_dict"])
+    trained = ckpt.load_file(tmp_path / "trained.pth")["state_dict"]
+    assert split.rein_and_head.keys() == trained.keys()
