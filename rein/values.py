@@ -33,8 +33,7 @@ SHARE = Kind("a number from 0 to 1", lambda value: _number(value) and 0 <= value
 DROPOUT = Kind("a number from 0 to below 1", lambda value: _number(value) and 0 <= value < 1)
 POSITIVE = Kind("a number above 0", lambda value: _number(value) and value > 0)
 FINITE = Kind("a number", _number)
-PATH = Kind("a path, str or Path",
-            lambda value: isinstance(value, Path) or (isinstance(value, str) and value != ""))
+PATH = Kind("a path, str or Path", lambda value: isinstance(value, str | Path))
 SWITCH = Kind("True or False", lambda value: isinstance(value, bool))
 
 
