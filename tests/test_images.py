@@ -49,7 +49,7 @@ def test_pixels_of_other_than_8_or_16_bits_are_named(tmp_path, pixels):
     (np.full((8, 8, 3), np.nan), "float64.*values in .0, 1. first times 255"),
     (torch.rand(3, 8, 8), "values in .0, 1. first times 255"),
     (np.zeros((8, 8, 4), np.uint8), "Drop the alpha channel"),
-    (np.zeros((2, 8, 8, 3), np.uint8), "Pass several images as a list"), ("", "path=''")])
+    (np.zeros((2, 8, 8, 3), np.uint8), "Pass several images as a list"), ("", "is empty")])
 def test_a_wrong_image_is_named(image, message):
     with pytest.raises(UserError, match=message):
         as_rgb(image)
