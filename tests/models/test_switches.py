@@ -52,6 +52,7 @@ def test_checkpointing_works_in_half_precision(dtype):
     assert torch.cosine_similarity(found[1:], expected[1:], dim=0) > 0.999
 
 
+@pytest.mark.faults  # each switch by itself is tested below and above
 def test_all_switches_work_together():
     """Checkpointing, bf16 and compilation keep the plain model's loss and gradient direction."""
     plain, fast = tiny(), tiny(with_cp=True)
