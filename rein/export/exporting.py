@@ -17,7 +17,7 @@ from rein.datasets.dataset_configs import leaf_datasets, type_name
 from rein.errors import UserError
 from rein.export.graph import RawSegmentor, trace
 from rein.export.metadata import INPUT, Metadata
-from rein.export.precision import halve_products, quantize_file
+from rein.export.precision import halve_products, quantize_file, split_gemms
 from rein.models.segmentors.pixels import gives_scores
 
 LARGE = 1_900_000_000
@@ -202,6 +202,8 @@ def _write(graph: ir.Model, folder: Path, name: str, precision: str) -> Path:
     """Write a graph to a folder in a precision; return the file."""
     if precision == "fp16":
         halve_products(graph.graph)
+    if precision == "int8":
+        split_gemms(graph.graph)
     weights = sum(value.const_value.nbytes for value in graph.graph.initializers.values())
     data = f"{name}.data" if weights > LARGE else None
     path = folder / (name if precision != "int8" else f"float.{name}")

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
+from rein.errors import UserError
+
 PRODUCTS = ("MatMul", "Gemm", "Conv", "ConvTranspose")
 """Operators that compute in half precision, like those of torch's autocast."""
 
@@ -64,29 +66,72 @@ def _cast(value: ir.Value, dtype: ir.DataType) -> ir.Node:
                    name=f"cast_{name}")
 
 
+def split_gemms(graph: ir.Graph) -> None:
+    """Replace each `Gemm` by a product with the transposed weight and a sum, in place.
+
+    ONNX Runtime's quantization does so as well, but transposes the stored weight once for each node
+    that uses it: shared weights, such as those of Rein's MLPs, would be wrong.
+    """
+    transposed: dict[ir.Value, ir.Value] = {}
+    for node in list(graph):
+        if node.op_type != "Gemm":
+            continue
+        facts = {name: attribute.value for name, attribute in node.attributes.items()}
+        if facts.get("transA") or (facts.get("alpha", 1), facts.get("beta", 1)) != (1, 1):
+            raise UserError("the graph scales or transposes the input of a product (Gemm), which "
+                            "int8 does not know. Omit --int8.")
+        first, weight, *bias = node.inputs
+        if facts.get("transB"):
+            if weight not in transposed:
+                turned = _node("Transpose", [weight], [ir.AttrInt64s("perm", [1, 0])])
+                graph.insert_before(node, turned)
+                transposed[weight] = turned.outputs[0]
+            weight = transposed[weight]
+        steps = [_node("MatMul", [first, weight], name=node.outputs[0].name)]
+        if bias and bias[0] is not None:
+            steps.append(_node("Add", [steps[0].outputs[0], bias[0]], name=node.outputs[0].name))
+        graph.insert_before(node, steps)
+        ir.convenience.replace_all_uses_with(node.outputs[0], steps[-1].outputs[0])
+        graph.remove(node)
+
+
+def _node(kind: str, inputs: list, attributes: list = (), name: str | None = None) -> ir.Node:
+    """Return a node of a new name with one output in float32."""
+    name = f"{name or inputs[0].name}_{kind.lower()}"
+    result = ir.Value(name=name, type=ir.TensorType(ir.DataType.FLOAT))
+    return ir.Node("", kind, inputs, attributes, outputs=[result], name=f"node_{name}")
+
+
 def quantize_file(source: Path, target: Path, is_large: bool) -> None:
     """Write a file whose frozen backbone multiplies in int8, by ONNX Runtime's quantization.
 
-    Weights have one scale per output channel; inputs get one scale on every run. Adapter and head
-    stay in float32, as with `rein.models.int8`.
+    Weights have one scale per output channel; inputs get one scale on every run. Both are unsigned,
+    since sums of signed products saturate on processors without VNNI. Adapter and head stay in
+    float32, as with `rein.models.int8`.
 
     Args:
         source: The file in float32.
         target: The file to write.
         is_large: Whether weights need a file of their own.
+
+    Raises:
+        UserError: The backbone has no matrix products.
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     names = [
         node.name for node in ir.load(source).graph if node.op_type == "MatMul"
         and node.inputs[1].is_initializer() and _FROZEN in node.metadata_props.get(_SCOPES, "")]
+    if not names:  # ONNX Runtime would take all
+        raise UserError("the frozen backbone has no matrix products, so int8 changes nothing. Omit "
+                        "--int8.")
     logger = logging.getLogger()
     level = logger.level
     logger.setLevel(logging.ERROR)  # a note on each file, which no caller can follow
     try:
         quantize_dynamic(
             source, target, op_types_to_quantize=["MatMul"], per_channel=True,
-            weight_type=QuantType.QInt8, nodes_to_quantize=names,
+            weight_type=QuantType.QUInt8, nodes_to_quantize=names,
             use_external_data_format=is_large)
     finally:
         logger.setLevel(level)
