@@ -1,6 +1,7 @@
 """Matrix products of an ONNX graph in half precision or int8."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -60,10 +61,8 @@ def _half(value: ir.Value, graph: ir.Graph) -> ir.Value:
 
 def _cast(value: ir.Value, dtype: ir.DataType) -> ir.Node:
     """Return a node that casts a value."""
-    name = f"{value.name}_{dtype.name.lower()}"
-    result = ir.Value(name=name, type=ir.TensorType(dtype))
-    return ir.Node("", "Cast", [value], [ir.AttrInt64("to", dtype.value)], outputs=[result],
-                   name=f"cast_{name}")
+    return _node("Cast", [value], [ir.AttrInt64("to", dtype.value)], dtype=dtype,
+                 name=f"{value.name}_{dtype.name.lower()}")
 
 
 def split_gemms(graph: ir.Graph) -> None:
@@ -95,10 +94,13 @@ def split_gemms(graph: ir.Graph) -> None:
         graph.remove(node)
 
 
-def _node(kind: str, inputs: list, attributes: list = (), name: str | None = None) -> ir.Node:
-    """Return a node of a new name with one output in float32."""
+def _node(
+    kind: str, inputs: Sequence[ir.Value], attributes: Sequence[ir.Attr] = (),
+    name: str | None = None, dtype: ir.DataType = ir.DataType.FLOAT,
+) -> ir.Node:
+    """Return a node with one output, both named after its kind and `name` or the first input."""
     name = f"{name or inputs[0].name}_{kind.lower()}"
-    result = ir.Value(name=name, type=ir.TensorType(ir.DataType.FLOAT))
+    result = ir.Value(name=name, type=ir.TensorType(dtype))
     return ir.Node("", kind, inputs, attributes, outputs=[result], name=f"node_{name}")
 
 
