@@ -1,5 +1,6 @@
 """Run functions in several processes that communicate over gloo, as under torchrun."""
 
+import gc
 import os
 import signal
 import socket
@@ -27,6 +28,7 @@ def in_processes(function: Callable, world: int, folder: Path, *args) -> list:
 
 
 def _process(rank: int, world: int, port: int, function, folder: Path, args: tuple) -> None:
+    gc.freeze()  # the parent's garbage may have processes and locks, which are the parent's
     signal.alarm(100)  # ends a process that waits for the others forever
     os.environ.update(
         RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(world), LOCAL_WORLD_SIZE=str(world),

@@ -1,6 +1,7 @@
 """Run a function in a forked process, within a bound of time and memory."""
 
 import faulthandler
+import gc
 import os
 import pickle
 import resource
@@ -74,6 +75,7 @@ def _run_child(function: Callable[[], Any], writer: int) -> None:
     """Run the function in the child, send its value and exit."""
     try:
         os.setsid()
+        gc.freeze()  # the parent's garbage may have processes and locks, which are the parent's
         faulthandler.disable()
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         limit = _mapped_bytes() + (MEGABYTES << 20)

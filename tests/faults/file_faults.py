@@ -14,6 +14,8 @@ their size with `resource.RLIMIT_FSIZE` instead.
 
 import builtins
 import contextlib
+import faulthandler
+import gc
 import io
 import os
 import signal
@@ -27,6 +29,8 @@ from typing import NamedTuple
 
 KILL = "SIGKILL"
 """The fault that ends the process without any clean-up."""
+DEADLINE = 240
+"""Seconds after which a child must have ended; one that hangs shows where."""
 
 _PATHS = {  # audit event -> positions of the paths in its arguments
     "open": (0,), "os.rename": (0, 1), "os.remove": (0,), "os.mkdir": (0,), "os.rmdir": (0,),
@@ -166,7 +170,8 @@ def in_child(function: Callable, *arguments, kill_after: float | None = None) ->
     Args:
         function: Its result, or that of `sys.exit`, is the exit code; None is 0.
         *arguments: Arguments of the function.
-        kill_after: Seconds until the child gets SIGKILL, if it still runs.
+        kill_after: Seconds until the child gets SIGKILL, if it still runs. Default: after
+            `DEADLINE` it gets SIGABRT, and prints the stacks of its threads.
     """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         sys.stdout.flush()
@@ -174,9 +179,10 @@ def in_child(function: Callable, *arguments, kill_after: float | None = None) ->
         pid = os.fork()
         if pid == 0:
             _be_child(function, arguments, out.fileno(), err.fileno())
-        timer = threading.Timer(kill_after or 0, os.kill, (pid, signal.SIGKILL))
-        if kill_after is not None:
-            timer.start()
+        seconds, how = (
+            (DEADLINE, signal.SIGABRT) if kill_after is None else (kill_after, signal.SIGKILL))
+        timer = threading.Timer(seconds, os.kill, (pid, how))
+        timer.start()
         _, status = os.waitpid(pid, 0)
         timer.cancel()
         texts = []
@@ -189,8 +195,10 @@ def in_child(function: Callable, *arguments, kill_after: float | None = None) ->
 def _be_child(function: Callable, arguments: tuple, out: int, err: int) -> None:
     code = 1
     try:
+        gc.freeze()  # the parent's garbage may have processes and locks, which are the parent's
         os.dup2(out, 1)
         os.dup2(err, 2)
+        faulthandler.enable(2)
         sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
         code = function(*arguments) or 0
     except SystemExit as end:

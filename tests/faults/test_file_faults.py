@@ -2,6 +2,7 @@
 
 import errno
 import signal
+import time
 
 import numpy as np
 import torch
@@ -53,3 +54,10 @@ def test_a_child_ends_as_told_and_is_heard():
     assert (ended.code, ended.out) == (0, "said\n")
     assert in_child(lambda: 3).code == 3
     assert "ZeroDivisionError" in in_child(lambda: 1 / 0).err
+
+
+def test_a_child_that_hangs_shows_where(monkeypatch):
+    monkeypatch.setattr("faults.file_faults.DEADLINE", 0.2)
+    ended = in_child(time.sleep, 60)
+    assert ended.code == -signal.SIGABRT
+    assert "in test_a_child_that_hangs_shows_where" in ended.err
