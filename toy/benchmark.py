@@ -7,7 +7,8 @@ r"""The paper's comparison in miniature: random frozen, Freeze, Full fine-tuning
 
 Trains and tests each cell with the project's tools on the quickstart's toy world, skips the cells
 that are done, and goes on with one that was interrupted. Writes the comparison with
-tools/compare.py's tables, and plots beside it. One cell takes about six minutes on two CPU cores.
+tools/compare.py's tables, and plots beside it; --report writes those of an unfinished grid. One
+cell takes about six minutes on two CPU cores.
 
 Hyper-parameters are chosen on other streets of toy GTA, without a look at the targets:
 
@@ -19,19 +20,21 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # works without installation
 
+from rein.errors import UserError  # noqa: E402
 from toy.benchmark_cells import (  # noqa: E402
     ALL_METHODS,
     HELD_OUT,
     METHODS,
     SOURCES,
     Cell,
+    is_done,
     list_tests,
     run_cell,
     run_tool,
@@ -56,6 +59,10 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--held-out", action="store_true",
         help="test on held-out streets of the source instead of the targets")
+    parser.add_argument(
+        "--in-domain", action="store_true", help="test on held-out streets of the source, too")
+    parser.add_argument(
+        "--report", action="store_true", help="train nothing; report the cells that are done")
     parser.add_argument("--work-dir", type=Path, default=ROOT / "work_dirs/toy_benchmark")
     parser.add_argument("--out", type=Path, metavar="FILE", help="the report; default: WORK_DIR")
     parser.add_argument(
@@ -97,20 +104,33 @@ def main(args: argparse.Namespace) -> None:
     """Run all cells, then report them."""
     from toy.benchmark_report import draw_plots, write_report
 
+    tests = list_tests(args.targets, args.held_out, args.in_domain)
+    cells = list_cells(args)
+    if args.report:
+        cells = [cell for cell in cells if is_done(cell, tests)]
+        if not cells:
+            raise UserError(f"{args.work_dir}: no cell of these methods and seeds is done.")
+    else:
+        run_cells(cells, tests, args)
+    out = args.out or args.work_dir / "toy_benchmark.md"
+    draw_plots(cells, out.with_suffix(".png"), list(tests))
+    write_report(cells, out, list(tests))
+    print(f"comparison of {len(cells)} runs: {out}, {out.with_suffix('.png')}")
+
+
+def run_cells(
+    cells: Sequence[Cell], tests: Mapping[str, Sequence[str]], args: argparse.Namespace,
+) -> None:
+    """Train and test all cells, and print each result."""
     make_weights()
-    if args.held_out:
+    if args.held_out or args.in_domain:
         make_held_out()
-    tests, cells = list_tests(args.targets, args.held_out), list_cells(args)
     for number, cell in enumerate(cells, 1):
         start = time.monotonic()
         run_cell(cell, tests, args.cfg_options)
         mean = json.loads((cell.folder / "results.json").read_text())["mean"]["mIoU"]
         print(f"[{number}/{len(cells)}] {cell.method}, {cell.sources} pictures, seed {cell.seed}: "
               f"mIoU {mean:.1f}  ({time.monotonic() - start:.0f} s)", flush=True)
-    out = args.out or args.work_dir / "toy_benchmark.md"
-    draw_plots(cells, out.with_suffix(".png"), args.targets)
-    write_report(cells, out, args.targets)
-    print(f"comparison of {len(cells)} runs: {out}, {out.with_suffix('.png')}")
 
 
 if __name__ == "__main__":

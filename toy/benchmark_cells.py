@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ ALL_METHODS = {
     **METHODS, **{name: _CONFIG.format(f"{name}_") for name in ADAPTERS},
     **{name: f"configs/toy/{name}_toy_vit_256x256.py" for name in HEADS}}
 HELD_OUT = "data/toy_held_out"  # toy GTA of another draw of streets
+IN_DOMAIN = "in_domain"  # folder, in a cell's, of the results on held-out streets of the source
 SOURCES = 160  # toy GTA pictures that the quickstart makes
 
 
@@ -69,11 +70,27 @@ def run_cell(cell: Cell, tests: Mapping[str, Sequence[str]], options: Sequence[s
                      log=out / "test.log")
 
 
-def list_tests(conditions: Sequence[str], held_out: bool) -> dict[str, list[str]]:
-    """List the tests of each cell: the folder in the cell's -> config overrides."""
-    tests = {".": target_options([Target(
-        "gta", f"{HELD_OUT}/gta/", "images", "labels", ".png", "_labelTrainIds.png",
-    )]) if held_out else []}
+def is_done(cell: Cell, tests: Iterable[str]) -> bool:
+    """Tell whether a cell is trained and has the results of all tests, by their folders."""
+    return (cell.folder / "cost.json").exists() and all(
+        (cell.folder / name / "results.json").exists() for name in tests)
+
+
+def list_tests(
+    conditions: Sequence[str] = (), held_out: bool = False, in_domain: bool = False,
+) -> dict[str, list[str]]:
+    """List the tests of each cell: the folder in the cell's -> config overrides.
+
+    Args:
+        conditions: Of ACDC, for a test of their own.
+        held_out: Test on held-out streets of the source instead of the targets.
+        in_domain: Test on them, too.
+    """
+    source = target_options([Target(
+        "gta", f"{HELD_OUT}/gta/", "images", "labels", ".png", "_labelTrainIds.png")])
+    tests = {".": source if held_out else []}
+    if in_domain:
+        tests[IN_DOMAIN] = source
     if conditions:
         tests[acdc_folder(conditions)] = target_options([Target(
             f"acdc_{name}", "data/toy/acdc/", f"rgb_anon/{name}/val", f"gt/{name}/val",

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import matplotlib
@@ -14,7 +15,7 @@ from rein.atomic_files import replacing, write_atomically
 from rein.datasets.domains import domain_title
 from rein.evaluation.comparison import compare
 from rein.evaluation.curves import read_curves
-from toy.benchmark_cells import HEADS, ROOT, Cell, acdc_folder
+from toy.benchmark_cells import HEADS, IN_DOMAIN, ROOT, Cell
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  after the choice of the backend
@@ -25,6 +26,9 @@ PROTOCOL = (
     "with an earlier toy model, scored on these targets; no method was tuned by itself. The last "
     "checkpoint counts.")
 
+_TITLES = {  # by the first word of a test's folder
+    ".": "", "acdc": "Conditions of ACDC, ", "in": "Held-out streets of the source, "}
+
 COLOURS = {
     "random": "#9a9a9a", "freeze": "#4c78a8", "full": "#f2a03d", "rein": "#c23b3b",
     "lora": "#54a24b", "dora": "#88d27a", "soma": "#b279a2", "vpt": "#d6a5c9",
@@ -33,13 +37,13 @@ COLOURS = {
     "eomt": "#e17fb0", "eomt_lora": "#a84c7d"}
 
 
-def write_report(cells: Sequence[Cell], out: Path, conditions: Sequence[str] = ()) -> None:
-    """Write the comparison in Markdown: on the config's targets, then on conditions of ACDC.
+def write_report(cells: Sequence[Cell], out: Path, tests: Sequence[str] = (".",)) -> None:
+    """Write the comparison in Markdown: one section for each test.
 
     Args:
         cells: Trained and tested cells.
         out: The Markdown file; the plots are expected beside it.
-        conditions: Conditions of ACDC that the cells were tested on.
+        tests: Folders inside the cells', as from `list_tests`.
     """
     parts = [
         "# Toy benchmark",
@@ -49,13 +53,11 @@ def write_report(cells: Sequence[Cell], out: Path, conditions: Sequence[str] = (
         f"![mIoU of each method]({out.stem}.png)"]
     for sources in sorted({cell.sources for cell in cells}, reverse=True):
         chosen = _rein_first([cell for cell in cells if cell.sources == sources])
-        parts += [f"## {sources} source pictures",
-                  compare([cell.folder for cell in chosen]).replace("# ", "### "),
-                  cost_table(chosen)]
-        if conditions:
-            folders = [cell.folder / acdc_folder(conditions) for cell in chosen]
-            parts += [f"## Conditions of ACDC, {sources} source pictures",
-                      compare(folders).replace("# ", "### ")]
+        for test in tests:
+            parts += [f"## {_TITLES[test.partition('_')[0]]}{sources} source pictures",
+                      compare([cell.folder / test for cell in chosen]).replace("# ", "### ")]
+            if test == ".":
+                parts.append(cost_table(chosen))
     text = "\n\n".join(parts) + "\n"
     write_atomically(out, text.replace(f"{ROOT}{os.sep}", ""))
 
@@ -93,20 +95,21 @@ def trainable(folder: Path) -> str:
     return "?"
 
 
-def draw_plots(cells: Sequence[Cell], path: Path, conditions: Sequence[str] = ()) -> None:
-    """Draw what was measured: bars per domain, the curve over source pictures, the losses.
+def draw_plots(cells: Sequence[Cell], path: Path, tests: Sequence[str] = (".",)) -> None:
+    """Draw what was measured: bars per domain, targets against source, losses, source pictures.
 
     Args:
         cells: Trained and tested cells.
         path: The picture.
-        conditions: Conditions of ACDC that the cells were tested on.
+        tests: Folders inside the cells', as from `list_tests`.
     """
     counts, most = sorted({cell.sources for cell in cells}), max(cell.sources for cell in cells)
     chosen = [cell for cell in cells if cell.sources == most]
     draws = [lambda axes: _draw_bars(axes, chosen, "."),
              lambda axes: _draw_losses(axes, chosen)]
-    if conditions:
-        draws.insert(1, lambda axes: _draw_bars(axes, chosen, acdc_folder(conditions)))
+    draws[1:1] = [
+        partial(_draw_in_domain if test == IN_DOMAIN else _draw_bars, cells=chosen, test=test)
+        for test in tests if test != "."]
     if len(counts) > 1:
         draws.append(lambda axes: _draw_sources(axes, cells, counts))
     columns = 3 if len(draws) == 3 else 2
@@ -150,6 +153,17 @@ def _draw_bars(axes: plt.Axes, cells: Sequence[Cell], test: str) -> None:
                  yerr=values.std(0, ddof=1) if len(values) > 1 else None)
     axes.set_xticks(np.arange(len(names)) + width * (len(groups) - 1) / 2, names)
     axes.set(ylabel="mIoU, %", title="targets" if test == "." else "ACDC by condition")
+
+
+def _draw_in_domain(axes: plt.Axes, cells: Sequence[Cell], test: str) -> None:
+    """Draw the mean over the targets against held-out streets of the source, a point per run."""
+    for method, members in _by_method(cells).items():
+        axes.scatter(*zip(*(
+            (*_miou(cell.folder / test).values(), _miou(cell.folder)["mean"]) for cell in members),
+            strict=True), color=COLOURS[method])
+    axes.grid(axis="x", alpha=0.3)
+    axes.set(xlabel="held-out streets of the source, mIoU, %", ylabel="mean over the targets",
+             title="targets against source")
 
 
 def _draw_losses(axes: plt.Axes, cells: Sequence[Cell]) -> None:

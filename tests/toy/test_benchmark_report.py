@@ -7,8 +7,10 @@ import pytest
 from PIL import Image
 from some_results import RECORD, some_images, table_of
 
+from rein.errors import UserError
 from rein.evaluation.results import save_results
-from toy.benchmark_cells import Cell
+from toy.benchmark import main, parse_args
+from toy.benchmark_cells import Cell, list_tests
 from toy.benchmark_report import cost_table, draw_plots, write_report
 
 
@@ -32,6 +34,8 @@ def done_cells(tmp_path):
             record = dataclasses.replace(RECORD, config=method, seed=seed)
             for folder in (cell.folder, cell.folder / "acdc_fog"):
                 save_results(folder, table_of(images), images, record)
+            source = [image for image in images if image.domain == images[0].domain]
+            save_results(cell.folder / "in_domain", table_of(source), source, record)
             scalars = cell.folder / "train/1/vis_data/scalars.json"
             scalars.parent.mkdir(parents=True)
             scalars.write_text("".join(
@@ -42,12 +46,24 @@ def done_cells(tmp_path):
     return cells
 
 
-def test_the_report_compares_methods_over_seeds_and_conditions(done_cells, tmp_path):
-    write_report(done_cells, tmp_path / "out.md", ["fog"])
+def test_the_report_compares_methods_over_seeds_and_tests(done_cells, tmp_path):
+    tests = list(list_tests(["fog"], in_domain=True))
+    write_report(done_cells, tmp_path / "out.md", tests)
     text = (tmp_path / "out.md").read_text()
     for line in ("# Toy benchmark", "### Against rein",
                  "## Conditions of ACDC, 160 source pictures",
+                 "## Held-out streets of the source, 160 source pictures",
                  "| freeze | 1,234 | 9 | 500 |", "](out.png)"):
         assert line in text
-    draw_plots(done_cells, tmp_path / "out.png", ["fog"])
+    draw_plots(done_cells, tmp_path / "out.png", tests)
     assert Image.open(tmp_path / "out.png").width > 800
+
+
+def test_an_unfinished_grid_is_reported(done_cells, tmp_path):
+    (done_cells[-1].folder / "results.json").unlink()
+    words = ["--report", "--methods", "freeze", "rein", "--work-dir", str(tmp_path)]
+    main(parse_args(words))
+    text = (tmp_path / "toy_benchmark.md").read_text()
+    assert "rein_160/seed0" in text and "rein_160/seed1" not in text
+    with pytest.raises(UserError, match="no cell of these methods and seeds is done"):
+        main(parse_args([*words, "--seeds", "5"]))
