@@ -1,7 +1,8 @@
-"""Compare runs: mean and deviation over seeds, differences with a paired bootstrap.
+"""Compare runs: mean and deviation over seeds, differences over images and over seeds.
 
 Sources: Efron and Tibshirani, An Introduction to the Bootstrap (1993): percentile intervals.
 Images are drawn with replacement within each domain, the same images for both sides.
+Welch, Biometrika 34 (1947): means over seeds with different deviations.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import stdtr, stdtrit
 
 from rein.datasets.domains import domain_title
 from rein.errors import UserError
@@ -24,9 +26,10 @@ class Difference(NamedTuple):
 
     Attributes:
         value: Difference on all images, between the means over each group's runs.
-        low: Lower end of the 95 % interval of the draws.
+        low: Lower end of the 95 % interval.
         high: Upper end of that interval.
-        p: Twice the share of draws that are zero or of the opposite sign, at least 1 / draws.
+        p: Two-sided. Of draws: twice the share that is zero or of the opposite sign, at least
+            1 / draws.
     """
 
     value: float
@@ -214,6 +217,40 @@ def _difference(value: float, drawn: np.ndarray) -> Difference:
                       float(min(max(2 * beyond, 1 / len(drawn)), 1)))
 
 
+def compare_over_seeds(group: Group, baseline: Group) -> dict[str, Difference]:
+    """Compare the means of two groups over their seeds by Welch's t-test.
+
+    Args:
+        group: The group to compare.
+        baseline: The reference; its value is subtracted.
+
+    Returns:
+        Domain -> difference, and `MEAN` -> that of the mean over the target domains, where both
+        groups have at least two values.
+    """
+    sides = [[run_miou(run) for run in side.runs] for side in (group, baseline)]
+    found = {}
+    for name in (*baseline.runs[0].confusion, MEAN):
+        ours, theirs = (np.array([run.get(name, np.nan) for run in side]) for side in sides)
+        ours, theirs = ours[~np.isnan(ours)], theirs[~np.isnan(theirs)]
+        if min(len(ours), len(theirs)) > 1:
+            found[name] = _welch(ours, theirs)
+    return found
+
+
+def _welch(a: np.ndarray, b: np.ndarray) -> Difference:
+    """Compare the means of two samples of at least two values each."""
+    value = float(a.mean() - b.mean())
+    parts = np.array([a.var(ddof=1) / len(a), b.var(ddof=1) / len(b)])
+    error = np.sqrt(parts.sum())
+    if not error:
+        return Difference(value, value, value, float(value == 0))
+    freedom = parts.sum() ** 2 / (parts ** 2 / [len(a) - 1, len(b) - 1]).sum()
+    margin = stdtrit(freedom, 0.975) * error
+    return Difference(value, float(value - margin), float(value + margin),
+                      float(2 * stdtr(freedom, -abs(value) / error)))
+
+
 def run_miou(run: SavedRun) -> dict[str, float]:
     """Compute the mIoU of each domain, and their mean under `MEAN`; NaN where nothing counts."""
     values = {domain: float(miou(areas(sum(images.values()))))
@@ -239,7 +276,8 @@ def compare(folders: Sequence[str | Path], draws: int = 10_000, seed: int = 0) -
         seed: Seed of the bootstrap.
 
     Returns:
-        Markdown tables of the runs, of the groups, and of each group against the first.
+        Markdown tables of the runs, of the groups, and of each group against the first: over
+        images and, where groups have several seeds, over seeds.
 
     Raises:
         UserError: A folder contains no run, or the runs have other classes or no image in common.
@@ -255,7 +293,8 @@ def compare(folders: Sequence[str | Path], draws: int = 10_000, seed: int = 0) -
                   _groups_table(groups, found, domains, titles)]
     if len(groups) > 1:
         parts += [f"# Against {groups[0].name}",
-                  _differences_table(groups, domains, titles, draws, seed)]
+                  _differences_table(groups, domains, titles, draws, seed),
+                  *_seeds_table(groups, domains, titles)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -308,6 +347,23 @@ def _differences_table(
     return f"{note}\n\n{markdown_rows(['config', *titles], rows)}"
 
 
+def _seeds_table(
+    groups: Sequence[Group], domains: Sequence[str], titles: Sequence[str],
+) -> list[str]:
+    """Write a note and the table of differences over seeds; nothing without several seeds."""
+    rows = []
+    for group in groups[1:]:
+        found = compare_over_seeds(group, groups[0])
+        if found:
+            rows.append([group.name, *(_cell(found[name]) if name in found else "-"
+                                       for name in (*domains, MEAN))])
+    if not rows:
+        return []
+    return ["The same difference over training seeds, the images being given: Welch's t-test with "
+            "its 95 % interval and two-sided p. Few seeds make the interval wide.",
+            markdown_rows(["config", *titles], rows)]
+
+
 def _shared_text(group: Group, baseline: Group) -> str:
     """Count the images that a difference is computed on, by domain."""
     images = common_images([*group.runs, *baseline.runs])
@@ -317,7 +373,8 @@ def _shared_text(group: Group, baseline: Group) -> str:
     return text + (f", so the mean is without {', '.join(missing)}" if missing else "")
 
 
-def _cell(one: Difference, draws: int) -> str:
+def _cell(one: Difference, draws: int = 10_000) -> str:
+    """Format a difference; a p below 2 / draws is "< 2 / draws"."""
     p = f"< {2 / draws:.2g}" if one.p <= 1 / draws else f"{one.p:.2g}"
     sign = f"= {p}" if not p.startswith("<") else p
     return f"{one.value:+.2f} [{one.low:+.2f}, {one.high:+.2f}], p {sign}"

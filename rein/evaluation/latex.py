@@ -9,7 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from rein.datasets.domains import domain_title
-from rein.evaluation.comparison import MEAN, Group, load_groups, paired_bootstrap, run_miou
+from rein.evaluation.comparison import (
+    MEAN,
+    Group,
+    compare_over_seeds,
+    load_groups,
+    paired_bootstrap,
+    run_miou,
+)
 
 _SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
             **{sign: rf"\{sign}" for sign in "&%$#_{}"}}
@@ -20,7 +27,8 @@ def latex_table(folders: Sequence[str | Path], draws: int = 10_000, seed: int = 
     """Write a LaTeX table with one row per config; the first run's group is the baseline.
 
     Cells are the mIoU in percent: mean, and standard deviation over several seeds. The best of
-    a column is bold, the second underlined. Stars mark a significant difference from the baseline.
+    a column is bold, the second underlined. Stars mark a difference from the baseline that is
+    significant over images and, where both have several seeds, over these, too.
 
     Args:
         folders: Folders that hold runs, or whose direct subfolders do.
@@ -50,7 +58,8 @@ def latex_table(folders: Sequence[str | Path], draws: int = 10_000, seed: int = 
         "% Trained: parameters of the backbone that are trained",
         *(f"% {'; '.join(_conditions(group))}" for group in groups),
         f"% against {_one_line(groups[0].name)}: * p < 0.05, ** p < 0.01, *** p < 0.001; paired "
-        f"bootstrap over images, {draws} draws, seed {seed}",
+        f"bootstrap over images, {draws} draws, seed {seed}; where both have several seeds, p is "
+        "the larger of this one and that of Welch's t-test over seeds",
         rf"\begin{{tabular}}{{lr{'c' * len(columns)}}}", r"\toprule", lines[0], r"\midrule",
         *lines[1:], r"\bottomrule", r"\end{tabular}", ""])
 
@@ -66,10 +75,10 @@ def _one_line(text: str) -> str:
 
 def _conditions(group: Group) -> list[str]:
     """State how a group was tested."""
-    record = group.runs[0].record
+    record, number = group.runs[0].record, len(group.runs)
     return [_one_line(part) for part in (
-        group.name, f"{len(group.runs)} runs", f"protocol {record.protocol or 'of the config'}",
-        record.inference) if part]
+        group.name, "1 run" if number == 1 else f"{number} runs",
+        f"protocol {record.protocol or 'of the config'}", record.inference) if part]
 
 
 def _values(group: Group, name: str) -> np.ndarray:
@@ -104,9 +113,12 @@ def _ranked(cell: str, column: np.ndarray, row: int) -> str:
 
 def _marks(group: Group, baseline: Group, draws: int, seed: int) -> dict[str, str]:
     """Return the stars of each domain's difference from the baseline, as superscripts."""
-    found = paired_bootstrap(group, baseline, draws, seed)
-    stars = {name: next((s for bound, s in _MARKS if difference.p < bound), "")
-             for name, difference in found.items()}
+    found, seeds = paired_bootstrap(group, baseline, draws, seed), compare_over_seeds(
+        group, baseline)
+    larger = {name: max(one.p, seeds[name].p if name in seeds else 0)
+              for name, one in found.items()}
+    stars = {name: next((s for bound, s in _MARKS if p < bound), "")
+             for name, p in larger.items()}
     return {name: f"$^{{{text}}}$" for name, text in stars.items() if text}
 
 

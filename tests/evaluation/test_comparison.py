@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from rein.errors import UserError
 from rein.evaluation.comparison import (
@@ -11,6 +12,7 @@ from rein.evaluation.comparison import (
     areas,
     common_images,
     compare,
+    compare_over_seeds,
     find_runs,
     group_runs,
     miou,
@@ -101,6 +103,38 @@ def test_interval_approximates_normal_theory(tmp_path):
     # class b is never labelled but always predicted somewhere: mIoU is half of a's IoU
     error = np.std(images[0] - images[1], ddof=1) / 2 / np.sqrt(400)
     assert found.high - found.low == pytest.approx(2 * 1.96 * error, rel=0.1)
+
+
+def seeds_of(folder, config, skills):
+    """Save runs of a config, one seed each."""
+    return [save(folder / f"{config}{seed}", skill,
+                 record=dataclasses.replace(RECORD, config=config, seed=seed))
+            for seed, skill in enumerate(skills)]
+
+
+def test_significance_over_seeds_is_welch_s(tmp_path):
+    folders = [*seeds_of(tmp_path, "base", (0.50, 0.52, 0.56)),
+               *seeds_of(tmp_path, "new", (0.58, 0.59))]
+    base, new = group_runs(find_runs(folders))
+    a, b = ([float(miou(areas(sum(run.confusion["citys"].values())))) for run in side.runs]
+            for side in (new, base))
+    expected = scipy.stats.ttest_ind(a, b, equal_var=False)
+    for found in (compare_over_seeds(new, base)[name] for name in ("citys", MEAN)):
+        assert found.value == pytest.approx(np.mean(a) - np.mean(b))
+        assert found.p == pytest.approx(expected.pvalue)
+        interval = expected.confidence_interval()
+        assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
+    text = compare(folders, draws=100)
+    assert "over training seeds" in text and f"p = {expected.pvalue:.2g} |" in text
+
+
+def test_one_seed_says_nothing_about_seeds(tmp_path):
+    folders = [*seeds_of(tmp_path, "base", (0.5, 0.5)), *seeds_of(tmp_path, "new", (0.6,)),
+               *seeds_of(tmp_path, "same", (0.5, 0.5))]
+    base, new, same = group_runs(find_runs(folders))
+    assert compare_over_seeds(new, base) == {}
+    assert compare_over_seeds(same, base)[MEAN] == (0, 0, 0, 1)
+    assert "over training seeds" not in compare(folders[:3], draws=100)
 
 
 def test_equal_seeds_give_equal_draws(tmp_path):

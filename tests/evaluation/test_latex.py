@@ -70,6 +70,13 @@ def test_stars_mark_the_bootstraps_p(runs):
     assert not base[2].endswith("}$")
 
 
+def test_stars_need_significance_over_seeds_where_there_are_several(runs, tmp_path):
+    again = [save(tmp_path / f"o{seed}", dict(citys=skill, bdd=0.6), config="ours & more",
+                  seed=seed) for seed, skill in ((3, 0.9), (4, 0.74))]
+    _, ours = rows([*runs[:2], *again])
+    assert r"\textbf{" in ours[2] and not ours[2].endswith("}$")
+
+
 def test_names_are_escaped():
     assert escape("a_b & 50%") == r"a\_b \& 50\%"
     assert escape("\\x{}") == r"\textbackslash{}x\{\}"
