@@ -4,8 +4,9 @@
 
 A RUN is a folder with results of tools/test.py, or one whose direct subfolders are. Runs of one
 config that were tested the same way are grouped as its seeds. The first RUN's group is the
-baseline; the others are compared with it by a paired bootstrap over the images they share. Prints
-Markdown; --latex writes a table for a paper, too.
+baseline; the others are compared with it by a paired bootstrap over the images they share and,
+with several seeds, by Welch's t-test over these. Prints Markdown; --latex writes a table for a
+paper, too.
 """
 
 import argparse

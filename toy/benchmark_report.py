@@ -19,6 +19,8 @@ from toy.benchmark_cells import HEADS, IN_DOMAIN, ROOT, Cell
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  after the choice of the backend
+from matplotlib.figure import SubFigure  # noqa: E402
+from matplotlib.ticker import MaxNLocator  # noqa: E402
 
 PROTOCOL = (
     "All methods share the data, {head}the schedule (600 iterations of 4 crops) and the learning "
@@ -28,6 +30,8 @@ PROTOCOL = (
 
 _TITLES = {  # by the first word of a test's folder
     ".": "", "acdc": "Conditions of ACDC, ", "in": "Held-out streets of the source, "}
+
+_MOST_CURVES = 5  # more learning curves hide each other
 
 COLOURS = {
     "random": "#9a9a9a", "freeze": "#4c78a8", "full": "#f2a03d", "rein": "#c23b3b",
@@ -96,7 +100,7 @@ def trainable(folder: Path) -> str:
 
 
 def draw_plots(cells: Sequence[Cell], path: Path, tests: Sequence[str] = (".",)) -> None:
-    """Draw what was measured: bars per domain, targets against source, losses, source pictures.
+    """Draw what was measured: dots by domain; targets against source, losses, source pictures.
 
     Args:
         cells: Trained and tested cells.
@@ -104,26 +108,28 @@ def draw_plots(cells: Sequence[Cell], path: Path, tests: Sequence[str] = (".",))
         tests: Folders inside the cells', as from `list_tests`.
     """
     counts, most = sorted({cell.sources for cell in cells}), max(cell.sources for cell in cells)
-    chosen = [cell for cell in cells if cell.sources == most]
-    draws = [lambda axes: _draw_bars(axes, chosen, "."),
-             lambda axes: _draw_losses(axes, chosen)]
-    draws[1:1] = [
-        partial(_draw_in_domain if test == IN_DOMAIN else _draw_bars, cells=chosen, test=test)
-        for test in tests if test != "."]
+    groups = _by_method([cell for cell in cells if cell.sources == most])
+    draws = []
+    if IN_DOMAIN in tests:
+        draws.append(partial(_draw_in_domain, groups=groups))
+    if len(groups) <= _MOST_CURVES:
+        draws.append(partial(_draw_losses, groups=groups))
     if len(counts) > 1:
-        draws.append(lambda axes: _draw_sources(axes, cells, counts))
-    columns = 3 if len(draws) == 3 else 2
-    rows = -(-len(draws) // columns)
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(5.2 * columns, 3.6 * rows + 0.4), layout="constrained")
-    for axis in axes.flat[len(draws):]:
-        axis.set_visible(False)
-    for draw, axis in zip(draws, axes.flat, strict=False):
-        draw(axis)
-        axis.grid(axis="y", alpha=0.3)
-        axis.spines[["top", "right"]].set_visible(False)
-    figure.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside upper center", ncols=6,
-                  frameon=False)
+        draws.append(partial(_draw_sources, cells=cells, counts=counts))
+    by_domain = [test for test in tests if test != IN_DOMAIN]
+    heights = [0.9 + 0.26 * len(groups)] * len(by_domain) + [3.4] * bool(draws)
+    figure = plt.figure(figsize=(11, sum(heights)), layout="constrained")
+    rows = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
+    for row, test in zip(rows, by_domain, strict=False):
+        _draw_dots(row, groups, test)
+    if draws:
+        axes = rows[-1].subplots(1, max(len(draws), 2), squeeze=False)[0]
+        for axis in axes[len(draws):]:
+            axis.set_visible(False)
+        for draw, axis in zip(draws, axes, strict=False):
+            draw(axis)
+            axis.grid(axis="y", alpha=0.3)
+            axis.spines[["top", "right"]].set_visible(False)
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=110, format="png")
     plt.close(figure)
@@ -141,39 +147,50 @@ def _miou(folder: Path) -> Mapping[str, float]:
     return {**values, "mean": results["mean"]["mIoU"]} if len(values) > 1 else values
 
 
-def _draw_bars(axes: plt.Axes, cells: Sequence[Cell], test: str) -> None:
-    """Draw the mean and the standard deviation over seeds for each domain."""
-    groups = _by_method(cells)
-    width = 0.8 / len(groups)
-    for k, (method, members) in enumerate(groups.items()):
-        runs = [_miou(cell.folder / test) for cell in members]
-        names, values = list(runs[0]), np.array([list(run.values()) for run in runs])
-        axes.bar(np.arange(len(names)) + width * k, values.mean(0), width, label=method,
-                 color=COLOURS[method], capsize=2,
-                 yerr=values.std(0, ddof=1) if len(values) > 1 else None)
-    axes.set_xticks(np.arange(len(names)) + width * (len(groups) - 1) / 2, names)
-    axes.set(ylabel="mIoU, %", title="targets" if test == "." else "ACDC by condition")
+def _draw_dots(
+    figure: SubFigure, groups: Mapping[str, Sequence[Cell]], test: str,
+) -> None:
+    """Draw each run as a dot and the mean of each method as a line; a panel for each domain."""
+    runs = {method: [_miou(cell.folder / test) for cell in members]
+            for method, members in groups.items()}
+    *domains, last = next(iter(runs.values()))[0]  # the mean, if there are several
+    names = [last, *domains]
+    best_last = sorted(runs, key=lambda method: np.mean([run[last] for run in runs[method]]))
+    panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
+    for axes, name in zip(panels, names, strict=True):
+        for y, method in enumerate(best_last):
+            values = [run[name] for run in runs[method]]
+            axes.scatter(values, [y] * len(values), 18, color=COLOURS[method], alpha=0.6, zorder=3)
+            axes.plot([np.mean(values)] * 2, [y - 0.36, y + 0.36], color=COLOURS[method], lw=2.5)
+        axes.set(title=name, yticks=range(len(best_last)), yticklabels=best_last)
+        axes.grid(axis="x", alpha=0.3)
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.tick_params(axis="y", length=0)
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    figure.supxlabel("mIoU, %: a dot for each run, a line for their mean", fontsize="medium")
 
 
-def _draw_in_domain(axes: plt.Axes, cells: Sequence[Cell], test: str) -> None:
-    """Draw the mean over the targets against held-out streets of the source, a point per run."""
-    for method, members in _by_method(cells).items():
-        axes.scatter(*zip(*(
-            (*_miou(cell.folder / test).values(), _miou(cell.folder)["mean"]) for cell in members),
-            strict=True), color=COLOURS[method])
-    axes.grid(axis="x", alpha=0.3)
+def _draw_in_domain(axes: plt.Axes, groups: Mapping[str, Sequence[Cell]]) -> None:
+    """Draw the mean over the targets against held-out streets of the source, means over seeds."""
+    for method, members in groups.items():
+        x = np.mean([list(_miou(cell.folder / IN_DOMAIN).values())[0] for cell in members])
+        y = np.mean([_miou(cell.folder)["mean"] for cell in members])
+        axes.scatter(x, y, color=COLOURS[method])
+        axes.annotate(f" {method}", (x, y), fontsize="small", va="center")
+    axes.margins(x=0.15)
     axes.set(xlabel="held-out streets of the source, mIoU, %", ylabel="mean over the targets",
              title="targets against source")
 
 
-def _draw_losses(axes: plt.Axes, cells: Sequence[Cell]) -> None:
+def _draw_losses(axes: plt.Axes, groups: Mapping[str, Sequence[Cell]]) -> None:
     """Draw the training loss, averaged over seeds."""
-    for method, members in _by_method(cells).items():
+    for method, members in groups.items():
         runs = [dict(read_curves(sorted(cell.folder.glob("train/*/vis_data/scalars.json")))["loss"])
                 for cell in members]
         steps = sorted(set.intersection(*(set(run) for run in runs)))
         axes.plot(steps, [np.mean([run[step] for run in runs]) for step in steps],
-                  color=COLOURS[method])
+                  color=COLOURS[method], label=method)
+    axes.legend(frameon=False)
     axes.set(xlabel="iteration", ylabel="training loss", title="learning curves")
 
 
