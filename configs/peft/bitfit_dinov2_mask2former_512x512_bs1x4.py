@@ -5,3 +5,5 @@
 
 _base_ = "../_base_/adapted_dinov2_512x512.py"
 model = dict(backbone=dict(reins_config=dict(type="BitFit")))
+# no weight decay on biases, as on norms
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys={"backbone.reins": dict(decay_mult=0.0)}))

@@ -8,3 +8,5 @@ Trains 3,686,400 parameters of the backbone. Published by Rein (arXiv:2312.04265
 
 _base_ = "../_base_/adapted_dinov2_512x512.py"
 model = dict(backbone=dict(reins_config=dict(type="VPT", num_tokens=150, deep=True)))
+# no weight decay on prompts, as on Rein's tokens
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys={"prompts": dict(decay_mult=0.0)}))

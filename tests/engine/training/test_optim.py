@@ -74,6 +74,17 @@ def test_of_other_adapters_only_norms_have_no_decay(adapter):
         name for name, p in model.named_parameters() if p.requires_grad and "norm" in name}
 
 
+@pytest.mark.parametrize("adapter, exempt", [
+    ("vpt", "prompts"), ("dora", "magnitude"), ("bitfit", "reins")])
+def test_configs_of_adapters_exempt_what_is_like_tokens_and_norms(adapter, exempt):
+    model = nn.Module()
+    model.backbone = backbone(adapter)
+    config = f"configs/peft/{adapter}_dinov2_mask2former_512x512_bs1x4.py"
+    assert undecayed(model, config) == {
+        name for name, p in model.named_parameters() if p.requires_grad
+        and ("norm" in name or exempt in name)}
+
+
 def test_somas_recipe_exempts_queries_levels_and_norms(tiny_config):
     tiny_config.decode_head.update(linked_queries=False, replace_query_feat=False)
     tiny_config.backbone.reins_config = dict(type="SoMA", rank=2)
