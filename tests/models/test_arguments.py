@@ -25,7 +25,7 @@ def test_an_unknown_argument_is_refused_and_the_nearest_one_named(typo, near):
     (dict(type="LoRA", rank=1.5), "rank=1.5"), (dict(type="DoRA", rank=True), "rank=True"),
     (dict(type="LoRA", alpha=0), "alpha=0; expected a number above 0"),
     (dict(type="LoRA", targets=3), "targets=3: expected names"),
-    (dict(type="LoRA", targets="(q"), "is no regular expression"),
+    (dict(type="LoRA", targets="(q"), "is not a valid regular expression"),
     (dict(type="LoRA", blocks=[0]), r"blocks=\(0,\): the backbone has blocks 0 to 3"),
     (dict(type="VPT", num_tokens=0), "num_tokens=0"),
     (dict(type="VPT", dropout=2), "VPT: dropout=2; expected a number from 0 to below 1"),

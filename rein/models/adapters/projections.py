@@ -54,14 +54,16 @@ def find_projections(
         network: timm's network.
         stages: Its blocks by stage.
         targets: Last parts of names, such as `("q", "v")`; "q" also finds `q_proj`. A string is a
-            regular expression for the whole name.
+            regular expression for the whole name; of a joined layer it means the parts, if it
+            matches these and the whole.
         blocks: First block and the block after the last one; None: all blocks.
 
     Returns:
         The projections in the network's order.
 
     Raises:
-        UserError: A target is in no block; the message lists the known names.
+        UserError: A target is in no block; the message lists the known names. Or names overlap,
+            such as "q" and "qkv".
     """
     names = {module: name for name, module in network.named_modules()}
     flat = [block for stage in stages for block in stage]
@@ -76,10 +78,30 @@ def find_projections(
     missing = [entry for entry in entries if not any(
         _matches(p.name, entry if isinstance(targets, str) else [entry]) for p in inside)]
     if missing or not found:
-        known = sorted({p.name.rpartition(".")[2] for p in inside})
-        raise UserError(f"targets {missing}: the backbone's blocks have no such linear layer. "
-                        f"Known: {', '.join(known)}.")
-    return found
+        raise UserError(_unknown(targets, missing, inside))
+    return _without_overlap(found, targets)
+
+
+def _unknown(targets: str | Sequence[str], missing: list[str], inside: list[Projection]) -> str:
+    """Return the message for targets that are in no block."""
+    known = sorted({p.name.rpartition(".")[2] for p in inside})
+    message = f"targets {missing}: the backbone's blocks have no such linear layer."
+    if isinstance(targets, str):
+        example = targets if targets in known else known[0]
+        message = (f"targets={targets!r} matches no linear layer of the backbone's blocks. A string "
+                   f"is a regular expression for the whole name, such as {inside[0].name!r}. For "
+                   f"the last parts of names, write a list, targets=[{example!r}].")
+    return f"{message} Known: {', '.join(known)}."
+
+
+def _without_overlap(found: list[Projection], targets: str | Sequence[str]) -> list[Projection]:
+    """Leave out whole layers of which a regular expression also matches parts."""
+    parts = {p.layer_name: p.name for p in found if not p.whole}
+    twice = [p for p in found if p.whole and p.layer_name in parts]
+    if twice and not isinstance(targets, str):
+        raise UserError(f"targets {list(targets)} name both {twice[0].name} and its part "
+                        f"{parts[twice[0].name]}. Name the whole layer or its parts.")
+    return [p for p in found if p not in twice]
 
 
 def _range(blocks: Any, count: int) -> tuple[int, int]:
@@ -102,7 +124,7 @@ def _entries(targets: Any) -> list[str]:
     try:
         re.compile(targets if isinstance(targets, str) else "")
     except re.error as error:
-        raise UserError(f"targets={targets!r}: is no regular expression ({error}).") from None
+        raise UserError(f"targets={targets!r} is not a valid regular expression ({error}).") from None
     return list(entries)
 
 
