@@ -9,13 +9,19 @@ from functools import partial
 
 import torch.nn.functional as F
 from mmseg.registry import MODELS
-from timm.layers import LayerNorm2d, LayerNorm2dFp32, LayerNormAct2d
+from timm.layers import LayerNorm2d, LayerNorm2dFp32, LayerNormAct2d, LayerNormAct2dFp32
 from torch import Tensor, nn
 
 from rein.errors import UserError
 from rein.models.adapters.base import Adapter, add_module
 
-_NORMS_OF_MAPS = (LayerNorm2d, LayerNorm2dFp32, LayerNormAct2d)  # over the channels of (B, C, H, W)
+# over the channels of (B, C, H, W)
+_NORMS_OF_MAPS = (LayerNorm2d, LayerNorm2dFp32, LayerNormAct2d, LayerNormAct2dFp32)
+
+
+def _has_activation(module: nn.Module) -> bool:
+    """Tell whether a norm is followed by dropout and an activation inside, as BatchNormAct2d is."""
+    return hasattr(module, "drop") and hasattr(module, "act")
 
 
 class _Change(nn.Module):
@@ -52,7 +58,7 @@ class _ParameterTuning(Adapter):
                 if names:
                     name = full[module]
                     add_module(self, name, _Change(module, names))
-                    module.register_forward_hook(partial(self._change_output, name))
+                    self.hook_onto(name, module)
                     self.changed.append(name)
         if not self.changed:
             raise UserError(f"{type(self).__name__}: the backbone's blocks have nothing to tune.")
@@ -61,8 +67,8 @@ class _ParameterTuning(Adapter):
         """Select the parameters of a module that are tuned."""
         raise NotImplementedError
 
-    def _change_output(self, name: str, module: nn.Module, args: tuple, output: Tensor) -> Tensor:
-        """Return a module's output with changed parameters (a forward hook)."""
+    def hook_onto(self, name: str, module: nn.Module) -> None:
+        """Register a hook that lets a module compute with changed parameters."""
         raise NotImplementedError
 
     def fold(self) -> dict[str, Tensor]:
@@ -82,11 +88,26 @@ class BitFit(_ParameterTuning):
         has = isinstance(module, layers) and getattr(module, "bias", None) is not None
         return ["bias"] if has else []
 
-    def _change_output(self, name: str, module: nn.Module, args: tuple, output: Tensor) -> Tensor:
-        """Add the change of the bias."""
-        bias = self.get_submodule(name).bias
+    def hook_onto(self, name: str, module: nn.Module) -> None:
+        """Add the change to the output, or before the activation of a norm that has one."""
         channels_first = isinstance(module, (nn.Conv2d, nn.BatchNorm2d, *_NORMS_OF_MAPS))
-        return output + (bias[:, None, None] if channels_first else bias)
+        shape = (-1, 1, 1) if channels_first else (-1,)
+        if _has_activation(module):
+            module.drop.register_forward_pre_hook(partial(self._change_input, name, shape))
+        else:
+            module.register_forward_hook(partial(self._change_output, name, shape))
+
+    def _change_input(
+        self, name: str, shape: tuple[int, ...], drop: nn.Module, args: tuple,
+    ) -> Tensor:
+        """Add the change of the bias to the first step after the norm (a pre-hook)."""
+        return args[0] + self.get_submodule(name).bias.view(shape)
+
+    def _change_output(
+        self, name: str, shape: tuple[int, ...], module: nn.Module, args: tuple, output: Tensor,
+    ) -> Tensor:
+        """Add the change of the bias (a forward hook)."""
+        return output + self.get_submodule(name).bias.view(shape)
 
 
 @MODELS.register_module()
@@ -99,11 +120,21 @@ class NormTuning(_ParameterTuning):
             return []
         return ["weight"] if module.bias is None else ["weight", "bias"]
 
+    def hook_onto(self, name: str, module: nn.Module) -> None:
+        """Change the output; it follows from the input, so after an activation, too."""
+        module.register_forward_hook(partial(self._change_output, name))
+
     def _change_output(self, name: str, module: nn.Module, args: tuple, output: Tensor) -> Tensor:
         """Add the normalised input times the change of the weight, and the change of the bias."""
         change = self.get_submodule(name)
-        x, of_maps = args[0], isinstance(module, _NORMS_OF_MAPS)
-        added = F.layer_norm(
-            x.permute(0, 2, 3, 1) if of_maps else x, module.normalized_shape, change.weight,
-            getattr(change, "bias", None), module.eps)
-        return output + (added.permute(0, 3, 1, 2) if of_maps else added)
+        of_maps = isinstance(module, _NORMS_OF_MAPS)
+        x = args[0].permute(0, 2, 3, 1) if of_maps else args[0]
+
+        def norm(weight: Tensor, bias: Tensor | None) -> Tensor:
+            out = F.layer_norm(x, module.normalized_shape, weight, bias, module.eps)
+            return out.permute(0, 3, 1, 2) if of_maps else out
+
+        added = norm(change.weight, getattr(change, "bias", None))
+        if _has_activation(module):
+            return module.act(module.drop(norm(module.weight, module.bias) + added))
+        return output + added

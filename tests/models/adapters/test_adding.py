@@ -170,17 +170,6 @@ def test_joined_adapters_take_their_sizes_from_the_network(name):
     assert all(p.grad is not None for p in adapter.parameters())
 
 
-@pytest.mark.parametrize("kind", ["bitfit", "norm"])
-def test_norms_over_the_channels_of_maps_are_tuned_as_such(kind):
-    model, folded = network("convnext", conv_mlp=True), network("convnext", conv_mlp=True)
-    adapter = rein.add_adapter(model, kind)
-    for parameter in adapter.parameters():
-        nn.init.normal_(parameter, std=0.1)
-    for name, change in adapter.fold().items():
-        folded.get_parameter(name).data += change
-    torch.testing.assert_close(model(images(64)), folded.eval()(images(64)))
-
-
 @pytest.mark.parametrize("kind", ["rein", "dora"])
 def test_an_adapter_has_the_networks_number_format_and_is_pickled_with_it(kind):
     model = network().to(torch.bfloat16)
