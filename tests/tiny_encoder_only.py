@@ -12,7 +12,7 @@ REIN = dict(
 ADAPTERS = {
     "alone": QUERIES,
     "vpt": dict(type="Combined", adapters=[LORA, VPT, QUERIES]),
-    "rein": dict(type="Combined", adapters=[QUERIES, REIN, VPT]),
+    "rein": dict(type="Combined", adapters=[REIN, VPT, QUERIES]),
 }
 
 

@@ -31,7 +31,7 @@ class AdaptFormer(Adapter):
         **kwargs: None; others are refused.
 
     Raises:
-        UserError: A block has no `mlp` that maps c channels to c.
+        UserError: A block has no `mlp` with a linear `fc2`.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class AdaptFormer(Adapter):
                 if not isinstance(last, nn.Linear):
                     raise UserError(
                         "AdaptFormer needs a feed-forward network `mlp` in every block; "
-                        f"{type(block).__name__} has none.")
+                        f"{type(block).__name__} has no `mlp` with a linear `fc2`.")
                 mlp.register_forward_hook(partial(self._add, len(self.down)))
                 self.down.append(nn.Linear(last.out_features, self.hidden_dims))
                 self.up.append(nn.Linear(self.hidden_dims, last.out_features))

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from rein.errors import UserError
 from rein.models.adapters.base import Adapter
+from rein.models.adapters.encoder_only import EncoderOnlyQueries
 
 
 @MODELS.register_module()
@@ -15,11 +16,12 @@ class Combined(Adapter):
 
     Args:
         adapters (Sequence[dict | Adapter]): The adapters or their configs, whose sizes
-            `build_adapter` takes from the network. At most one may have queries for the head.
+            `build_adapter` takes from the network. At most one may have queries for the head;
+            `EncoderOnlyQueries` comes last, so that the others act before its masks.
         **kwargs: None; others are refused.
 
     Raises:
-        UserError: There is no adapter.
+        UserError: There is no adapter, or `EncoderOnlyQueries` is not the last.
     """
 
     def __init__(self, adapters: Sequence[dict | Adapter], **kwargs) -> None:
@@ -29,6 +31,10 @@ class Combined(Adapter):
                             "[dict(type=..., ...), ...].")
         self.adapters = nn.ModuleList(
             one if isinstance(one, Adapter) else MODELS.build(one) for one in adapters)
+        if any(isinstance(part, EncoderOnlyQueries)
+               for adapter in self.adapters[:-1] for part in adapter.modules()):
+            raise UserError("Combined: adapters after EncoderOnlyQueries would not act on its "
+                            "masks. Name EncoderOnlyQueries last in `adapters`.")
 
     def attach(
         self, network: nn.Module, stages: Sequence[Sequence[nn.Module]], num_prefix_tokens: int,

@@ -25,7 +25,7 @@ from rein.values import COUNT
 
 @dataclass
 class _Run:
-    """What one forward pass of the network hands on from hook to hook.
+    """State of one forward pass, shared by the hooks.
 
     Attributes:
         queries: (B, m, c), as the last block left them.
@@ -169,7 +169,7 @@ class EncoderOnlyQueries(Adapter):
             self._run.patches = output[:, output.shape[1] - self._num_patches:]
 
     def _predict(self, queries: Tensor, patches: Tensor, grid: tuple[int, int]) -> MaskQueries:
-        """Compute what classes and masks are made of, from the residual stream."""
+        """Compute queries, mask embeddings and upscaled features from the residual stream."""
         dtype = self.query_embed.dtype
         queries, patches = self.norm(queries.to(dtype)), self.norm(patches.to(dtype))
         maps = patches.transpose(1, 2).unflatten(2, grid)

@@ -1,4 +1,4 @@
-"""Adapters of staged networks: one for each stage; and what a network says about its adapter.
+"""Build adapters with a network's sizes; staged networks get one for each stage.
 
 Source: Wei et al., arXiv:2312.04265, whose project refines ConvNeXt and ResNet this way.
 """

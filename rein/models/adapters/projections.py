@@ -88,9 +88,10 @@ def _unknown(targets: str | Sequence[str], missing: list[str], inside: list[Proj
     message = f"targets {missing}: the backbone's blocks have no such linear layer."
     if isinstance(targets, str):
         example = targets if targets in known else known[0]
-        message = (f"targets={targets!r} matches no linear layer of the backbone's blocks. A string "
-                   f"is a regular expression for the whole name, such as {inside[0].name!r}. For "
-                   f"the last parts of names, write a list, targets=[{example!r}].")
+        message = (f"targets={targets!r} matches no linear layer of the backbone's blocks. A "
+                   "string is a regular expression for the whole name, such as "
+                   f"{inside[0].name!r}. For the last parts of names, write a list, "
+                   f"targets=[{example!r}].")
     return f"{message} Known: {', '.join(known)}."
 
 
@@ -124,7 +125,8 @@ def _entries(targets: Any) -> list[str]:
     try:
         re.compile(targets if isinstance(targets, str) else "")
     except re.error as error:
-        raise UserError(f"targets={targets!r} is not a valid regular expression ({error}).") from None
+        raise UserError(
+            f"targets={targets!r} is not a valid regular expression ({error}).") from None
     return list(entries)
 
 

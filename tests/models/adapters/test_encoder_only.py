@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from tiny_adapters import IMAGES, NETWORKS, backbone
-from tiny_encoder_only import ADAPTERS, QUERIES, REIN, VPT
+from tiny_encoder_only import ADAPTERS, LORA, QUERIES, REIN, VPT
 
 from rein.errors import UserError
 from rein.models.adapters import encoder_only
@@ -133,16 +133,25 @@ def test_a_share_of_the_queries_is_masked_in_between(progress):
 
 @pytest.mark.parametrize("adapter", ADAPTERS)
 @torch.no_grad()
-def test_other_adapters_see_patches_only_and_any_order_predicts_the_same(adapter):
-    """The order matters to Rein alone, whose last refinement comes before or after the masks."""
+def test_other_adapters_see_patches_only_and_their_order_does_not_matter(adapter):
     built = backbone(ADAPTERS[adapter])
     assert [tuple(m.shape) for m in built(IMAGES).maps] == [(2, 32, 4, 4)] * 4
     if adapter != "alone":
-        again = backbone(dict(ADAPTERS[adapter], adapters=ADAPTERS[adapter]["adapters"][::-1]))
-        for ours, theirs in zip(built.reins.adapters, reversed(again.reins.adapters), strict=True):
-            ours.load_state_dict(theirs.state_dict())
-        for ours, theirs in zip(built(IMAGES).maps, again(IMAGES).maps, strict=True):
+        one, other, last = ADAPTERS[adapter]["adapters"]
+        again = backbone(dict(ADAPTERS[adapter], adapters=[other, one, last]))
+        for ours, index in zip(built.reins.adapters, (1, 0, 2), strict=True):
+            ours.load_state_dict(again.reins.adapters[index].state_dict())
+        found, expected = built(IMAGES), again(IMAGES)
+        for ours, theirs in zip((*found.maps, *found.queries[-1]),
+                                (*expected.maps, *expected.queries[-1]), strict=True):
             torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("adapters", [
+    [QUERIES, REIN], [dict(type="Combined", adapters=[LORA, QUERIES]), LORA]])
+def test_it_comes_last_in_a_combination(adapters):
+    with pytest.raises(UserError, match="Name EncoderOnlyQueries last"):
+        backbone(dict(type="Combined", adapters=adapters))
 
 
 def gradients(built, autocast=False):

@@ -7,6 +7,7 @@ import timm
 import torch
 from conftest import build
 from tiny_adapters import IMAGES, LORA, NETWORKS, backbone
+from tiny_networks import tiny_network
 
 from rein.errors import UserError
 from rein.models.adapters import SoMA
@@ -53,3 +54,10 @@ def test_a_missing_peft_is_one_clear_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(UserError, match="needs Hugging Face's peft.*pip install peft"):
         backbone(dict(type="Peft", config=dict(peft_type="LORA", target_modules=["qkv"])))
+
+
+def test_adaptformer_names_what_a_block_lacks():
+    with pytest.raises(UserError, match="Bottleneck has no `mlp` with a linear `fc2`"):
+        tiny_network("resnet", reins_config=dict(type="AdaptFormer"))
+    with pytest.raises(UserError, match="ConvNeXtBlock has no `mlp` with a linear `fc2`"):
+        tiny_network("convnext", conv_mlp=True, reins_config=dict(type="AdaptFormer"))
