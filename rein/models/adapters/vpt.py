@@ -4,6 +4,7 @@ Source: Jia et al., Visual Prompt Tuning, arXiv:2203.12119.
 """
 
 import math
+import re
 from collections.abc import Sequence
 from functools import partial
 from typing import Annotated
@@ -15,6 +16,8 @@ from torch import Tensor, nn
 from rein.errors import UserError
 from rein.models.adapters.base import Adapter
 from rein.values import COUNT, DROPOUT
+
+_RELATIVE = re.compile("rel_pos|relative_position|pos_proj")  # timm's names; the last is ConViT's
 
 
 @MODELS.register_module()
@@ -31,8 +34,9 @@ class VPT(Adapter):
         **kwargs: None; others are refused.
 
     Raises:
-        UserError: The network has several stages: its blocks take maps, not tokens; or shallow
-            prompts are lost, because another adapter of `Combined` comes after them.
+        UserError: The network has several stages, blocks that take maps instead of tokens, or
+            attention with relative positions, which prompts lack; or shallow prompts are lost,
+            because another adapter of `Combined` comes after them.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class VPT(Adapter):
         if len(stages) != 1:
             raise UserError("VPT needs a plain vision transformer: the blocks of this backbone "
                             f"({len(stages)} stages) take maps, not tokens.")
+        _refuse_relative_positions(network)
         blocks, width = stages[0], network.embed_dim
         # Xavier's bound for the patch embedding (arXiv:2203.12119, supplement A)
         bound = math.sqrt(6 / (3 * math.prod(network.patch_embed.patch_size) + width))
@@ -89,3 +94,19 @@ class VPT(Adapter):
         if not self.deep:  # carried by the tensor, so that a checkpointed block finds them again
             feats.prompts = output[:, num_prefix_tokens:end]
         return feats
+
+
+def _refuse_relative_positions(network: nn.Module) -> None:
+    """Raise if blocks take maps, or attention has positions for pairs of patches.
+
+    Raises:
+        UserError: The network has one of these.
+    """
+    kind, positions = type(network).__name__, getattr(network, "pos_embed", None)
+    if isinstance(positions, Tensor) and positions.ndim == 4:
+        raise UserError(f"VPT needs blocks that take tokens; those of {kind} take maps. Choose "
+                        "another adapter, such as LoRAReins or LoRA.")
+    name = next((name for name, _ in network.named_parameters() if _RELATIVE.search(name)), None)
+    if name is not None:
+        raise UserError(f"VPT: the attention of {kind} has relative positions ({name}), which "
+                        "prompts lack. Choose another adapter, such as LoRAReins or LoRA.")

@@ -9,6 +9,7 @@ from conftest import build
 from tiny_adapters import IMAGES, LORA, NETWORKS, backbone
 from tiny_networks import tiny_network
 
+import rein
 from rein.errors import UserError
 from rein.models.adapters import SoMA
 
@@ -61,3 +62,15 @@ def test_adaptformer_names_what_a_block_lacks():
         tiny_network("resnet", reins_config=dict(type="AdaptFormer"))
     with pytest.raises(UserError, match="ConvNeXtBlock has no `mlp` with a linear `fc2`"):
         tiny_network("convnext", conv_mlp=True, reins_config=dict(type="AdaptFormer"))
+
+
+@pytest.mark.parametrize(("name", "message"), [
+    ("samvit_base_patch16", "blocks that take tokens; those of VisionTransformerSAM take maps"),
+    ("beit_base_patch16_224", "of Beit has relative positions .blocks.0.attn.relative_position_"),
+    ("vit_relpos_small_patch16_224", "relative positions .blocks.0.attn.rel_pos.mlp"),
+    ("convit_tiny", "relative positions .blocks.0.attn.pos_proj")])
+def test_prompts_are_refused_where_attention_cannot_take_them(name, message):
+    with torch.device("meta"):
+        network = timm.create_model(name)
+    with pytest.raises(UserError, match=message):
+        rein.add_adapter(network, "vpt")
