@@ -194,9 +194,11 @@ class DoRA(LoRA):
         return ratio * (output - bias + scale * part(self.dropout(x))) + bias
 
     def _ratio(self, part: nn.Module, weight: Tensor, scale: float) -> Tensor:
-        """Return m / ||V||, (out,)."""
-        with torch.no_grad():
-            norm = (weight.float() + scale * part.product()).norm(dim=1)
+        """Return m / ||V||, (out,), with the norm in float32, also in autocast."""
+        # autocast would round V, and may keep casts of A and B without history for part(x)
+        with torch.no_grad(), torch.autocast(weight.device.type, enabled=False):
+            product = part.lora_B.weight.float() @ part.lora_A.weight.float()
+            norm = (weight.float() + scale * product).norm(dim=1)
         return part.magnitude / norm.to(part.magnitude.dtype)
 
     def weight_change(self, projection: Projection, weight: Tensor) -> Tensor:

@@ -67,3 +67,19 @@ def test_soma_ramps_its_rank():
 def test_an_unknown_start_of_soma_is_refused():
     with pytest.raises(UserError, match="weight_init='pissa' is unknown"):
         SoMA(weight_init="pissa")
+
+
+def test_doras_norm_is_in_float32_also_in_autocast():
+    adapter = backbone(dict(type="DoRA", rank=2, alpha=3, targets=["fc1"])).reins
+    found, part = projection(adapter, "blocks.2.mlp.fc1")
+    weight = found.layer.weight.detach()
+    changed = weight + 1.5 * (part.lora_B.weight @ part.lora_A.weight).detach()
+    expected = part.magnitude.detach() / changed.norm(dim=1)
+    x = torch.randn(5, 32)
+    with torch.autocast("cpu", torch.bfloat16):
+        ratio = adapter._ratio(part, weight, 1.5)
+        found.layer(x).float().square().sum().backward()
+    assert ratio.dtype == torch.float32
+    torch.testing.assert_close(ratio.detach(), expected, rtol=1e-6, atol=1e-6)
+    assert torch.equal(adapter._ratio(part, weight, 1.5), ratio)
+    assert all(p.grad is not None and p.grad.any() for p in part.parameters())
