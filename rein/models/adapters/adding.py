@@ -13,7 +13,7 @@ from rein.models.adapters.encoder_only import EncoderOnlyQueries
 from rein.models.adapters.per_stage import adapter_type, attached_adapter
 from rein.models.arguments import known_arguments
 from rein.models.freezing import freeze
-from rein.models.stages import STRIDES, blocks_of
+from rein.models.stages import blocks_of
 
 SHORT_NAMES = {
     "rein": "LoRAReins", "lora": "LoRA", "dora": "DoRA", "soma": "SoMA", "vpt": "VPT",
@@ -60,7 +60,7 @@ def add_adapter(
     config = dict(adapter) if isinstance(adapter, Mapping) else dict(type=adapter)
     with _restored_on_error(network):
         freeze(network)
-        added = attached_adapter(network, _completed({**config, **options}), range(len(STRIDES)))
+        added = attached_adapter(network, _completed({**config, **options}))
         for value in network.parameters():
             if value.is_floating_point():
                 added.to(value)

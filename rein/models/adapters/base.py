@@ -1,7 +1,8 @@
 """The interface between a frozen network and its few trainable parameters."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 
 from torch import Tensor, nn
 
@@ -75,6 +76,12 @@ def add_module(owner: nn.Module, name: str, module: nn.Module) -> None:
     owner.add_module(last, module)
 
 
+def _owner(hook: Callable | None) -> nn.Module | None:
+    """Return the adapter of which a hook is a bound method or a partial of one."""
+    owner = getattr(getattr(hook, "func", hook), "__self__", None)
+    return owner if isinstance(owner, nn.Module) else None
+
+
 @contextmanager
 def switched_off(network: nn.Module, adapter: Adapter) -> Iterator[None]:
     """Let a network compute without its adapter within the block.
@@ -92,7 +99,7 @@ def switched_off(network: nn.Module, adapter: Adapter) -> Iterator[None]:
         for hooks in (module._forward_pre_hooks, module._forward_hooks):
             before.append((hooks, dict(hooks)))
             for key, hook in before[-1][1].items():
-                if getattr(getattr(hook, "func", hook), "__self__", None) in parts:
+                if _owner(hook) in parts:
                     del hooks[key]
     try:
         yield
@@ -120,5 +127,31 @@ def refuse_uncalled(
     if silent and called:
         raise UserError(
             f"{owner}: the network does not call {silent[0]} (of {len(silent)} such layers), so "
-            "nothing would be learned there. Either no map is taken after its block, or the "
-            f"network reads its weight directly: choose other {arguments}.")
+            "nothing would be learned there. It may read the weight directly: choose other "
+            f"{arguments}.")
+
+
+def refuse_unused(
+    network: nn.Module, adapter: Adapter, unused: Iterable[nn.Module], maps: str,
+) -> None:
+    """Raise if an adapter acts on blocks that the network does not run.
+
+    Args:
+        network: The network.
+        adapter: Its adapter, attached.
+        unused: Blocks after the last map.
+        maps: Names the maps that are taken, for the message.
+
+    Raises:
+        UserError: The adapter acts on one of these blocks.
+    """
+    parts = set(adapter.modules())
+    names = {module: name for name, module in network.named_modules()}
+    for module in chain.from_iterable(block.modules() for block in unused):
+        for hook in (*module._forward_pre_hooks.values(), *module._forward_hooks.values(),
+                     vars(module).get("forward")):
+            if (owner := _owner(hook)) in parts:
+                raise UserError(
+                    f"{type(owner).__name__} changes {names[module]}, after the last map of "
+                    f"{maps}, so nothing would be learned there. Name the last one in "
+                    "out_indices, or let the adapter change earlier blocks only.")

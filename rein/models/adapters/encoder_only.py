@@ -181,16 +181,10 @@ class EncoderOnlyQueries(Adapter):
         Returns:
             In training L + 1, before the first and after each of the last blocks; else the last.
             None before a forward pass.
-
-        Raises:
-            UserError: The forward pass ended before the last block.
         """
         run, self._run = self._run, None
-        if run is None:
+        if run is None or run.patches is None:
             return None
-        if run.patches is None:
-            raise UserError("EncoderOnlyQueries needs the backbone's last block, but the backbone "
-                            "ends before it. Name the last block in out_indices.")
         return *run.layers, self._predict(run.queries, run.patches, run.grid)
 
 

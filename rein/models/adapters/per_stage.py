@@ -10,10 +10,10 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from rein.errors import UserError
-from rein.models.adapters.base import Adapter
+from rein.models.adapters.base import Adapter, refuse_unused
 from rein.models.adapters.combined import Combined
 from rein.models.arguments import check_arguments, known_arguments
-from rein.models.stages import Stage, maps_of, stages_of
+from rein.models.stages import STRIDES, Stage, maps_of, stages_of
 
 PUBLISHED_PATCH = 16
 """Patch side, in pixels, that published adapters of staged networks assume."""
@@ -61,15 +61,31 @@ class StageAdapters(Adapter):
 def attached_adapter(
     network: nn.Module,
     config: Mapping,
-    levels: Collection[int] = (),
+    levels: Collection[int] | None = None,
     distinct: Sequence[Mapping] | None = None,
 ) -> Adapter:
-    """Build an adapter for a network of timm and attach it; arguments as for `build_adapter`."""
+    """Build an adapter for a network of timm and attach it.
+
+    Args:
+        network: The network.
+        config: The adapter.
+        levels: The maps that are taken, by `Stage.level`; by block in a plain network. None: all.
+        distinct: Arguments of each stage's adapter, as for `build_adapter`.
+
+    Raises:
+        UserError: The adapter cannot be built, does not fit, or changes blocks after the last map.
+    """
     stages = stages_of(network)
     is_staged = maps_of(network) is not None
+    if levels is None:
+        levels = range(len(STRIDES) if is_staged else len(stages[0]))
     patch_size = PUBLISHED_PATCH if is_staged else network.patch_embed.patch_size[0]
     adapter = build_adapter(config, stages, patch_size, levels, distinct)
     adapter.attach(network, stages, getattr(network, "num_prefix_tokens", 0))
+    last = max(levels)
+    unused = [block for stage in stages for index, block in enumerate(stage)
+              if (stage.level if is_staged else index) > last]
+    refuse_unused(network, adapter, unused, f"{'stages' if is_staged else 'blocks'} {[*levels]}")
     return adapter
 
 

@@ -231,5 +231,5 @@ def test_what_does_not_fit_is_refused_with_one_line():
         backbone(dict(QUERIES, num_blocks=9))
     with pytest.raises(UserError, match="EncoderOnlyQueries has no argument 'num_query'"):
         backbone(dict(type="EncoderOnlyQueries", num_query=9))
-    with pytest.raises(UserError, match="Name the last block in out_indices"):
-        backbone(QUERIES, out_indices=[0, 1, 2, 2])(IMAGES)
+    with pytest.raises(UserError, match="Queries changes blocks.3, after the last map of blocks"):
+        backbone(QUERIES, out_indices=[0, 1, 2, 2])

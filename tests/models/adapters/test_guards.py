@@ -6,7 +6,8 @@ import pytest
 import timm
 import torch
 from conftest import build
-from tiny_adapters import IMAGES, LORA, NETWORKS, backbone
+from tiny_adapters import ADAPTERS, IMAGES, LORA, NETWORKS, backbone
+from tiny_networks import ADAPTER as REIN
 from tiny_networks import tiny_network
 
 import rein
@@ -74,3 +75,26 @@ def test_prompts_are_refused_where_attention_cannot_take_them(name, message):
         network = timm.create_model(name)
     with pytest.raises(UserError, match=message):
         rein.add_adapter(network, "vpt")
+
+
+@pytest.mark.parametrize("adapter", [*ADAPTERS, "peft"])
+def test_an_adapter_of_blocks_after_the_last_map_is_refused(adapter):
+    if adapter == "peft":
+        pytest.importorskip("peft", reason="needs the extra `peft`")
+    config = ADAPTERS.get(adapter) or dict(
+        type="Peft", config=dict(peft_type="LORA", target_modules=["fc1"]))
+    with pytest.raises(UserError, match=r"changes blocks\.2.*, after the last map of blocks "
+                       r"\[0, 0, 1, 1\].*Name the last one in out_indices"):
+        backbone(config, out_indices=[0, 0, 1, 1])
+
+
+@pytest.mark.parametrize("adapter", [dict(type="BitFit"), REIN])
+def test_an_adapter_of_stages_after_the_last_map_is_refused(adapter):
+    with pytest.raises(UserError, match=r"changes stages\.3.*after the last map of stages \[0, 2"):
+        tiny_network("convnext", out_indices=[0, 2], reins_config=adapter)
+
+
+def test_an_adapter_of_earlier_blocks_may_end_with_them():
+    built = backbone(dict(LORA, blocks=[0, 2]), out_indices=[0, 0, 1, 1])
+    sum(m.sum() for m in built(IMAGES).maps).backward()
+    assert all(p.grad is not None for p in built.reins.parameters())

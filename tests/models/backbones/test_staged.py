@@ -27,11 +27,11 @@ def test_a_copy_of_a_staged_network_uses_its_own_adapters():
 
 
 def test_queries_are_the_sum_over_the_stages_that_give_maps():
-    backbone = staged("convnext", out_indices=[0, 2])
+    backbone = staged("convnext", out_indices=[0, 3])
     feats = backbone(torch.randn(1, 3, 64, 64))
     parts = [adapter.queries() for adapter in backbone.reins.children()]
-    torch.testing.assert_close(feats.queries, parts[0] + parts[2])
-    assert [tuple(feat.shape[1:]) for feat in feats] == [(8, 16, 16), (24, 4, 4)]
+    torch.testing.assert_close(feats.queries, parts[0] + parts[3])
+    assert [tuple(feat.shape[1:]) for feat in feats] == [(8, 16, 16), (32, 2, 2)]
 
 
 @pytest.mark.parametrize("first", [8, 16])
