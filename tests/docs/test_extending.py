@@ -17,6 +17,7 @@ from mmseg.registry import MODELS
 from tiny_rein import batch
 
 from rein import checkpoint as ckpt
+from rein.errors import UserError
 from rein.models.freezing import trained_state_dict
 
 GUIDE = ROOT / "docs/extending.md"
@@ -140,6 +141,15 @@ def test_the_adapter_starts_without_effect_from_the_pretrained_weights(lora):
     for block in plain.backbone.model.blocks:
         block.attn.qkv._forward_hooks.clear()
     assert torch.equal(features(model), features(plain))
+
+
+def test_the_adapter_starts_from_bfloat16_weights_and_only_in_blocks_that_run(lora):
+    model = build(lora)
+    model.backbone.model.to(torch.bfloat16)
+    model.backbone.reins.on_pretrained()
+    assert all(a.isfinite().all() for a in model.backbone.reins.a)
+    with pytest.raises(UserError, match="QkvLoRA changes blocks.1.attn.qkv, after the last map"):
+        build(dict(lora.backbone, out_indices=[0, 0, 0, 0]))
 
 
 def test_the_adapter_trains_alone_and_its_state_returns(lora):
