@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from rein.errors import UserError
 from rein.models.arguments import known_arguments, refuse_unknown
 from rein.models.pyramid import MaskQueries
-from rein.models.stages import Stage
+from rein.models.stages import Stage, block_index
 
 
 class Adapter(nn.Module):
@@ -63,6 +63,15 @@ class Adapter(nn.Module):
         Empty for adapters that do not amount to a change of weights.
         """
         return {}
+
+    def block_of(self, name: str, blocks: Sequence[str]) -> int | None:
+        """Return the index of the block to which a parameter belongs; None: to no single one.
+
+        Args:
+            name: The parameter's name in this adapter. By default, a block's name in it decides.
+            blocks: Names of all the network's blocks in order.
+        """
+        return block_index(name, blocks)
 
 
 def add_module(owner: nn.Module, name: str, module: nn.Module) -> None:
