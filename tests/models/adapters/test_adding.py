@@ -70,6 +70,19 @@ def test_a_saved_adapter_gives_the_same_outputs_elsewhere(tmp_path):
     assert torch.equal(copy.deepcopy(one)(images()), one(images()))
 
 
+@pytest.mark.parametrize("make, found", [
+    (lambda: rein.add_adapter(network(), "lora", rank=2).state_dict(), "Missing key"),
+    (lambda: rein.add_adapter(network(), "rein", token_length=9, lora_dim=2).state_dict(),
+     "size mismatch for learnable_tokens_a"),
+    (lambda: dict(meta={}, state_dict={"backbone.reins.scale": torch.ones(())}), "Missing key")],
+    ids=["kind", "options", "checkpoint"])
+def test_weights_of_another_adapter_are_refused_in_one_line(make, found):
+    adapter = rein.add_adapter(network(), "rein", **OPTIONS["rein"])
+    with pytest.raises(UserError, match=f"LoRAReins: these weights do not .*{found}") as caught:
+        adapter.load_state_dict(make())
+    assert "\n" not in str(caught.value)
+
+
 def test_frozen_parts_stay_in_evaluation_mode_and_a_thawed_classifier_trains():
     model = network("resnet", num_classes=3)
     adapter = rein.add_adapter(model, "rein", **OPTIONS["rein"])
