@@ -56,10 +56,11 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help="pictures of toy GTA to train on; default: all 160")
     parser.add_argument(
         "--targets", nargs="+", choices=CONDITIONS, default=[], help="test on these of ACDC, too")
-    parser.add_argument(
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument(
         "--held-out", action="store_true",
         help="test on held-out streets of the source instead of the targets")
-    parser.add_argument(
+    source.add_argument(
         "--in-domain", action="store_true", help="test on held-out streets of the source, too")
     parser.add_argument(
         "--report", action="store_true", help="train nothing; report the cells that are done")
@@ -114,7 +115,7 @@ def main(args: argparse.Namespace) -> None:
         run_cells(cells, tests, args)
     out = args.out or args.work_dir / "toy_benchmark.md"
     draw_plots(cells, out.with_suffix(".png"), list(tests))
-    write_report(cells, out, list(tests))
+    write_report(cells, out, list(tests), args.held_out)
     print(f"comparison of {len(cells)} runs: {out}, {out.with_suffix('.png')}")
 
 

@@ -47,8 +47,12 @@ def run_cell(cell: Cell, tests: Mapping[str, Sequence[str]], options: Sequence[s
         cell: What to train.
         tests: Folder inside the cell's, "." for itself -> config overrides of the test.
         options: Config overrides of the training.
+
+    Raises:
+        UserError: The cell is done with other overrides.
     """
     from rein.atomic_files import write_atomically
+    from rein.errors import UserError
 
     config, train = ALL_METHODS[cell.method], cell.folder / "train"
     trained = cell.folder / "cost.json"
@@ -60,7 +64,11 @@ def run_cell(cell: Cell, tests: Mapping[str, Sequence[str]], options: Sequence[s
             "tools/train.py", config, "--work-dir", train,
             *(["--resume"] if any(train.glob("iter_*.pth")) else []),
             "--cfg-options", *settings, log=cell.folder / "train.log")
-        write_atomically(trained, json.dumps(dict(seconds=round(seconds), peak_mib=round(memory))))
+        write_atomically(trained, json.dumps(dict(
+            seconds=round(seconds), peak_mib=round(memory), options=list(options))))
+    if options_of(cell) != list(options):
+        raise UserError(f"{cell.folder}: was trained with --cfg-options "
+                        f"{' '.join(options_of(cell)) or '(none)'}. Choose another --work-dir.")
     checkpoint = train / (train / "last_checkpoint").read_text().strip()
     for name, settings in tests.items():
         out = cell.folder / name
@@ -68,6 +76,11 @@ def run_cell(cell: Cell, tests: Mapping[str, Sequence[str]], options: Sequence[s
             run_tool("tools/test.py", config, checkpoint, "--work-dir", out / "test", "--out", out,
                      "--force", *(["--cfg-options", *settings] if settings else []),
                      log=out / "test.log")
+
+
+def options_of(cell: Cell) -> list[str]:
+    """Read the config overrides that a cell was trained with."""
+    return json.loads((cell.folder / "cost.json").read_text()).get("options", [])
 
 
 def is_done(cell: Cell, tests: Iterable[str]) -> bool:

@@ -15,7 +15,7 @@ from rein.atomic_files import replacing, write_atomically
 from rein.datasets.domains import domain_title
 from rein.evaluation.comparison import compare
 from rein.evaluation.curves import read_curves
-from toy.benchmark_cells import HEADS, IN_DOMAIN, ROOT, Cell
+from toy.benchmark_cells import HEADS, IN_DOMAIN, ROOT, Cell, options_of
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402  after the choice of the backend
@@ -24,9 +24,9 @@ from matplotlib.ticker import MaxNLocator  # noqa: E402
 
 PROTOCOL = (
     "All methods share the data, {head}the schedule (600 iterations of 4 crops) and the learning "
-    "rate of 1e-3, of which a trained backbone takes a tenth. The rate comes from a trial of Rein "
-    "with an earlier toy model, scored on these targets; no method was tuned by itself. The last "
-    "checkpoint counts.")
+    "rate of 1e-3, of which a trained backbone takes a tenth{options}. The rate comes from a trial "
+    "of Rein with an earlier toy model, scored on the targets; no method was tuned by itself. The "
+    "last checkpoint counts.")
 
 _TITLES = {  # by the first word of a test's folder
     ".": "", "acdc": "Conditions of ACDC, ", "in": "Held-out streets of the source, "}
@@ -41,24 +41,31 @@ COLOURS = {
     "eomt": "#e17fb0", "eomt_lora": "#a84c7d"}
 
 
-def write_report(cells: Sequence[Cell], out: Path, tests: Sequence[str] = (".",)) -> None:
+def write_report(
+    cells: Sequence[Cell], out: Path, tests: Sequence[str] = (".",), held_out: bool = False,
+) -> None:
     """Write the comparison in Markdown: one section for each test.
 
     Args:
         cells: Trained and tested cells.
         out: The Markdown file; the plots are expected beside it.
         tests: Folders inside the cells', as from `list_tests`.
+        held_out: The first test is on held-out streets of the source, not on the targets.
     """
+    titles = {**_TITLES, ".": _TITLES["in"]} if held_out else _TITLES
+    options = sorted({option for cell in cells for option in options_of(cell)})
     parts = [
         "# Toy benchmark",
         f"Measured on {date.today()} by `toy/benchmark.py` on {device()}: the toy street world, "
         "not the paper's datasets.",
-        PROTOCOL.format(head="" if {cell.method for cell in cells} & {*HEADS} else "the head, "),
+        PROTOCOL.format(
+            head="" if {cell.method for cell in cells} & {*HEADS} else "the head, ",
+            options=f", but with `{' '.join(options)}`" if options else ""),
         f"![mIoU of each method]({out.stem}.png)"]
     for sources in sorted({cell.sources for cell in cells}, reverse=True):
         chosen = _rein_first([cell for cell in cells if cell.sources == sources])
         for test in tests:
-            parts += [f"## {_TITLES[test.partition('_')[0]]}{sources} source pictures",
+            parts += [f"## {titles[test.partition('_')[0]]}{sources} source pictures",
                       compare([cell.folder / test for cell in chosen]).replace("# ", "### ")]
             if test == ".":
                 parts.append(cost_table(chosen))

@@ -1,6 +1,7 @@
 """Encoder-only mask head (EoMT) on frozen DINOv2-L; GTA V -> three targets at 512x512.
 
-The last four blocks decode 100 queries (arXiv:2503.19108); the network itself stays frozen.
+The last four blocks decode 100 queries (arXiv:2503.19108). The network stays frozen, unlike in the
+paper: eomt_full trains it.
 
     python tools/train.py configs/heads/eomt_dinov2_512x512_bs1x4.py
 """

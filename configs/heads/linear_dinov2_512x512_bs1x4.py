@@ -1,5 +1,8 @@
 """A linear classifier on the last block of frozen DINOv2-L; GTA V -> three targets at 512x512.
 
+A 1x1 convolution on features without final or batch norm. DINOv2's own protocol
+(arXiv:2304.07193) normalises them first.
+
     python tools/train.py configs/heads/linear_dinov2_512x512_bs1x4.py
 """
 

@@ -1,4 +1,4 @@
-"""Semantic FPN on frozen DINOv2-L; GTA V -> three targets at 512x512.
+"""Semantic FPN (arXiv:1901.02446) on frozen DINOv2-L; GTA V -> three targets at 512x512.
 
     python tools/train.py configs/heads/semfpn_dinov2_512x512_bs1x4.py
 """

@@ -5,7 +5,7 @@ Images are drawn with replacement within each domain, the same images for both s
 Welch, Biometrika 34 (1947): means over seeds with different deviations.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,7 +39,7 @@ class Difference(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Runs that differ only in their training seed."""
+    """Runs that differ only in their training seed, as far as they are recorded."""
 
     name: str
     runs: tuple[SavedRun, ...]
@@ -91,14 +91,14 @@ def _class_list(run: SavedRun) -> str:
 
 
 def group_runs(runs: Sequence[SavedRun]) -> list[Group]:
-    """Group runs of one config that were tested the same way, in order of appearance.
+    """Group runs of one config and recipe that were tested the same way, in order of appearance.
 
     If a group's seeds are not all known and different (two checkpoints of one training, for
     example), each of its runs becomes a group of its own.
     """
     together: dict[tuple, list[SavedRun]] = {}
     for run in runs:
-        key = (run.record.config, run.record.protocol, run.record.inference,
+        key = (run.record.config, run.record.recipe, run.record.protocol, run.record.inference,
                *run.record.sizes.items())
         together.setdefault(key, []).append(run)
     groups = []
@@ -116,9 +116,9 @@ def _group_name(record: RunRecord, others: Sequence[RunRecord]) -> str:
     """Name a group by its config and, where that is ambiguous, by its test settings."""
     name = record.config
     same = [other for other in others if other.config == name]
-    for part in ("protocol", "inference"):
+    for part, unnamed in (("recipe", "unknown"), ("protocol", "own protocol"), ("inference", "")):
         if len({getattr(other, part) for other in same}) > 1:
-            name += f", {getattr(record, part) or 'own protocol'}"
+            name += f", {'recipe ' * (part == 'recipe')}{getattr(record, part) or unnamed}"
     return name
 
 
@@ -172,24 +172,37 @@ def paired_bootstrap(
     Returns:
         Domain -> difference; `MEAN` -> difference of the mean over the baseline's target domains.
     """
-    images = common_images([*group.runs, *baseline.runs])
     generator = np.random.default_rng(seed)
     drawn, whole = {}, {}
-    for domain, paths in images.items():
-        sides = [np.stack([_areas_of(run.by_path(domain), paths) for run in side.runs])
-                 for side in (group, baseline)]
-        value = np.subtract(*(miou(side.sum(1)).mean() for side in sides))
-        if np.isnan(value):  # all pixels are ignored
-            continue
-        whole[domain] = value
+    for domain, sides in _sides(group, baseline).items():
+        whole[domain] = np.subtract(*(miou(side.sum(1)).mean() for side in sides))
         drawn[domain] = np.concatenate([
             np.subtract(*(_drawn_miou(counts, side) for side in sides))
-            for counts in _draw(generator, len(paths), draws)])
-    used = [domain for domain in baseline.runs[0].mean_domains if domain in whole]
+            for counts in _draw(generator, sides[0].shape[1], draws)])
+    used = _averaged(baseline, whole)
     if used:
         whole[MEAN] = np.mean([whole[domain] for domain in used])
         drawn[MEAN] = np.mean([drawn[domain] for domain in used], axis=0)
     return {domain: _difference(whole[domain], drawn[domain]) for domain in whole}
+
+
+def _sides(group: Group, baseline: Group) -> dict[str, list[np.ndarray]]:
+    """Return the areas (runs, images, 2, C) of both groups on the images they share, by domain.
+
+    Domains whose pixels are all ignored are left out.
+    """
+    found = {}
+    for domain, paths in common_images([*group.runs, *baseline.runs]).items():
+        sides = [np.stack([_areas_of(run.by_path(domain), paths) for run in side.runs])
+                 for side in (group, baseline)]
+        if not any(np.isnan(miou(side.sum(1))).any() for side in sides):
+            found[domain] = sides
+    return found
+
+
+def _averaged(baseline: Group, found: Iterable[str]) -> list[str]:
+    """List those of the found domains that the baseline's mean is over."""
+    return [domain for domain in baseline.runs[0].mean_domains if domain in found]
 
 
 def _areas_of(confusion: Mapping[str, np.ndarray], paths: Sequence[str]) -> np.ndarray:
@@ -218,24 +231,24 @@ def _difference(value: float, drawn: np.ndarray) -> Difference:
 
 
 def compare_over_seeds(group: Group, baseline: Group) -> dict[str, Difference]:
-    """Compare the means of two groups over their seeds by Welch's t-test.
+    """Compare the means of two groups over their seeds by Welch's t-test, on shared images.
 
     Args:
         group: The group to compare.
         baseline: The reference; its value is subtracted.
 
     Returns:
-        Domain -> difference, and `MEAN` -> that of the mean over the target domains, where both
-        groups have at least two values.
+        As from `paired_bootstrap`; empty unless both groups have at least two runs.
     """
-    sides = [[run_miou(run) for run in side.runs] for side in (group, baseline)]
-    found = {}
-    for name in (*baseline.runs[0].confusion, MEAN):
-        ours, theirs = (np.array([run.get(name, np.nan) for run in side]) for side in sides)
-        ours, theirs = ours[~np.isnan(ours)], theirs[~np.isnan(theirs)]
-        if min(len(ours), len(theirs)) > 1:
-            found[name] = _welch(ours, theirs)
-    return found
+    if min(len(group.runs), len(baseline.runs)) < 2:
+        return {}
+    values = {domain: [miou(side.sum(1)) for side in sides]
+              for domain, sides in _sides(group, baseline).items()}
+    used = _averaged(baseline, values)
+    if used:
+        values[MEAN] = [np.mean([values[domain][side] for domain in used], axis=0)
+                        for side in (0, 1)]
+    return {domain: _welch(*sides) for domain, sides in values.items()}
 
 
 def _welch(a: np.ndarray, b: np.ndarray) -> Difference:
@@ -359,8 +372,8 @@ def _seeds_table(
                                        for name in (*domains, MEAN))])
     if not rows:
         return []
-    return ["The same difference over training seeds, the images being given: Welch's t-test with "
-            "its 95 % interval and two-sided p. Few seeds make the interval wide.",
+    return ["Difference between the means over training seeds, on the same images: Welch's t-test, "
+            "95 % interval, two-sided p. Few seeds make the interval wide.",
             markdown_rows(["config", *titles], rows)]
 
 
@@ -370,7 +383,7 @@ def _shared_text(group: Group, baseline: Group) -> str:
     text = ", ".join(f"{len(paths)} of {domain_title(domain)}" for domain, paths in images.items())
     missing = [domain_title(domain) for domain in baseline.runs[0].mean_domains
                if domain not in images]
-    return text + (f", so the mean is without {', '.join(missing)}" if missing else "")
+    return text + (f", so the mean excludes {', '.join(missing)}" if missing else "")
 
 
 def _cell(one: Difference, draws: int = 10_000) -> str:

@@ -44,22 +44,24 @@ def latex_table(folders: Sequence[str | Path], draws: int = 10_000, seed: int = 
     groups = load_groups(folders)
     domains = list(dict.fromkeys(d for g in groups for run in g.runs for d in run.confusion))
     columns = [*domains, MEAN]
-    means = np.array([[_mean(group, name) for name in columns] for group in groups])
+    values = [_values(group, groups[0], columns) for group in groups]
+    means = np.array([[np.mean(one) if len(one) else np.nan for one in row] for row in values])
     marks = [{}, *(_marks(group, groups[0], draws, seed) for group in groups[1:])]
     rows = []
     for i, group in enumerate(groups):
-        cells = [_ranked(_cell(group, name), means[:, j], i) + marks[i].get(name, "")
-                 for j, name in enumerate(columns)]
+        cells = [_ranked(_cell(one), means[:, j], i) + marks[i].get(name, "") if len(one) else "--"
+                 for j, (name, one) in enumerate(zip(columns, values[i], strict=True))]
         rows.append([escape(group.name), _parameters(group), *cells])
     titles = ["Method", "Trained", *(escape(domain_title(name)) for name in domains), "Mean"]
     lines = [" & ".join(row) + r" \\" for row in (titles, *rows)]
     return "\n".join([
         "% mIoU in percent, mean and standard deviation over seeds; best bold, second underlined",
         "% Trained: parameters of the backbone that are trained",
-        *(f"% {'; '.join(_conditions(group))}" for group in groups),
+        *(f"% {'; '.join(_conditions(group, groups[0]))}" for group in groups),
         f"% against {_one_line(groups[0].name)}: * p < 0.05, ** p < 0.01, *** p < 0.001; paired "
         f"bootstrap over images, {draws} draws, seed {seed}; where both have several seeds, p is "
-        "the larger of this one and that of Welch's t-test over seeds",
+        "the larger of this one and that of Welch's t-test over seeds; not adjusted for the number "
+        "of comparisons",
         rf"\begin{{tabular}}{{lr{'c' * len(columns)}}}", r"\toprule", lines[0], r"\midrule",
         *lines[1:], r"\bottomrule", r"\end{tabular}", ""])
 
@@ -73,29 +75,30 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _conditions(group: Group) -> list[str]:
+def _conditions(group: Group, baseline: Group) -> list[str]:
     """State how a group was tested."""
     record, number = group.runs[0].record, len(group.runs)
+    images, others = ({(domain, path) for run in one.runs for domain in run.confusion
+                       for path in run.by_path(domain)} for one in (group, baseline))
     return [_one_line(part) for part in (
         group.name, "1 run" if number == 1 else f"{number} runs",
-        f"protocol {record.protocol or 'of the config'}", record.inference) if part]
+        f"protocol {record.protocol or 'of the config'}", record.inference,
+        "" if images == others else "OTHER IMAGES than the first row's: stars compare shared ones",
+    ) if part]
 
 
-def _values(group: Group, name: str) -> np.ndarray:
-    values = np.array([run_miou(run).get(name, np.nan) for run in group.runs])
-    return values[~np.isnan(values)]
+def _values(group: Group, baseline: Group, columns: Sequence[str]) -> list[np.ndarray]:
+    """Return the mIoU of all runs by column; a mean over other domains than the first is empty."""
+    found, values = [run_miou(run) for run in group.runs], []
+    same = {*group.runs[0].mean_domains} == {*baseline.runs[0].mean_domains}
+    for name in columns:
+        one = np.array([run.get(name, np.nan) for run in found if name != MEAN or same])
+        values.append(one[~np.isnan(one)])
+    return values
 
 
-def _mean(group: Group, name: str) -> float:
-    values = _values(group, name)
-    return float(values.mean()) if len(values) else np.nan
-
-
-def _cell(group: Group, name: str) -> str:
+def _cell(values: np.ndarray) -> str:
     """Format a mean, and the sample standard deviation of two or more values."""
-    values = _values(group, name)
-    if not len(values):
-        return "--"
     deviation = rf" {{\scriptsize$\pm$ {values.std(ddof=1):.1f}}}" if len(values) > 1 else ""
     return f"{values.mean():.1f}{deviation}"
 

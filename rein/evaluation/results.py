@@ -70,6 +70,7 @@ class RunRecord:
         date: Time of the test, ISO 8601.
         trainable: Parameters of the backbone that training changes; None if unknown.
         temperature: Temperature of the confidence; 1 if it is not calibrated.
+        recipe: Digest of the training's config and length, without the seed; "" if unknown.
     """
 
     checkpoint: str
@@ -84,6 +85,7 @@ class RunRecord:
     date: str = ""
     trainable: int | None = None
     temperature: float = 1.0
+    recipe: str = ""
 
     def facts(self) -> list[tuple[str, str]]:
         """List all settings as readable (name, value) pairs."""
@@ -97,6 +99,7 @@ class RunRecord:
             ("confidence", "not calibrated" if self.temperature == 1 else (
                 f"calibrated, temperature {self.temperature:.3f}")),
             ("training seed", "unknown" if self.seed is None else str(self.seed)),
+            ("training recipe", self.recipe or "unknown"),
             ("versions", ", ".join(f"{key} {value}" for key, value in self.versions.items())),
             ("device", self.device),
             ("date", self.date),
@@ -314,8 +317,7 @@ class SavedRun(NamedTuple):
 
     def results(self) -> DomainResults:
         """Sum the confusion of each domain that has images."""
-        sums = {domain: sum(images.values())
-                for domain, images in self.confusion.items() if images}
+        sums = {domain: sum(one.values()) for domain, one in self.confusion.items() if one}
         return DomainResults(
             tuple(sums), self.classes, np.stack([*sums.values()]),
             tuple(name for name in self.mean_domains if name in sums), self.record.protocol)

@@ -5,7 +5,7 @@ EfficientNet) halve the map between stages and have a map at each of strides 4, 
 """
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import chain, groupby
 from typing import NamedTuple
 
@@ -105,6 +105,11 @@ def blocks_of(network: nn.Module) -> list[nn.Module]:
     if maps_of(network) is None:
         return list(network.blocks)
     return [network.get_submodule(name) for name in _blocks(network)]
+
+
+def block_index(name: str, blocks: Sequence[str]) -> int | None:
+    """Return which of some blocks a parameter's dotted name contains; None if none."""
+    return next((i for i, block in enumerate(blocks) if f".{block}." in f".{name}"), None)
 
 
 class _Output(NamedTuple):

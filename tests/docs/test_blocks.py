@@ -29,7 +29,7 @@ PYTHON = {
     "extending_adapter.md": (2, "docs/test_extending.py"),
     "extending_dataset.md": (4, "datasets/test_adding_a_dataset.py"),
     "onnx.md": (1, "export/test_exporting.py"),
-    "python.md": (5, "docs/test_python.py"),
+    "python.md": (6, "docs/test_python.py"),
     "sharing.md": (1, "docs/test_demo_and_sharing.py"),
 }
 """Page -> how many Python blocks it has, and the test that runs all of them."""

@@ -128,6 +128,26 @@ def test_significance_over_seeds_is_welch_s(tmp_path):
     assert "over training seeds" in text and f"p = {expected.pvalue:.2g} |" in text
 
 
+def test_seeds_are_compared_on_shared_images_and_the_first_groups_domains(tmp_path):
+    hard = np.argsort(np.random.default_rng(0).uniform(-0.2, 0.2, 30))[:15]
+    folders = seeds_of(tmp_path, "base", (0.5, 0.52))
+    folders += [save(tmp_path / f"new{seed}", skill, leave_out=hard,
+                     record=dataclasses.replace(RECORD, config="new", seed=seed))
+                for seed, skill in enumerate((0.5, 0.52))]
+    base, new = group_runs(find_runs(folders))
+    for found in (compare_over_seeds(new, base), paired_bootstrap(new, base, draws=50)):
+        assert found["citys"].value == found[MEAN].value == pytest.approx(0)
+
+
+def test_one_config_trained_otherwise_is_another_group(tmp_path):
+    for seed, recipe in enumerate(("ab12", "ab12", "cd34")):
+        save(tmp_path / str(seed), 0.5,
+             record=dataclasses.replace(RECORD, seed=seed, recipe=recipe))
+    groups = group_runs(find_runs([tmp_path]))
+    assert [(group.name, len(group.runs)) for group in groups] == [
+        ("base, recipe ab12", 2), ("base, recipe cd34", 1)]
+
+
 def test_one_seed_says_nothing_about_seeds(tmp_path):
     folders = [*seeds_of(tmp_path, "base", (0.5, 0.5)), *seeds_of(tmp_path, "new", (0.6,)),
                *seeds_of(tmp_path, "same", (0.5, 0.5))]

@@ -51,7 +51,7 @@ def test_rows_hold_means_deviations_and_trained_parameters(runs):
         for skill in (0.7, 0.72))]
     assert f"{np.mean(values):.1f}" in base[2] and f"{np.std(values, ddof=1):.1f}" in base[2]
     assert (ours[0], ours[1], third[1]) == ("ours + more", "2.99M", "0")
-    assert third[3] == "--"
+    assert third[3] == third[4] == "--"  # no mean over fewer domains beside the others'
 
 
 def test_the_best_is_bold_and_the_second_underlined(runs):
@@ -75,6 +75,13 @@ def test_stars_need_significance_over_seeds_where_there_are_several(runs, tmp_pa
                   seed=seed) for seed, skill in ((3, 0.9), (4, 0.74))]
     _, ours = rows([*runs[:2], *again])
     assert r"\textbf{" in ours[2] and not ours[2].endswith("}$")
+
+
+def test_other_images_are_named(runs, tmp_path):
+    few = save(tmp_path / "few", dict(citys=0.8, bdd=0.6), images=10, config="few")
+    lines = [line for line in latex_table([*runs, few], draws=50).splitlines()
+             if "OTHER IMAGES" in line]
+    assert [line.split(";")[0] for line in lines] == ["% third", "% few"]
 
 
 def test_names_are_escaped():

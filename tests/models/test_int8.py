@@ -73,7 +73,8 @@ def test_hooks_survive_quantization(tiny_model):
     torch.testing.assert_close(quantized(torch.ones(1, 3, 32)), expected, atol=0.02, rtol=0.02)
 
 
-@pytest.mark.parametrize("adapter", ["lora", "soma", "adaptformer", "bitfit", "norm"])
+@pytest.mark.parametrize(
+    "adapter", ["rein", "lora", "soma", "vpt", "adaptformer", "bitfit", "norm"])
 def test_an_adapter_keeps_its_effect_in_int8(adapter):
     model = nn.Module()
     model.backbone = backbone(adapter)

@@ -29,11 +29,14 @@ def test_a_cell_that_is_done_is_not_run_again(tmp_path, monkeypatch):
     assert [call[0] for call in calls] == ["tools/train.py", "tools/test.py", "tools/test.py"]
     assert "randomness.seed=3" in calls[0]
     assert "train_dataloader.dataset.indices=40" in calls[0]
-    assert json.loads((tmp_path / "cost.json").read_text()) == dict(seconds=61, peak_mib=1000)
+    assert json.loads((tmp_path / "cost.json").read_text()) == dict(
+        seconds=61, peak_mib=1000, options=[])
     run_cell(cell, list_tests(["fog"], False))
     assert len(calls) == 3
     assert "test_evaluator.dataset_keys=['acdc_fog']" in calls[2]
     assert "--resume" not in calls[0]
+    with pytest.raises(UserError, match=r"\(none\). Choose another --work-dir"):
+        run_cell(cell, list_tests(), ["optim_wrapper.optimizer.lr=1"])
     (tmp_path / "cost.json").unlink()  # as after an interruption
     run_cell(cell, list_tests(["fog", "snow"], False))
     assert "--resume" in calls[3] and len(calls) == 5

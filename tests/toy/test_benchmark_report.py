@@ -59,6 +59,16 @@ def test_the_report_compares_methods_over_seeds_and_tests(done_cells, tmp_path):
     assert Image.open(tmp_path / "out.png").width > 800
 
 
+def test_the_report_names_overrides_and_held_out_streets(done_cells, tmp_path):
+    for cell in done_cells:
+        (cell.folder / "cost.json").write_text(json.dumps(
+            dict(seconds=9, peak_mib=500, options=["optim_wrapper.optimizer.lr=2e-3"])))
+    write_report(done_cells, tmp_path / "out.md", held_out=True)
+    text = (tmp_path / "out.md").read_text()
+    assert "but with `optim_wrapper.optimizer.lr=2e-3`" in text
+    assert "## Held-out streets of the source, 160 source pictures" in text
+
+
 def test_an_unfinished_grid_is_reported(done_cells, tmp_path):
     (done_cells[-1].folder / "results.json").unlink()
     words = ["--report", "--methods", "freeze", "rein", "--work-dir", str(tmp_path)]

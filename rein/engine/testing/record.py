@@ -1,7 +1,9 @@
-"""Record the conditions of a test: weights, config, versions and training curves."""
+"""Record the conditions of a test: weights, config, recipe, versions and training curves."""
 
+import hashlib
 import importlib
 import importlib.metadata
+import json
 import platform
 import re
 from collections.abc import Mapping
@@ -26,6 +28,11 @@ _LIBRARIES = {
     "torch": "torch", "timm": "timm", "mmengine": "onedl-mmengine", "mmcv": "onedl-mmcv",
     "mmseg": "onedl-mmsegmentation", "mmdet": "onedl-mmdetection", "numpy": "numpy",
 }
+# sections that shape a training, and keys in them that do not
+_TRAINING = ("model", "train_dataloader", "optim_wrapper", "param_scheduler", "train_cfg",
+             "custom_hooks")
+_NOT_TRAINING = {"test_cfg", "data_root", "num_workers", "persistent_workers", "prefetch_factor",
+                 "pin_memory"}
 
 
 def versions() -> dict[str, str]:
@@ -47,6 +54,36 @@ def config_name(cfg: Config, meta: Mapping[str, Any]) -> str:
     return name or "carried by the checkpoint"
 
 
+def recipe_of(content: Mapping[str, Any], checkpoint: str) -> str:
+    """Digest what shaped a training: its config, without seed and data paths, and its length.
+
+    Args:
+        content: Content of the checkpoint file.
+        checkpoint: Its path, for messages.
+
+    Returns:
+        Eight hexadecimal digits; "" if the file carries no config that can be read.
+    """
+    try:
+        cfg = carried_config(content, checkpoint)
+    except UserError:
+        cfg = None
+    if cfg is None:
+        return ""
+    shaping = {name: _shaping(cfg.get(name)) for name in _TRAINING}
+    shaping["iter"] = meta_of(content).get("iter")
+    text = json.dumps(shaping, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _shaping(value: Any) -> Any:
+    """Leave out of a config what does not shape a training; files count by their name."""
+    if isinstance(value, Mapping):
+        return {str(key): Path(one).name if key == "checkpoint" and isinstance(one, str)
+                else _shaping(one) for key, one in value.items() if key not in _NOT_TRAINING}
+    return [_shaping(one) for one in value] if isinstance(value, list | tuple) else value
+
+
 def describe_weights(
     model: nn.Module, content: Mapping[str, Any], checkpoint: str, cfg: Config,
 ) -> RunRecord:
@@ -63,7 +100,7 @@ def describe_weights(
         f"CPU, {platform.machine()}")
     return RunRecord(
         checkpoint, digest(model.state_dict()), config_name(cfg, meta), seed=meta.get("seed"),
-        versions=versions(), device=device,
+        recipe=recipe_of(content, checkpoint), versions=versions(), device=device,
         date=datetime.now().astimezone().isoformat(timespec="seconds"),
         trainable=count_parameters(model.backbone).trainable, temperature=model.temperature)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.hooks import EMAHook
+from mmengine.optim import OptimWrapperDict
 
 from rein.checkpoint import CALIBRATION, FEATURE_STATISTICS, meta_of
 from rein.errors import UserError
@@ -19,11 +20,15 @@ _RAW, _PREFIX = "ema_state_dict", "module."
 class TrainedEMAHook(EMAHook):
     """mmengine's hook for models with frozen weights, which are shared instead of averaged.
 
+    It averages after each step of the optimizer. Iterations that only accumulate gradients, or
+    whose step is skipped, count for nothing.
+
     Args:
         **kwargs: As for mmengine's `EMAHook`.
     """
 
     ema_model = None
+    stepped = False
 
     def before_run(self, runner) -> None:
         """Copy the model for training; tests load weights that are averaged already."""
@@ -41,6 +46,19 @@ class TrainedEMAHook(EMAHook):
         self.ema_model.avg_parameters = {
             name: value for name, value in self.ema_model.avg_parameters.items()
             if name in trained or name not in averaged}
+        wrapper = runner.optim_wrapper
+        for one in wrapper.values() if isinstance(wrapper, OptimWrapperDict) else (wrapper,):
+            one.optimizer.register_step_post_hook(self._note_step)
+
+    def _note_step(self, *unused) -> None:
+        """Note that the optimizer changed the weights (its hook)."""
+        self.stepped = True
+
+    def after_train_iter(self, runner, *args, **kwargs) -> None:
+        """Average the weights if they have changed."""
+        if self.stepped:
+            self.stepped = False
+            super().after_train_iter(runner, *args, **kwargs)
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         """Save averaged and raw weights; `TrainedWeightsHook` has left out the frozen ones."""

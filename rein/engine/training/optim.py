@@ -1,7 +1,6 @@
 """Optimizer constructors under their published names."""
 
 import logging
-from collections.abc import Sequence
 
 from mmengine.logging import MMLogger
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
@@ -10,9 +9,9 @@ from torch import nn
 
 from rein.engine.training.hooks import set_terminal_level
 from rein.errors import UserError
-from rein.models.adapters import Reins
+from rein.models.adapters import Adapter, Reins
 from rein.models.backbones.vfm import VisionFoundationModel
-from rein.models.stages import blocks_of
+from rein.models.stages import block_index, blocks_of
 
 _SCALE = "reins.scale"
 
@@ -30,14 +29,17 @@ class PEFTOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
     Its `layer_decay` D in (0, 1] multiplies learning rates in the backbone by D^(N + 1 - l): l = 0
     for the embeddings, i + 1 for block i of N, and N + 1 for later layers (BEiT, arXiv:2106.08254).
-    Parameters of an adapter that are named after a block have that block's l, others N + 1.
+    Parameters of an adapter that belong to one block have that block's l (LoRA, DoRA, SoMA,
+    AdaptFormer, BitFit, NormTuning, Peft), others N + 1: Rein and VPT stack the tokens of all
+    blocks in one tensor, which has one learning rate.
     """
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
         """Build the optimizer; mmengine's notes on frozen weights go only to the log file.
 
         Raises:
-            UserError: `layer_decay` is set, but out of range, or the backbone is not one of ours.
+            UserError: `layer_decay` is set, but out of range, or the backbone is not one of ours,
+                or nothing in it has a lower learning rate.
         """
         self._name_all_scales(getattr(model, "module", model))
         logger = MMLogger.get_current_instance()
@@ -50,7 +52,6 @@ class PEFTOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         if decay is not None:
             _decay_by_layer(wrapper, getattr(model, "module", model).backbone, decay)
         return wrapper
-
 
     def _name_all_scales(self, model: nn.Module) -> None:
         """Give each adapter's scale a key of its own, with the options of `reins.scale`."""
@@ -70,34 +71,33 @@ def _decay_by_layer(wrapper: OptimWrapper, backbone: nn.Module, decay: float) ->
         raise UserError(
             f"paramwise_cfg.layer_decay: {type(backbone).__name__} has no known blocks. Remove it, "
             "or use type='VisionFoundationModel'.")
-    network = backbone.model
-    modules = {module: name for name, module in network.named_modules()}
-    powers = layer_powers([name for name, _ in backbone.named_parameters()],
-                          [modules[block] for block in blocks_of(network)])
-    names = {parameter: name for name, parameter in backbone.named_parameters()}
-    for group in wrapper.optimizer.param_groups:
-        name = names.get(group["params"][0])
-        if name is not None:
-            group["lr"] *= decay ** powers[name]
+    powers = layer_powers(backbone)
+    found = [(group, powers.get(group["params"][0], 0)) for group in wrapper.optimizer.param_groups]
+    if decay < 1 and not any(power for _, power in found):
+        adapter = "there is no adapter" if backbone.reins is None else (
+            f"no parameter of {type(backbone.reins).__name__} belongs to a single block")
+        raise UserError(
+            f"paramwise_cfg.layer_decay={decay} changes no learning rate: the backbone is frozen, "
+            f"and {adapter}. Remove it.")
+    for group, power in found:
+        group["lr"] *= decay ** power
 
 
-def layer_powers(names: Sequence[str], blocks: Sequence[str]) -> dict[str, int]:
-    """Return N + 1 - l for each parameter of a backbone; see `PEFTOptimWrapperConstructor`.
-
-    Args:
-        names: All parameters, `model.*` for the network in the order of its forward pass, `reins.*`
-            for the adapter.
-        blocks: The network's N blocks in order.
-    """
+def layer_powers(backbone: VisionFoundationModel) -> dict[nn.Parameter, int]:
+    """Return N + 1 - l for each parameter of a backbone; see `PEFTOptimWrapperConstructor`."""
+    names = {module: name for name, module in backbone.model.named_modules()}
+    blocks = [names[block] for block in blocks_of(backbone.model)]
     powers, done = {}, 0
-    for name in names:
-        inside = [i for i, block in enumerate(blocks) if f".{block}." in f".{name}"]
-        if inside:
-            layer = inside[0] + 1
-            done = max(done, layer)
+    for name, parameter in backbone.model.named_parameters():  # in the order of the forward pass
+        index = block_index(name, blocks)
+        if index is not None:
+            done = max(done, index + 1)
+            powers[parameter] = len(blocks) - index
         else:
             # between blocks: as the block before; after the last one: not decayed
-            in_network = name.startswith("model.") and done < len(blocks)
-            layer = done if in_network else len(blocks) + 1
-        powers[name] = len(blocks) + 1 - layer
+            powers[parameter] = len(blocks) + 1 - done if done < len(blocks) else 0
+    for adapter in backbone.modules():  # an adapter within another comes after it, and decides
+        for name, parameter in adapter.named_parameters() if isinstance(adapter, Adapter) else ():
+            index = adapter.block_of(name, blocks)
+            powers[parameter] = 0 if index is None else len(blocks) - index
     return powers

@@ -1,4 +1,4 @@
-"""Check that the schedule of the learning rate fits the length of training."""
+"""Check that schedules, such as that of the learning rate, fit the length of training."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from rein.errors import UserError
 
 
 def check_schedule(cfg: Config) -> None:
-    """Check that the learning rate changes, and is not 0 before training ends.
+    """Check that what is scheduled changes, and the learning rate is not 0 before training ends.
 
     Args:
         cfg: The whole config: `param_scheduler`, and `max_iters` or `max_epochs` in `train_cfg`.
@@ -25,9 +25,10 @@ def check_schedule(cfg: Config) -> None:
         if (without_epochs and scheduler.get("by_epoch", True)
                 and not scheduler.get("convert_to_iter_based")):
             raise UserError(
-                f"param_scheduler.{number} ({scheduler['type']}) changes the learning rate from "
-                "epoch to epoch, but IterBasedTrainLoop trains without epochs. Set by_epoch=False, "
-                "so that begin and end count iterations.")
+                f"param_scheduler.{number} ({scheduler['type']}) changes "
+                f"{scheduler.get('param_name', 'the learning rate')} from epoch to epoch, but "
+                "IterBasedTrainLoop trains without epochs. Set by_epoch=False, so that begin and "
+                "end count iterations.")
         unit = "epochs" if scheduler.get("by_epoch", True) else "iters"
         length, end = loop.get(f"max_{unit}"), scheduler.get("end")
         if not isinstance(length, int) or not isinstance(end, int):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config
-from torch import Tensor
+from torch import Tensor, nn
 
 from rein import checkpoint as ckpt
 from rein.checkpoint import StateDict
@@ -21,7 +21,7 @@ def fold_adapter(cfg: Config, weights: StateDict, source: str | Path) -> tuple[C
     """Add an adapter's weight changes to the backbone and leave the adapter out.
 
     Args:
-        cfg: Config of the segmentor.
+        cfg: Config of the segmentor; weights are folded in float32 whatever its `frozen_dtype`.
         weights: All its weights.
         source: Their file, named in messages.
 
@@ -33,7 +33,7 @@ def fold_adapter(cfg: Config, weights: StateDict, source: str | Path) -> tuple[C
             folded network has other outputs.
     """
     register_all_modules(init_default_scope=False)
-    model = build_model(cfg.model)
+    model = _build_in_float32(cfg)
     adapter = getattr(model.backbone, "reins", None)
     if adapter is None:
         raise UserError(f"{source}: its backbone has no adapter to fold. Omit --fold.")
@@ -58,11 +58,18 @@ def fold_adapter(cfg: Config, weights: StateDict, source: str | Path) -> tuple[C
     return folded, plain
 
 
+def _build_in_float32(cfg: Config) -> nn.Module:
+    """Build a config's model, all of whose weights are float32: bfloat16 would round changes."""
+    model = copy.deepcopy(cfg.model)
+    model.backbone.pop("frozen_dtype", None)
+    return build_model(model)
+
+
 def _check_outputs(
     cfg: Config, weights: StateDict, images: Tensor, expected: Pyramid, source: str | Path,
 ) -> None:
     """Raise if a folded backbone's maps of images differ from the adapter's."""
-    model = build_model(cfg.model)
+    model = _build_in_float32(cfg)
     ckpt.load_strictly(model, weights, source)
     error = max(float((ours - theirs).norm() / theirs.norm()) for ours, theirs in zip(
         model.eval().backbone(images), expected, strict=True))

@@ -68,6 +68,11 @@ class AdaptFormer(Adapter):
             nn.init.zeros_(up.weight)
             nn.init.zeros_(up.bias)
 
+    def block_of(self, name: str, blocks: Sequence[str]) -> int:
+        """Return the index of a parameter's block; see `Adapter.block_of`."""
+        # `down.I.weight`: numbers leave out the blocks before stride 4
+        return len(blocks) - len(self.down) + int(name.split(".")[1])
+
     def _add(self, index: int, mlp: nn.Module, args: tuple, output: Tensor) -> Tensor:
         """Add the bottleneck's output to MLP(z) (..., c), (a forward hook)."""
         hidden = self.dropout(F.relu(self.down[index](args[0])))

@@ -27,10 +27,11 @@ def add_adapter(
     """Freeze a network of timm and add an adapter, which becomes `network.adapter`.
 
     The network computes with the adapter from then on. Its frozen parts stay in evaluation mode,
-    also after `network.train()`. To train a classifier as well, thaw it afterwards:
-    `network.head.requires_grad_(True)`. Optimise `network.adapter.parameters()`, save
-    `network.adapter.state_dict()`, and load it into the adapter of a network with the same
-    pretrained weights. The adapter is on the network's device, in its number format.
+    also after `network.train()`: every module without a parameter that trains. To train a
+    classifier or a block as well, thaw it afterwards: `network.head.requires_grad_(True)`.
+    Optimise `network.adapter.parameters()`, save `network.adapter.state_dict()`, and load it into
+    the adapter of a network with the same pretrained weights. The adapter is on the network's
+    device, in its number format.
 
     After an error the network is as it was.
 
@@ -123,7 +124,18 @@ def _check_pass(adapter: Adapter, *unused: Any) -> None:
 def _train_unfrozen(network: nn.Module, mode: bool = True) -> nn.Module:
     """Set the mode of the parts that train; the others stay in evaluation mode."""
     type(network).train(network, mode)
-    for part in network.children():
-        if not any(parameter.requires_grad for parameter in part.parameters()):
-            part.eval()
+    _evaluate_frozen(network)
     return network
+
+
+def _evaluate_frozen(module: nn.Module) -> None:
+    """Set the frozen parts of a module that trains in part to evaluation mode.
+
+    Parts without parameters, such as dropout, train only if the whole module does.
+    """
+    for part in module.children():
+        trains = [parameter.requires_grad for parameter in part.parameters()]
+        if not any(trains):
+            part.eval()
+        elif not all(trains) and not isinstance(part, Adapter):
+            _evaluate_frozen(part)

@@ -1,15 +1,16 @@
 """The interface between a frozen network and its few trainable parameters."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from rein.errors import UserError
+from rein.errors import UserError, one_line
 from rein.models.arguments import known_arguments, refuse_unknown
 from rein.models.pyramid import MaskQueries
-from rein.models.stages import Stage
+from rein.models.stages import Stage, block_index
 
 
 class Adapter(nn.Module):
@@ -64,6 +65,29 @@ class Adapter(nn.Module):
         Empty for adapters that do not amount to a change of weights.
         """
         return {}
+
+    def load_state_dict(self, state_dict: Mapping[str, Tensor], *args, **kwargs) -> NamedTuple:
+        """Load the adapter's own weights; see `torch.nn.Module.load_state_dict`.
+
+        Raises:
+            UserError: They do not fit.
+        """
+        try:
+            return super().load_state_dict(state_dict, *args, **kwargs)
+        except RuntimeError as error:
+            raise UserError(
+                f"{type(self).__name__}: these weights do not fit. Expected the `state_dict()` of "
+                "an adapter of the same type, options and network, not a checkpoint of a whole "
+                f"model. {one_line(error)}") from None
+
+    def block_of(self, name: str, blocks: Sequence[str]) -> int | None:
+        """Return the index of the block to which a parameter belongs; None: to no single one.
+
+        Args:
+            name: The parameter's name in this adapter. By default, a block's name in it decides.
+            blocks: Names of all the network's blocks in order.
+        """
+        return block_index(name, blocks)
 
 
 def add_module(owner: nn.Module, name: str, module: nn.Module) -> None:

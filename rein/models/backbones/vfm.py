@@ -54,8 +54,8 @@ class VisionFoundationModel(BaseModule):
             networks get one for each stage.
         distinct_cfgs (Sequence[dict], optional): Arguments of each stage's adapter, laid over
             `reins_config`. Default: derived from the network.
-        frozen (bool): Freeze the model's weights. The adapter always trains. Otherwise the weights
-            before the last used block train; those after it become buffers.
+        frozen (bool): Freeze the network; the adapter trains either way. If False, all weights up
+            to the last used block train; later ones become buffers.
         frozen_dtype (str): 'bf16' keeps matrices and kernels of the frozen network in bfloat16,
             half the memory, and computes in it where torch's autocast does. Other weights and the
             adapter stay in float32.

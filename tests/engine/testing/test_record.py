@@ -6,6 +6,7 @@ from rein.engine.configs.reading import load_config
 from rein.engine.testing.record import (
     config_name,
     describe_weights,
+    recipe_of,
     training_curves,
     versions,
 )
@@ -49,3 +50,25 @@ def test_a_carried_config_with_types_unknown_here_does_not_stop_a_test_with_a_gi
     meta = dict(experiment_name="tiny_20260102_000000",
                 cfg="custom_hooks = [dict(type='HookOfTheAuthors')]")
     assert training_curves(dict(meta=meta), str(tmp_path / "iter_2.pth")) == {}
+
+
+def test_the_recipe_tells_trainings_apart_and_joins_seeds(tmp_path):
+    def recipe(iteration=600, **options):
+        cfg = load_config(TOY)
+        cfg.merge_from_dict(options)
+        content = dict(meta=dict(cfg=cfg.pretty_text, iter=iteration))
+        return recipe_of(content, "iter.pth")
+
+    first = recipe()
+    assert len(first) == 8
+    for key, value in (("randomness.seed", 3), ("work_dir", "other"),
+                       ("train_dataloader.dataset.data_root", "/data/gta"),
+                       ("train_dataloader.num_workers", 2), ("model.test_cfg.mode", "whole"),
+                       ("model.backbone.init_cfg.checkpoint", "/w/toy_vit_converted.pth")):
+        assert recipe(**{key: value}) == first, key
+    for key, value in (("optim_wrapper.optimizer.lr", 1e-4), ("train_cfg.max_iters", 700),
+                       ("model.backbone.reins_config.token_length", 50),
+                       ("model.backbone.init_cfg.checkpoint", "other.pth")):
+        assert recipe(**{key: value}) != first, key
+    assert recipe(iteration=300) != first
+    assert recipe_of({}, "published.pth") == ""

@@ -56,6 +56,32 @@ def test_the_average_is_that_of_the_formula(averaged):
         torch.testing.assert_close(new["state_dict"][name], expected)
 
 
+def test_accumulation_averages_once_a_step_and_resumes_exactly(data, tmp_path):
+    def config():
+        cfg = averaging_config(data)
+        cfg.train_cfg.max_iters = 7
+        cfg.optim_wrapper.accumulative_counts = 3
+        return cfg
+
+    whole, part = tmp_path / "whole", tmp_path / "part"
+    train(config(), "run", str(whole))
+    contents = {i: ckpt.load_file(whole / f"iter_{i}.pth") for i in range(1, 8)}
+    steps = [int(content["ema_state_dict"]["steps"]) for content in contents.values()]
+    assert steps == [0, 0, 1, 1, 1, 2, 3]  # the last step is that of the remainder
+    name = "decode_head.cls_embed.bias"
+    assert same(contents[3]["state_dict"], contents[5]["state_dict"])
+    for before, after in ((3, 6), (6, 7)):
+        expected = torch.lerp(contents[before]["state_dict"][name],
+                              contents[after]["ema_state_dict"][f"module.{name}"], 0.3)
+        torch.testing.assert_close(contents[after]["state_dict"][name], expected)
+    part.mkdir()
+    shutil.copy(whole / "iter_5.pth", part)
+    train(config(), "run", str(part), resume="auto")
+    resumed = ckpt.load_file(part / "iter_7.pth")
+    for key in ("state_dict", "ema_state_dict"):
+        assert same(resumed[key], contents[7][key])
+
+
 def test_a_resumed_run_validates_and_saves_the_same_averages(
         averaged, data, tmp_path, monkeypatch):
     """The frozen weights of the averaged copy are those of the pretrained file."""

@@ -7,13 +7,14 @@ import pytest
 import torch
 from conftest import build
 from mmengine.registry import HOOKS, OPTIM_WRAPPER_CONSTRUCTORS, PARAM_SCHEDULERS
-from tiny_adapters import backbone
+from tiny_adapters import ADAPTERS, backbone
 from tiny_networks import tiny_network
 from torch import nn
 
 from rein.engine.configs.reading import load_config
 from rein.engine.training.optim import PEFTOptimWrapperConstructor
 from rein.errors import UserError
+from rein.models.adapters import AdaptFormer
 from rein.models.stages import blocks_of
 
 
@@ -117,6 +118,40 @@ def test_layer_decay_follows_an_adapters_blocks(tiny_config):
     assert found[f"{prefix}.1.blocks.0.attn.q.lora_A.weight"] == 0.5 ** 2
     assert found[f"{prefix}.1.blocks.1.attn.v.lora_B.weight"] == 0.5
     assert found[f"{prefix}.0.scale"] == 1
+
+
+@pytest.mark.parametrize("adapter, first, last", [
+    ("adaptformer", "down.0.weight", "up.3.bias"),
+    ("bitfit", "blocks.0.mlp.fc1.bias", "blocks.3.norm1.bias"),
+    (dict(type="Combined", adapters=[ADAPTERS["vpt"], ADAPTERS["adaptformer"]]),
+     "adapters.1.up.0.weight", "adapters.1.down.3.bias")], ids=["own", "named", "combined"])
+def test_layer_decay_reaches_every_adapter_with_parameters_of_a_block(adapter, first, last):
+    model = nn.Module()
+    model.backbone = backbone(adapter)
+    found = rates(model, dict(layer_decay=0.5))
+    assert [found[f"backbone.reins.{name}"] for name in (first, last)] == [0.5 ** 4, 0.5]
+    assert found.get("backbone.reins.adapters.0.prompts", 1) == 1
+
+
+def test_adaptformers_blocks_count_from_stride_4():
+    adapter = AdaptFormer()
+    adapter.down = nn.ModuleList(nn.Identity() for _ in range(3))
+    blocks = ["stem.0", "stem.1", "stages.0", "stages.1", "stages.2"]
+    assert [adapter.block_of(f"up.{i}.bias", blocks) for i in range(3)] == [2, 3, 4]
+
+
+@pytest.mark.parametrize("make, reason", [
+    (lambda: backbone("rein"), "no parameter of LoRAReins belongs to a single block"),
+    (lambda: backbone("vpt"), "no parameter of VPT belongs to a single block"),
+    (lambda: tiny_network("convnext"), "no parameter of StageAdapters belongs to"),
+    (lambda: build(dict(type="VisionFoundationModel", model="resnet18")), "there is no adapter")],
+    ids=["rein", "vpt", "staged", "none"])
+def test_a_layer_decay_that_would_change_no_learning_rate_is_refused(make, reason):
+    model = nn.Module()
+    model.backbone, model.head = make(), nn.Linear(2, 2)
+    with pytest.raises(UserError, match=f"layer_decay=0.9 changes no learning rate: .*{reason}"):
+        optimize(model, dict(layer_decay=0.9))
+    assert set(rates(model, dict(layer_decay=1)).values()) == {1}
 
 
 @pytest.mark.parametrize(("network", "names"), [

@@ -49,3 +49,11 @@ def test_a_schedule_of_epochs_in_a_loop_without_epochs_is_refused():
         with pytest.raises(UserError, match=r"param_scheduler.0 .PolyLR. changes .* by_epoch=Fals"):
             check_schedule(config(dict(type="PolyLR", end=100), **loop))
     check_schedule(config(dict(type="PolyLR", end=9, convert_to_iter_based=True), **loop))
+
+
+@pytest.mark.parametrize("scheduler, what", [
+    (dict(type="PolyLR"), "the learning rate"),
+    (dict(type="CosineAnnealingParamScheduler", param_name="weight_decay"), "weight_decay")])
+def test_the_message_names_what_a_schedule_changes(scheduler, what):
+    with pytest.raises(UserError, match=f"changes {what} from epoch to epoch, but"):
+        check_schedule(config(scheduler, type="IterBasedTrainLoop", max_iters=100))

@@ -11,6 +11,7 @@ from rein.engine.weights.files import merge_files
 from rein.errors import UserError
 
 LORA = dict(type="LoRA", rank=2, targets=["q", "fc1"])
+IMAGES = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 
 
 def parts(tmp_path, adapter):
@@ -43,6 +44,25 @@ def test_a_folded_file_predicts_the_same_without_an_adapter(tmp_path):
     with torch.no_grad():
         for ours, theirs in zip(folded.backbone(images), model.backbone(images), strict=True):
             torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["LoRA", "SoMA", "BitFit"])
+def test_weights_kept_in_bfloat16_are_folded_in_float32(tmp_path, kind):
+    adapter = dict(LORA, type=kind) if kind != "BitFit" else dict(type=kind)
+    model, cfg = parts(tmp_path, adapter)
+    files = tmp_path / "backbone.pth", tmp_path / "trained.pth"
+    expected = ckpt.load_file(
+        merge_files(*files, tmp_path / "full.pth", cfg, fold=True))["state_dict"]
+    cfg.model.backbone.frozen_dtype = "bf16"
+    out = merge_files(*files, tmp_path / "half.pth", cfg, config=cfg, fold=True)
+    found = ckpt.load_file(out)["state_dict"]
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
+    half = init_segmentor(out, out).backbone
+    assert half.model.blocks[0].mlp.fc1.weight.dtype == torch.bfloat16  # as the config says
+    with torch.no_grad():
+        for ours, theirs in zip(half(IMAGES), model.backbone(IMAGES), strict=True):
+            assert (ours - theirs).norm() < 0.05 * theirs.norm()
 
 
 def test_an_adapter_that_depends_on_features_is_refused(tmp_path):

@@ -70,6 +70,19 @@ def test_a_saved_adapter_gives_the_same_outputs_elsewhere(tmp_path):
     assert torch.equal(copy.deepcopy(one)(images()), one(images()))
 
 
+@pytest.mark.parametrize("make, found", [
+    (lambda: rein.add_adapter(network(), "lora", rank=2).state_dict(), "Missing key"),
+    (lambda: rein.add_adapter(network(), "rein", token_length=9, lora_dim=2).state_dict(),
+     "size mismatch for learnable_tokens_a"),
+    (lambda: dict(meta={}, state_dict={"backbone.reins.scale": torch.ones(())}), "Missing key")],
+    ids=["kind", "options", "checkpoint"])
+def test_weights_of_another_adapter_are_refused_in_one_line(make, found):
+    adapter = rein.add_adapter(network(), "rein", **OPTIONS["rein"])
+    with pytest.raises(UserError, match=f"LoRAReins: these weights do not .*{found}") as caught:
+        adapter.load_state_dict(make())
+    assert "\n" not in str(caught.value)
+
+
 def test_frozen_parts_stay_in_evaluation_mode_and_a_thawed_classifier_trains():
     model = network("resnet", num_classes=3)
     adapter = rein.add_adapter(model, "rein", **OPTIONS["rein"])
@@ -81,6 +94,30 @@ def test_frozen_parts_stay_in_evaluation_mode_and_a_thawed_classifier_trains():
     assert torch.equal(model.bn1.running_mean, before) and model.fc.weight.grad is not None
     model.eval()
     assert not adapter.training and not model.fc.training
+
+
+def test_frozen_parts_beside_a_thawed_block_stay_in_evaluation_mode():
+    model = timm.create_model("efficientnet_b0")
+    rein.add_adapter(model, "bitfit")
+    model.blocks[6].requires_grad_(True)
+    model.train()
+    before = {name: value.clone() for name, value in model.named_buffers()}
+    with torch.no_grad():
+        model(images(64))
+    changed = {name for name, now in model.named_buffers() if not torch.equal(now, before[name])}
+    assert changed == {name for name in before if name.startswith("blocks.6.")}
+
+
+def test_dropout_acts_in_the_adapter_and_in_parts_that_train_as_a_whole():
+    model = network(drop_path_rate=0.5, proj_drop_rate=0.5)
+    adapter = rein.add_adapter(model, "lora", rank=2, dropout=0.5)
+    model.blocks[2].requires_grad_(True)
+    model.blocks[3].attn.proj.requires_grad_(True)
+    next(adapter.parameters()).requires_grad_(False)
+    model.train()
+    acting = {name.rpartition(".")[0] for name, part in model.named_modules()
+              if part.training and "drop" in name}
+    assert acting == {"adapter", "blocks.2", "blocks.2.attn", "blocks.2.mlp"}
 
 
 def test_layers_that_the_network_does_not_call_are_named():
