@@ -72,6 +72,8 @@ def recipe_of(content: Mapping[str, Any], checkpoint: str) -> str:
         return ""
     shaping = {name: _shaping(cfg.get(name)) for name in _TRAINING}
     shaping["iter"] = meta_of(content).get("iter")
+    if cfg.get("load_from") and not cfg.get("resume"):
+        shaping["load_from"] = Path(cfg.load_from).name
     text = json.dumps(shaping, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
