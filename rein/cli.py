@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rein.errors import UserError
+from rein.tool_names import as_commands
 
 if TYPE_CHECKING:  # keeps --help fast
     from rein.datasets.converters.jobs import Report
@@ -52,11 +53,7 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
 
 def as_typed(text: str) -> str:
     """Return a text whose commands are those that the user types: the tools', or `rein NAME`."""
-    if not sys.argv[0].startswith("rein "):
-        return text
-    from rein.commands import as_commands
-
-    return as_commands(text)
+    return as_commands(text) if sys.argv[0].startswith("rein ") else text
 
 
 def input_path(text: str) -> Path:

@@ -13,8 +13,9 @@ from commands import run_command
 from conftest import ROOT
 
 from rein import __version__
-from rein.commands import TOOLS, as_commands, converters, main, overview, tools
+from rein.commands import main, overview
 from rein.completion import command_tree
+from rein.tool_names import TOOLS, as_commands, converters, tools
 
 NOT_COMMANDS = {  # need the repository
     "benchmark.py", "make_toy_streets.py", "pretrain_toy_vit.py", "quickstart.py"}

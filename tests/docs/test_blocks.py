@@ -16,8 +16,8 @@ from collections import Counter
 import pytest
 from doc_blocks import PAGES, ROOT, blocks, fences
 
-from rein.commands import converters, tools
 from rein.completion import SHELLS
+from rein.tool_names import converters, tools
 
 ALL_PAGES = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 

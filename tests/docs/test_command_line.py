@@ -7,7 +7,8 @@ import pytest
 from doc_blocks import ROOT, commands
 from fake_segmentor import FakeSegmentor, write_film, write_image
 
-from rein.commands import main, tools
+from rein.commands import main
+from rein.tool_names import tools
 
 PAGE = ROOT / "docs/command_line.md"
 PREDICTIONS = [words for page in (ROOT / "README.md", PAGE) for words in commands(page)
