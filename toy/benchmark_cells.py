@@ -15,7 +15,7 @@ _CONFIG = "configs/toy/{}toy_vit_mask2former_256x256.py"
 METHODS = {"random": _CONFIG.format("frozen_random_"), "freeze": _CONFIG.format("frozen_"),
            "full": _CONFIG.format(""), "rein": _CONFIG.format("rein_")}
 ADAPTERS = ("lora", "dora", "soma", "vpt", "adaptformer", "bitfit", "norm_tuning")
-HEADS = ("linear", "linear4", "semfpn", "eomt", "eomt_lora")  # all but the last: frozen network
+HEADS = ("linear", "linear4", "rein_linear", "semfpn", "eomt", "eomt_lora")
 ALL_METHODS = {
     **METHODS, **{name: _CONFIG.format(f"{name}_") for name in ADAPTERS},
     **{name: f"configs/toy/{name}_toy_vit_256x256.py" for name in HEADS}}

@@ -37,7 +37,7 @@ COLOURS = {
     "random": "#9a9a9a", "freeze": "#4c78a8", "full": "#f2a03d", "rein": "#c23b3b",
     "lora": "#54a24b", "dora": "#88d27a", "soma": "#b279a2", "vpt": "#d6a5c9",
     "adaptformer": "#9d755d", "bitfit": "#d8b5a5", "norm_tuning": "#79706e",
-    "linear": "#86bcb6", "linear4": "#499894", "semfpn": "#f1ce63",
+    "linear": "#86bcb6", "linear4": "#499894", "rein_linear": "#e4572e", "semfpn": "#f1ce63",
     "eomt": "#e17fb0", "eomt_lora": "#a84c7d"}
 
 
