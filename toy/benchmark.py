@@ -3,7 +3,7 @@ r"""The paper's comparison in miniature: random frozen, Freeze, Full fine-tuning
     python toy/benchmark.py --seeds 0 1 2 --out docs/toy_benchmark.md
     python toy/benchmark.py --sources 40 160 --targets night fog rain snow
     python toy/benchmark.py --methods freeze rein lora dora soma vpt adaptformer bitfit norm_tuning
-    python toy/benchmark.py --methods freeze linear linear4 semfpn eomt eomt_lora
+    python toy/benchmark.py --methods freeze linear linear4 rein_linear semfpn eomt eomt_lora
 
 Trains and tests each cell with the project's tools on the quickstart's toy world, skips the cells
 that are done, and goes on with one that was interrupted. Writes the comparison with
