@@ -66,6 +66,7 @@ def write_report(
         chosen = _rein_first([cell for cell in cells if cell.sources == sources])
         for test in tests:
             parts += [f"## {titles[test.partition('_')[0]]}{sources} source pictures",
+                      in_domain_table(chosen) if test == IN_DOMAIN else
                       compare([cell.folder / test for cell in chosen]).replace("# ", "### ")]
             if test == ".":
                 parts.append(cost_table(chosen))
@@ -96,6 +97,21 @@ def cost_table(cells: Sequence[Cell]) -> str:
         seconds, memory = (sum(c[k] for c in costs) / len(costs) for k in ("seconds", "peak_mib"))
         lines.append(f"| {method} | {trainable(folders[0])} | {seconds:.0f} | {memory:.0f} |")
     return "\n".join(lines)
+
+
+def in_domain_table(cells: Sequence[Cell]) -> str:
+    """Tabulate mIoU on held-out streets of the source and on the targets, in Markdown."""
+    lines = ["mIoU in percent, mean and standard deviation over seeds", "",
+             "| method | runs | source | mean over the targets |", "| :-- | --: | --: | --: |"]
+    for method, members in _by_method(cells).items():
+        sides = [[last_miou(cell.folder / test) for cell in members] for test in (IN_DOMAIN, ".")]
+        lines.append(f"| {method} | {len(members)} | {' | '.join(map(_spread, sides))} |")
+    return "\n".join(lines)
+
+
+def _spread(values: Sequence[float]) -> str:
+    deviation = f" ± {np.std(values, ddof=1):.2f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.2f}{deviation}"
 
 
 def trainable(folder: Path) -> str:
@@ -154,6 +170,11 @@ def _miou(folder: Path) -> Mapping[str, float]:
     return {**values, "mean": results["mean"]["mIoU"]} if len(values) > 1 else values
 
 
+def last_miou(folder: Path) -> float:
+    """Read the mean mIoU over several domains, or the mIoU of the only one."""
+    return list(_miou(folder).values())[-1]
+
+
 def _draw_dots(
     figure: SubFigure, groups: Mapping[str, Sequence[Cell]], test: str,
 ) -> None:
@@ -180,8 +201,8 @@ def _draw_dots(
 def _draw_in_domain(axes: plt.Axes, groups: Mapping[str, Sequence[Cell]]) -> None:
     """Draw the mean over the targets against held-out streets of the source, means over seeds."""
     for method, members in groups.items():
-        x = np.mean([list(_miou(cell.folder / IN_DOMAIN).values())[0] for cell in members])
-        y = np.mean([_miou(cell.folder)["mean"] for cell in members])
+        x, y = (np.mean([last_miou(cell.folder / test) for cell in members])
+                for test in (IN_DOMAIN, "."))
         axes.scatter(x, y, color=COLOURS[method])
         axes.annotate(f" {method}", (x, y), fontsize="small", va="center")
     axes.margins(x=0.15)
@@ -204,7 +225,7 @@ def _draw_losses(axes: plt.Axes, groups: Mapping[str, Sequence[Cell]]) -> None:
 def _draw_sources(axes: plt.Axes, cells: Sequence[Cell], counts: Sequence[int]) -> None:
     """Draw the mean over the targets against the number of source pictures."""
     for method, members in _by_method(cells).items():
-        means = [[list(_miou(cell.folder).values())[-1] for cell in members if cell.sources == n]
+        means = [[last_miou(cell.folder) for cell in members if cell.sources == n]
                  for n in counts]
         axes.errorbar(counts, [np.mean(m) for m in means], color=COLOURS[method], marker="o",
                       yerr=[np.std(m, ddof=1) if len(m) > 1 else 0 for m in means], capsize=3)
