@@ -13,8 +13,9 @@ import torch
 
 from rein.atomic_files import replacing, write_atomically
 from rein.datasets.domains import domain_title
-from rein.evaluation.comparison import compare
+from rein.evaluation.comparison import compare, spread
 from rein.evaluation.curves import read_curves
+from rein.evaluation.report import markdown_rows
 from toy.benchmark_cells import HEADS, IN_DOMAIN, ROOT, Cell, options_of
 
 matplotlib.use("Agg")
@@ -91,8 +92,8 @@ def cost_table(cells: Sequence[Cell]) -> str:
     """Tabulate trained parameters, time and memory of each method, in Markdown."""
     lines = ["| method | trained parameters | training, s | peak memory, MiB |",
              "|---|---|---|---|"]
-    for method in dict.fromkeys(cell.method for cell in cells):
-        folders = [cell.folder for cell in cells if cell.method == method]
+    for method, members in _by_method(cells).items():
+        folders = [cell.folder for cell in members]
         costs = [json.loads((folder / "cost.json").read_text()) for folder in folders]
         seconds, memory = (sum(c[k] for c in costs) / len(costs) for k in ("seconds", "peak_mib"))
         lines.append(f"| {method} | {trainable(folders[0])} | {seconds:.0f} | {memory:.0f} |")
@@ -101,17 +102,12 @@ def cost_table(cells: Sequence[Cell]) -> str:
 
 def in_domain_table(cells: Sequence[Cell]) -> str:
     """Tabulate mIoU on held-out streets of the source and on the targets, in Markdown."""
-    lines = ["mIoU in percent, mean and standard deviation over seeds", "",
-             "| method | runs | source | mean over the targets |", "| :-- | --: | --: | --: |"]
+    rows = []
     for method, members in _by_method(cells).items():
         sides = [[last_miou(cell.folder / test) for cell in members] for test in (IN_DOMAIN, ".")]
-        lines.append(f"| {method} | {len(members)} | {' | '.join(map(_spread, sides))} |")
-    return "\n".join(lines)
-
-
-def _spread(values: Sequence[float]) -> str:
-    deviation = f" ± {np.std(values, ddof=1):.2f}" if len(values) > 1 else ""
-    return f"{np.mean(values):.2f}{deviation}"
+        rows.append([method, str(len(members)), *map(spread, sides)])
+    return "mIoU in percent, mean and standard deviation over seeds\n\n" + markdown_rows(
+        ["method", "runs", "source", "mean over the targets"], rows)
 
 
 def trainable(folder: Path) -> str:

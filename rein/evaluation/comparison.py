@@ -116,9 +116,11 @@ def _group_name(record: RunRecord, others: Sequence[RunRecord]) -> str:
     """Name a group by its config and, where that is ambiguous, by its test settings."""
     name = record.config
     same = [other for other in others if other.config == name]
-    for part, unnamed in (("recipe", "unknown"), ("protocol", "own protocol"), ("inference", "")):
+    for part, text in (("recipe", f"recipe {record.recipe or 'unknown'}"),
+                       ("protocol", record.protocol or "own protocol"),
+                       ("inference", record.inference)):
         if len({getattr(other, part) for other in same}) > 1:
-            name += f", {'recipe ' * (part == 'recipe')}{getattr(record, part) or unnamed}"
+            name += f", {text}"
     return name
 
 
@@ -273,7 +275,7 @@ def run_miou(run: SavedRun) -> dict[str, float]:
     return values
 
 
-def _spread(values: Sequence[float]) -> str:
+def spread(values: Sequence[float]) -> str:
     """Format the mean and, for two or more values, the sample standard deviation."""
     if len(values) < 2:
         return percent(values[0])
@@ -336,7 +338,7 @@ def _groups_table(
         for name in (*domains, MEAN):
             values = [found[id(run)].get(name, np.nan) for run in group.runs]
             values = [value for value in values if not np.isnan(value)]
-            cells.append(_spread(values) if values else "-")
+            cells.append(spread(values) if values else "-")
         rows.append([group.name, str(len(group.runs)), *cells])
     return markdown_rows(["config", "runs", *titles], rows)
 

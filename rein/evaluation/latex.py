@@ -116,8 +116,8 @@ def _ranked(cell: str, column: np.ndarray, row: int) -> str:
 
 def _marks(group: Group, baseline: Group, draws: int, seed: int) -> dict[str, str]:
     """Return the stars of each domain's difference from the baseline, as superscripts."""
-    found, seeds = paired_bootstrap(group, baseline, draws, seed), compare_over_seeds(
-        group, baseline)
+    found = paired_bootstrap(group, baseline, draws, seed)
+    seeds = compare_over_seeds(group, baseline)
     larger = {name: max(one.p, seeds[name].p if name in seeds else 0)
               for name, one in found.items()}
     stars = {name: next((s for bound, s in _MARKS if p < bound), "")
