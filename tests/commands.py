@@ -8,14 +8,12 @@ import runpy
 import subprocess
 import sys
 import traceback
-from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
-from mmengine.logging import MMLogger
-from mmengine.utils import ManagerMixin
+from managers import own_managers
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -77,19 +75,11 @@ def _new_process(cwd) -> Iterator[None]:
     cwd_before, argv, path, env = os.getcwd(), sys.argv, list(sys.path), dict(os.environ)
     threads = torch.get_num_threads()
     draws = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    managers = list(_subclasses(ManagerMixin))  # loggers, visualizers, scopes: one per name
-    instances = [manager._instance_dict for manager in managers]
-    for manager in managers:
-        manager._instance_dict = OrderedDict()
     os.chdir(cwd)
     try:
-        yield
+        with own_managers():
+            yield
     finally:
-        for logger in MMLogger._instance_dict.values():
-            for handler in logger.handlers:
-                handler.close()
-        for manager, before in zip(managers, instances, strict=True):
-            manager._instance_dict = before
         random.setstate(draws[0])
         np.random.set_state(draws[1])
         torch.set_rng_state(draws[2])
@@ -98,12 +88,6 @@ def _new_process(cwd) -> Iterator[None]:
         os.environ.clear()
         os.environ.update(env)
         os.chdir(cwd_before)
-
-
-def _subclasses(cls: type) -> Iterator[type]:
-    yield cls
-    for one in cls.__subclasses__():
-        yield from _subclasses(one)
 
 
 def error_line(done: subprocess.CompletedProcess) -> str:

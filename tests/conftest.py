@@ -14,6 +14,7 @@ import rein  # noqa: E402
 
 rein.register_all_modules(init_default_scope=False)
 
+from managers import own_managers  # noqa: E402
 from mmengine.config import Config  # noqa: E402
 from mmengine.registry import DefaultScope  # noqa: E402
 from mmseg.registry import MODELS  # noqa: E402
@@ -26,6 +27,13 @@ REFERENCE = ROOT.parent / "shared" / "reference"
 # commands in their own process still format it
 yapf_api.FormatCode = lambda text, **_: (text, True)
 torch.set_num_threads(1)  # tiny models gain nothing from more threads; `make test` uses all cores
+
+
+@pytest.fixture(autouse=True)
+def _own_managers():
+    """Keep out the loggers of earlier tests, whose streams are closed, and their scopes."""
+    with own_managers():
+        yield
 
 
 @pytest.fixture(scope="session")

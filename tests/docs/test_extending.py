@@ -5,7 +5,6 @@ The dataset's is run in tests/datasets/test_adding_a_dataset.py.
 
 import copy
 import shutil
-from collections import OrderedDict
 
 import pytest
 import timm
@@ -14,7 +13,6 @@ from commands import run_tool
 from conftest import build, tiny_model_config
 from doc_blocks import ROOT, commands, example_files
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 from mmseg.registry import MODELS
 from tiny_rein import batch
 
@@ -83,12 +81,6 @@ def features(model):
     """Return the maps of a fixed image."""
     with torch.no_grad():
         return torch.cat([x.flatten() for x in model.eval().extract_feat(batch()[0])])
-
-
-@pytest.fixture(autouse=True)
-def own_logger(monkeypatch):
-    """Keep out the loggers of other tests' runs, whose files are closed."""
-    monkeypatch.setattr(MMLogger, "_instance_dict", OrderedDict())
 
 
 def test_a_network_of_timm_is_a_config(tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from commands import ROOT, run_tool
 from faults.file_faults import KILL, file_faults, in_child
+from mmengine.registry import DefaultScope
 from tiny_testing import outputs, run_test, scenes_config, write_scenes, write_weights
 
 from rein.cli import run_cli
@@ -71,6 +72,13 @@ def world(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluate, "load_tester", lambda *_: tester)
         yield made
+
+
+@pytest.fixture(autouse=True)
+def _scope():
+    """Restore the shared tester's scope, which only its own run would set."""
+    with DefaultScope.overwrite_default_scope("mmseg"):
+        yield
 
 
 def end_of(world, **options):

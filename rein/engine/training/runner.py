@@ -12,8 +12,9 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 from mmengine.dist import is_main_process, master_only
-from mmengine.logging import MMLogger
+from mmengine.logging import MessageHub, MMLogger
 from mmengine.runner import Runner
+from mmengine.visualization import Visualizer
 from torch import nn
 
 from rein.atomic_files import replacing
@@ -130,7 +131,13 @@ class ReinRunner(CheckedBuilding):
         return runner
 
     def build_logger(self, *args, **kwargs) -> MMLogger:
-        """Build the logger; only warnings reach the terminal until `TerminalHook` runs."""
+        """Build the logger; only warnings reach the terminal until `TerminalHook` runs.
+
+        A run's name ends with the second of its start. An earlier run of that name in this process
+        gives it up, or both would write one log.
+        """
+        for managers in (MMLogger, MessageHub, Visualizer):
+            managers._instance_dict.pop(self.experiment_name, None)
         logger = super().build_logger(*args, **kwargs)
         set_terminal_level(logger, logging.WARNING)
         survive_unwritable_log(logger)

@@ -123,7 +123,6 @@ def test_a_part_of_a_config_or_other_data_is_refused(tmp_path):
 }.items())
 def test_what_fails_at_the_start_of_a_training_gets_one_line(data, tmp_path, mistake, message):
     cfg = training_config(data)
-    cfg.experiment_name = tmp_path.name  # loggers of runs that start in one second are shared
     exec(f"cfg.{mistake}", dict(cfg=cfg))
     with pytest.raises(UserError, match=message):
         train(cfg, "run", str(tmp_path / "work"))

@@ -3,6 +3,7 @@
 import itertools
 
 import pytest
+from mmengine.registry import DefaultScope
 from tiny_training import training_config
 
 from rein import checkpoint as ckpt
@@ -37,6 +38,15 @@ def test_weights_in_a_config_reach_the_loader(data):
     part = loader.dataset
     loader.dataset = dict(type="ConcatDataset", datasets=[part, dict(part, domain="other")])
     loader.sampler.weights = [1, 0]
-    loader = ReinRunner.build_dataloader(loader, seed=42)
+    with DefaultScope.overwrite_default_scope("mmseg"):
+        loader = ReinRunner.build_dataloader(loader, seed=42)
     batches = itertools.islice(loader, 4)
     assert {one.domain for batch in batches for one in batch["data_samples"]} == {"gta"}
+
+
+def test_runs_that_start_in_one_second_have_their_own_logs(data, tmp_path, monkeypatch):
+    monkeypatch.setattr("mmengine.runner.runner.time.strftime", lambda *_: "20260102_030405")
+    for name in ("one", "two"):
+        train(training_config(data), "run", str(tmp_path / name))
+        log, = (tmp_path / name).glob("*/*.log")
+        assert str(tmp_path / name) in log.read_text()
