@@ -10,5 +10,5 @@ OUT=${1:-work_dirs/gpu}
 mkdir -p "$OUT"
 make .venv/.ready
 .venv/bin/python -m pytest -q -rs tests/models 2>&1 | tee "$OUT/tests.txt" || true
-.venv/bin/python tools/benchmark.py head heads training inference metric --repeats 5 --out "$OUT/rows.json" \
-    | tee "$OUT/table.txt"
+.venv/bin/python tools/benchmark.py head heads adapters training inference metric --repeats 5 \
+    --out "$OUT/rows.json" | tee "$OUT/table.txt"

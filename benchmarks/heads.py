@@ -13,14 +13,24 @@ NAMES = {
 
 def run(repeats: int) -> list[Row]:
     """Compare training steps and predictions of one image: 256x256 of the toy, 512x512 on a GPU."""
-    gpu = torch.cuda.is_available()
-    mask2former, config, size, unit = (
-        "frozen_vfms/dinov2-L_mask2former", "heads/{}_dinov2_512x512_bs1x4", 512, "DINOv2-L",
-    ) if gpu else (
-        "toy/frozen_toy_vit_mask2former_256x256", "toy/{}_toy_vit_256x256", 256, "the toy ViT")
-    rows, reference = [], _step(mask2former, size)
-    for stem, name in NAMES.items():
-        step = _step(config.format(stem), size)
+    folder = ("heads/{}_dinov2_512x512_bs1x4" if torch.cuda.is_available()
+              else "toy/{}_toy_vit_256x256")
+    return against_frozen({name: folder.format(stem) for stem, name in NAMES.items()}, repeats)
+
+
+def against_frozen(configs: dict[str, str], repeats: int) -> list[Row]:
+    """Compare networks with Mask2Former on the same frozen network, DINOv2-L or the toy's.
+
+    Args:
+        configs: Config of each name, without folder and ending.
+        repeats: Pairs to time.
+    """
+    frozen, size, unit = (
+        ("frozen_vfms/dinov2-L_mask2former", 512, "DINOv2-L") if torch.cuda.is_available()
+        else ("toy/frozen_toy_vit_mask2former_256x256", 256, "the toy ViT"))
+    rows, reference = [], _step(frozen, size)
+    for name, config in configs.items():
+        step = _step(config, size)
         rows += [
             compare(f"training step, {name}, {unit}", step, reference, repeats, "ms", 1000),
             compare(f"prediction, {name}, {unit}", lambda step=step: _predict(step),
