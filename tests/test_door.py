@@ -43,7 +43,8 @@ def test_each_public_name_loads(name):
 def test_light_modules_import_none_of_the_stack():
     """Converters, the checker, the comparison and prediction with ONNX use these modules."""
     light = ["rein.cli", "rein.parallel", "rein.atomic_files", "rein.engine.paths",
-             "rein.evaluation.comparison", "rein.evaluation.page", "rein.evaluation.submission",
+             "rein.evaluation.comparison_report", "rein.evaluation.latex", "rein.evaluation.page",
+             "rein.evaluation.submission",
              "rein.datasets.check", "rein.datasets.domains", "rein.commands",
              "rein.engine.predicting.files", "rein.engine.predicting.models"]
     light += [f"rein.datasets.converters.{path.stem}"

@@ -39,7 +39,7 @@ def main(args: argparse.Namespace) -> None:
     """Compare the runs, then print and write the result."""
     if args.draws < 1:
         raise UserError("--draws must be at least 1.")
-    from rein.evaluation.comparison import compare
+    from rein.evaluation.comparison_report import compare
     from rein.evaluation.latex import latex_table
 
     for path in filter(None, (args.out, args.latex)):

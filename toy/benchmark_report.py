@@ -13,7 +13,7 @@ import torch
 
 from rein.atomic_files import replacing, write_atomically
 from rein.datasets.domains import domain_title
-from rein.evaluation.comparison import compare, spread
+from rein.evaluation.comparison_report import compare, spread
 from rein.evaluation.curves import read_curves
 from rein.evaluation.report import markdown_rows
 from toy.benchmark_cells import HEADS, IN_DOMAIN, ROOT, Cell, options_of

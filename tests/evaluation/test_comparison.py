@@ -11,13 +11,13 @@ from rein.evaluation.comparison import (
     MEAN,
     areas,
     common_images,
-    compare,
     compare_over_seeds,
     find_runs,
     group_runs,
     miou,
     paired_bootstrap,
 )
+from rein.evaluation.comparison_report import compare
 from rein.evaluation.results import DomainResults, ImageResult, RunRecord, save_results
 
 RECORD = RunRecord("a.pth", "12" * 32, "base", "rein", {"citys": "1024x512"}, "whole", seed=1)
