@@ -58,7 +58,7 @@ def as_typed(text: str) -> str:
 
 def input_path(text: str) -> Path:
     """Return an argument as a path: in the working directory, else in the repository."""
-    from rein.engine.paths import find_path
+    from rein.paths import find_path
 
     return Path(find_path(text))
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rein.cli import command_parser
-from rein.engine.paths import config_names
+from rein.paths import config_names
 from rein.tool_names import converters, tools
 
 SHELLS = "bash", "zsh"

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
-from rein.engine.paths import find_path
 from rein.errors import UserError, one_line
+from rein.paths import find_path
 from rein.values import PATH, check_value
 
 _TIFF_STARTS = b"II", b"MM"

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from rein.engine.paths import REPOSITORY
+from rein.paths import REPOSITORY
 
 TOOLS = {
     "predict": "predict.py",

@@ -42,7 +42,7 @@ def test_each_public_name_loads(name):
 
 def test_light_modules_import_none_of_the_stack():
     """Converters, the checker, the comparison and prediction with ONNX use these modules."""
-    light = ["rein.cli", "rein.parallel", "rein.atomic_files", "rein.engine.paths",
+    light = ["rein.cli", "rein.parallel", "rein.atomic_files", "rein.paths",
              "rein.evaluation.comparison_report", "rein.evaluation.latex", "rein.evaluation.page",
              "rein.evaluation.submission",
              "rein.datasets.check", "rein.datasets.domains", "rein.commands",

@@ -86,7 +86,7 @@ def test_the_command_works_from_an_empty_folder(environment, tmp_path):
     assert run(rein, "--version", cwd=tmp_path).stdout == f"rein {__version__}\n"
     done = run(rein, "train", MAIN, "--help", cwd=tmp_path)
     assert done.stdout.startswith("usage: rein train ")
-    done = run(python, "-c", "import rein.engine.paths as p; print(p.REPOSITORY, "
+    done = run(python, "-c", "import rein.paths as p; print(p.REPOSITORY, "
                f"p.find_config({MAIN!r}))", cwd=tmp_path)
     place, config = done.stdout.split()
     assert place.startswith(str(environment)) and place.endswith("/rein/.mim")

@@ -35,8 +35,8 @@ def main(args: argparse.Namespace) -> int:
     from rein.datasets.building import build_dataset, files_of
     from rein.datasets.cache import CACHE_VARIABLE, cache_files
     from rein.engine.configs.reading import load_config
-    from rein.engine.paths import resolve_paths
     from rein.errors import UserError
+    from rein.paths import resolve_paths
 
     os.environ.pop(CACHE_VARIABLE, None)  # may point to this folder before it exists
     cfg = resolve_paths(load_config(args.config, data=args.data))

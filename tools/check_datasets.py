@@ -34,7 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(args: argparse.Namespace) -> int:
     """Check the datasets and print the table."""
     from rein.datasets.check import check_datasets, counted, text_table
-    from rein.engine.paths import find_path
+    from rein.paths import find_path
 
     root = Path(find_path(args.data or args.root))
     reports = check_datasets(

@@ -29,8 +29,8 @@ def main(args: argparse.Namespace) -> None:
     """Describe each file; skip unreadable ones, and raise an error for them at the end."""
     from rein.checkpoint import load_file, state_dict_of
     from rein.checkpoint.description import describe
-    from rein.engine.paths import find_path
     from rein.errors import UserError
+    from rein.paths import find_path
 
     unreadable = []
     for path in args.files:

@@ -39,7 +39,7 @@ def main(args: argparse.Namespace) -> None:
     """Write the folder, upload it and print where it is."""
     if args.dry_run and not args.out:
         raise UserError("--dry-run writes a folder: name it with --out DIR.")
-    from rein.engine.weights.sharing import build_folder, push
+    from rein.engine.sharing import build_folder, push
 
     if args.dry_run:
         runs, where = build_folder(args.model, args.repo, args.out, args.reports), args.out

@@ -4,6 +4,7 @@ Keys are the published parameter names: `backbone.blocks.*`, `backbone.reins.*`,
 files of a backbone alone have no prefix.
 """
 
+from rein.checkpoint.averaged import with_raw_weights
 from rein.checkpoint.families import recognise, translate
 from rein.checkpoint.fitting import (
     EXTRA_BACKBONE_KEYS,
@@ -51,5 +52,5 @@ __all__ = [
     "fingerprint_difference", "fit", "from_published_soma", "how_to_get", "identify",
     "is_converted", "load_backbone", "load_file", "load_strictly", "merge", "meta_of", "naming",
     "recognise", "resample", "resample_pos_embed", "save_file", "split", "state_dict_of",
-    "to_dinov2_names", "translate",
+    "to_dinov2_names", "translate", "with_raw_weights",
 ]

@@ -19,12 +19,12 @@ from rein.datasets.dataset_configs import leaf_datasets, type_name
 from rein.datasets.label_maps import CLASSES, PALETTE
 from rein.engine.configs.building import build_model
 from rein.engine.configs.reading import read_config
-from rein.engine.paths import find_path
 from rein.engine.precision import find_device
 from rein.engine.weights.loading import load_for_testing
 from rein.errors import UserError
 from rein.images import as_rgb
 from rein.models.int8 import quantize_frozen
+from rein.paths import find_path
 from rein.values import PATH, check_value
 
 

@@ -17,7 +17,7 @@ _MODULES = (
     "rein.engine.training.optim",
     "rein.engine.training.seeding",
     "rein.engine.training.sharding",
-    "rein.engine.testing.corrupt_files",
+    "rein.engine.training.corrupt_files",
     "rein.evaluation.domain_iou",
     "rein.evaluation.pictures",
 )

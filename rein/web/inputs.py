@@ -12,9 +12,9 @@ from PIL import Image
 from rein.datasets.dataset_configs import leaf_datasets
 from rein.datasets.domains import domain_of_root, domain_title
 from rein.datasets.image_files import is_cut_short
-from rein.engine.paths import find_path
 from rein.errors import UserError
 from rein.images import read_image
+from rein.paths import find_path
 
 MAX_SIDE = 4096  # pixels
 MAX_MEGABYTES = 64

@@ -49,7 +49,7 @@ def test_help_answers_within_a_second(name, tmp_path):
 def test_published_commands_run_from_any_folder(tmp_path, monkeypatch, run, capsys, where):
     """They find the data here or in the repository, and write beside the data."""
     if where == "repository":
-        monkeypatch.setattr("rein.engine.paths.REPOSITORY", tmp_path)
+        monkeypatch.setattr("rein.paths.REPOSITORY", tmp_path)
         (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path)
     labels = np.full((4, 6), 13, np.uint8)  # Road in Mapillary, fence in Cityscapes

@@ -30,7 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
 def convert(args: argparse.Namespace):
     """Convert the labels; return the report and the pattern of the written files."""
     from rein.datasets.converters.mapillary import convert_mapillary
-    from rein.engine.paths import output_path
+    from rein.paths import output_path
 
     out = output_path(args.out, args.root)
     report = convert_mapillary(

@@ -31,7 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
 def convert(args: argparse.Namespace):
     """Halve the images and labels; return the report and the output folders."""
     from rein.datasets.converters.mapillary import halve_mapillary
-    from rein.engine.paths import output_path
+    from rein.paths import output_path
 
     images_out, labels_out = (
         output_path(out, args.images, args.labels) for out in (args.images_out, args.labels_out))

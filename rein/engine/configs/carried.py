@@ -13,8 +13,8 @@ from mmengine.config import Config
 
 from rein.checkpoint import load_file, meta_of
 from rein.engine.configs.registered_types import registered_types
-from rein.engine.paths import find_path
 from rein.errors import UserError, one_line
+from rein.paths import find_path
 
 
 def read_carried_config(path: str) -> Config:

@@ -7,9 +7,9 @@ from typing import Any
 
 from mmengine.config import Config
 
-from rein.engine.paths import find_config, move_data
 from rein.engine.registration import register_all_modules
 from rein.errors import UserError, one_line
+from rein.paths import find_config, move_data
 
 _CHECKPOINT_SUFFIXES = (".pth", ".pt", ".safetensors")
 

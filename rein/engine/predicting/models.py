@@ -4,9 +4,9 @@ import hashlib
 import os
 from typing import Any
 
-from rein.engine.paths import find_path
 from rein.engine.predicting.files import Predictor
 from rein.errors import UserError
+from rein.paths import find_path
 
 
 def load_predictor(source: str, **options: Any) -> Predictor:

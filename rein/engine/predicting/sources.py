@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from rein.datasets.image_files import is_cut_short
-from rein.engine.paths import find_path
 from rein.errors import UserError
 from rein.images import read_image
+from rein.paths import find_path
 
 IMAGE_SUFFIXES = {
     ".bmp", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}

@@ -23,7 +23,6 @@ from rein.datasets.dataset_configs import leaf_datasets, type_name
 from rein.datasets.label_maps import IGNORE_INDEX
 from rein.engine.configs.building import build_model
 from rein.engine.configs.checking import check_config
-from rein.engine.paths import find_path, resolve_paths
 from rein.engine.registration import register_all_modules
 from rein.engine.testing.options import EvaluationOptions
 from rein.engine.testing.protocols import datasets_under_test, set_mode
@@ -33,6 +32,7 @@ from rein.errors import UserError, building
 from rein.evaluation.shift import FeatureStatistics, learn_statistics
 from rein.evaluation.temperature import Fit, assess, fit_temperature, log_scores
 from rein.models.segmentors.pixels import gives_scores
+from rein.paths import find_path, resolve_paths
 
 LOADER = "calibration_dataloader"
 """Key of a config: held-out images of the source, with labels."""

@@ -13,7 +13,6 @@ from rein.atomic_files import naming_failures, remove_stale
 from rein.datasets.building import build_dataset
 from rein.datasets.image_folders import image_paths
 from rein.engine.configs.checking import check_config
-from rein.engine.paths import resolve_paths
 from rein.engine.testing.options import EvaluationOptions
 from rein.engine.testing.plan import PlannedTest, plan_tests
 from rein.engine.testing.record import describe_weights, training_curves
@@ -24,6 +23,7 @@ from rein.evaluation.pictures import PredictionPictures
 from rein.evaluation.results import ImageResult, RunRecord
 from rein.folders import new_folders, only_writer, remove_leftovers
 from rein.models.int8 import quantize_frozen
+from rein.paths import resolve_paths
 
 
 class Tested(NamedTuple):

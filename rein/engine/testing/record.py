@@ -18,11 +18,11 @@ from torch import nn
 from rein import __version__
 from rein.checkpoint import digest, meta_of
 from rein.engine.configs.carried import carried_config
-from rein.engine.paths import find_path
 from rein.errors import UserError
 from rein.evaluation.curves import Curves, read_curves
 from rein.evaluation.results import RunRecord
 from rein.models.freezing import count_parameters
+from rein.paths import find_path
 
 _LIBRARIES = {
     "torch": "torch", "timm": "timm", "mmengine": "onedl-mmengine", "mmcv": "onedl-mmcv",

@@ -6,14 +6,13 @@ from typing import Any, NamedTuple
 from mmengine.config import Config
 from torch import nn
 
-from rein.checkpoint import load_file
+from rein.checkpoint import load_file, with_raw_weights
 from rein.engine.calibration import use_calibration
-from rein.engine.paths import find_path
 from rein.engine.testing.options import EvaluationOptions
-from rein.engine.training.averaging import with_raw_weights
 from rein.engine.training.hooks import unwrap
 from rein.engine.training.runner import ReinRunner
 from rein.engine.weights.loading import load_for_testing
+from rein.paths import find_path
 
 
 class Tester(NamedTuple):

@@ -1,20 +1,9 @@
-"""Average the weights over training (EMA), and choose between averaged and raw ones.
-
-Source: mmengine's `EMAHook`. Checkpoints hold the averaged weights in `state_dict`, and the raw
-ones, from which training continues, in `ema_state_dict`.
-"""
-
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+"""Average the weights over training (EMA)."""
 
 from mmengine.hooks import EMAHook
 from mmengine.optim import OptimWrapperDict
 
-from rein.checkpoint import CALIBRATION, FEATURE_STATISTICS, meta_of
-from rein.errors import UserError
-
-_RAW, _PREFIX = "ema_state_dict", "module."
+from rein.checkpoint.averaged import RAW_PREFIX, RAW_WEIGHTS
 
 
 class TrainedEMAHook(EMAHook):
@@ -63,9 +52,9 @@ class TrainedEMAHook(EMAHook):
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         """Save averaged and raw weights; `TrainedWeightsHook` has left out the frozen ones."""
         kept = checkpoint["state_dict"].keys()
-        checkpoint[_RAW] = {
+        checkpoint[RAW_WEIGHTS] = {
             name: value.cpu() for name, value in self.ema_model.state_dict().items()
-            if not name.startswith(_PREFIX) or name.removeprefix(_PREFIX) in kept}
+            if not name.startswith(RAW_PREFIX) or name.removeprefix(RAW_PREFIX) in kept}
         self._swap_ema_state_dict(checkpoint)
 
     def before_test_epoch(self, runner) -> None:
@@ -77,24 +66,3 @@ class TrainedEMAHook(EMAHook):
         """Restore the raw weights after training."""
         if self.ema_model is not None:
             super().after_test_epoch(runner, metrics)
-
-
-def with_raw_weights(content: Mapping[str, Any], source: str | Path) -> dict[str, Any]:
-    """Return a checkpoint with the raw weights in place of their average.
-
-    Args:
-        content: Content of a training checkpoint.
-        source: Its path, named in messages.
-
-    Raises:
-        UserError: It has no averaged weights.
-    """
-    raw = content.get(_RAW)
-    if not isinstance(raw, Mapping):
-        raise UserError(f"{source}: its weights are not averaged. Remove --raw-weights.")
-    weights = {name.removeprefix(_PREFIX): value for name, value in raw.items()
-               if name.startswith(_PREFIX)}
-    # a calibration is of the averaged weights
-    meta = {key: value for key, value in meta_of(content).items()
-            if key not in (CALIBRATION, FEATURE_STATISTICS)}
-    return {**content, "meta": meta, "state_dict": {**content["state_dict"], **weights}}

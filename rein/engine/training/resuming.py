@@ -7,9 +7,9 @@ from typing import Any
 from mmengine.config import Config
 
 from rein.checkpoint import TRAINING_STATE, load_file, meta_of
-from rein.engine.paths import find_path
 from rein.engine.training.saving import latest_checkpoint, list_results
 from rein.errors import UserError
+from rein.paths import find_path
 
 
 def find_resumed(cfg: Config, resume: str | None) -> str | None:

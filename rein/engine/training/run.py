@@ -6,12 +6,12 @@ import torch
 from mmengine.config import Config
 
 from rein.engine.configs.checking import check_config
-from rein.engine.paths import find_path
 from rein.engine.training.resuming import adopt_seed, check_unused, find_resumed, is_in
 from rein.engine.training.runner import ReinRunner
 from rein.engine.training.saving import latest_checkpoint
 from rein.engine.training.schedules import check_schedule
 from rein.errors import UserError
+from rein.paths import find_path
 
 
 def train(

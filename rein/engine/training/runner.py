@@ -24,18 +24,17 @@ from rein.datasets.dataset_configs import leaf_datasets, type_name
 from rein.datasets.label_maps import CLASSES
 from rein.engine.configs.checking import check_config
 from rein.engine.configs.text import FormattedOnce
-from rein.engine.paths import resolve_paths
 from rein.engine.registration import register_all_modules
-from rein.engine.testing.corrupt_files import (
+from rein.engine.training.accumulation import GRADIENTS, restore_gradients, share_gradients
+from rein.engine.training.averaging import TrainedEMAHook
+from rein.engine.training.checked_building import CheckedBuilding
+from rein.engine.training.compiling import compile_model
+from rein.engine.training.corrupt_files import (
     SurvivingDataset,
     SurvivingTestLoop,
     SurvivingValLoop,
     collate_surviving,
 )
-from rein.engine.training.accumulation import GRADIENTS, restore_gradients, share_gradients
-from rein.engine.training.averaging import TrainedEMAHook
-from rein.engine.training.checked_building import CheckedBuilding
-from rein.engine.training.compiling import compile_model
 from rein.engine.training.finite_losses import FiniteLossHook
 from rein.engine.training.hooks import (
     TerminalHook,
@@ -64,6 +63,7 @@ from rein.engine.training.sharding import (
 from rein.engine.weights.loading import check_trained_with, frozen_fingerprint
 from rein.errors import UserError, building
 from rein.models.freezing import frozen_names
+from rein.paths import resolve_paths
 
 _OUR_HOOKS = {"CheckpointHook": SafeCheckpointHook, "EMAHook": TrainedEMAHook}
 _CITYSCAPES_BY_DEFAULT = ("UrbanSceneDataset", "CityscapesDataset")

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from rein.checkpoint.io import SHARDS_SUFFIX, shards_of
-from rein.engine.paths import find_path
 from rein.errors import UserError, one_line
+from rein.paths import find_path
 
 FILES = ("model.safetensors", "model.safetensors.index.json", "open_clip_model.safetensors",
          "pytorch_model.bin")

@@ -10,11 +10,10 @@ from torch import Tensor, nn
 
 from rein import checkpoint as ckpt
 from rein.engine.configs.carried import carried_config
-from rein.engine.paths import find_path
-from rein.engine.training.averaging import with_raw_weights
 from rein.engine.weights.folding import fold_adapter
 from rein.engine.weights.loading import build_empty, check_trained_with, conversion, fit_backbone
 from rein.errors import UserError
+from rein.paths import find_path
 
 
 def write_output(content: Mapping[str, Any], path: str | Path, overwrite: bool = False) -> Path:
@@ -113,7 +112,7 @@ def merge_files(
     """
     content = ckpt.load_file(find_path(rein_and_head))
     if raw_weights:
-        content = with_raw_weights(content, rein_and_head)
+        content = ckpt.with_raw_weights(content, rein_and_head)
     _expect(content, rein_and_head, "an adapter and head", (ckpt.Kind.TRAINED, ckpt.Kind.HEAD))
     cfg = config
     if cfg is None:

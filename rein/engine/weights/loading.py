@@ -14,10 +14,10 @@ from rein import checkpoint as ckpt
 from rein.checkpoint import StateDict
 from rein.checkpoint.families import matches
 from rein.engine.configs.building import build_model
-from rein.engine.paths import find_path
 from rein.engine.registration import register_all_modules
 from rein.errors import UserError, one_line
 from rein.models.freezing import frozen_names
+from rein.paths import find_path
 
 
 def load_fitted(path: str | Path, backbone: nn.Module) -> StateDict:

@@ -17,7 +17,6 @@ import rein
 from rein import checkpoint as ckpt
 from rein.engine.testing.calibrate import calibrate_checkpoint, calibration_text, source_images
 from rein.engine.testing.options import EvaluationOptions
-from rein.engine.training.averaging import with_raw_weights
 from rein.engine.weights.files import split_file
 from rein.errors import UserError
 
@@ -167,7 +166,7 @@ def test_split_keeps_the_calibration_and_raw_weights_drop_it(world):
     meta = ckpt.load_file(root / "parts.pth")["meta"]
     assert meta["calibration"]["temperature"] == done.after.temperature
     content = dict(ckpt.load_file(root / "c.pth"), ema_state_dict={})
-    assert "calibration" not in with_raw_weights(content, "c.pth")["meta"]
+    assert "calibration" not in ckpt.with_raw_weights(content, "c.pth")["meta"]
 
 
 def test_without_held_out_images_training_images_are_split_with_a_warning(world, monkeypatch):

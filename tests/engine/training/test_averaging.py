@@ -12,7 +12,7 @@ from tiny_weights import outputs
 from rein import checkpoint as ckpt
 from rein.engine.testing.options import EvaluationOptions
 from rein.engine.testing.tester import load_tester
-from rein.engine.training.averaging import TrainedEMAHook, with_raw_weights
+from rein.engine.training.averaging import TrainedEMAHook
 from rein.engine.training.run import train
 from rein.engine.weights.files import merge_files
 from rein.errors import UserError
@@ -40,7 +40,7 @@ def same(a, b):
 def test_a_checkpoint_holds_averaged_and_raw_weights_of_the_trained_parts(averaged, finished):
     content = ckpt.load_file(averaged / "iter_4.pth")
     plain = ckpt.load_file(finished / "iter_4.pth")["state_dict"]
-    raw = with_raw_weights(content, "iter_4.pth")["state_dict"]
+    raw = ckpt.with_raw_weights(content, "iter_4.pth")["state_dict"]
     assert same(raw, plain)  # averaging leaves training alone
     assert content["state_dict"].keys() == plain.keys() and not same(content["state_dict"], plain)
     beside = {name.removeprefix("module.") for name in content["ema_state_dict"]} - raw.keys()
@@ -111,7 +111,7 @@ def test_tests_and_merged_files_use_the_average_or_the_raw_weights(averaged, dat
     content = ckpt.load_file(path)
     results = []
     for raw in (False, True):
-        weights = (with_raw_weights(content, path) if raw else content)["state_dict"]
+        weights = (ckpt.with_raw_weights(content, path) if raw else content)["state_dict"]
         cfg = averaging_config(data)
         for key in ("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler"):
             cfg.pop(key)
@@ -131,4 +131,4 @@ def test_tests_and_merged_files_use_the_average_or_the_raw_weights(averaged, dat
 
 def test_raw_weights_are_refused_where_nothing_is_averaged(finished):
     with pytest.raises(UserError, match="iter_4.pth: its weights are not averaged. Remove --raw"):
-        with_raw_weights(ckpt.load_file(finished / "iter_4.pth"), finished / "iter_4.pth")
+        ckpt.with_raw_weights(ckpt.load_file(finished / "iter_4.pth"), finished / "iter_4.pth")

@@ -34,7 +34,7 @@ def test_resuming_without_a_path_goes_on_where_the_run_is(data, finished, tmp_pa
     cfg = training_config(data, max_iters=5)
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    monkeypatch.setattr("rein.engine.paths.REPOSITORY", tmp_path / "repository")
+    monkeypatch.setattr("rein.paths.REPOSITORY", tmp_path / "repository")
     assert train(cfg, "run", resume="auto") == str(run / "iter_5.pth")
     assert not list((tmp_path / "elsewhere").iterdir())
 

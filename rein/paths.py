@@ -10,7 +10,7 @@ from rein.errors import UserError
 if TYPE_CHECKING:
     from mmengine.config import Config
 
-_INSTALLED = Path(__file__).resolve().parents[1] / ".mim"  # OpenMMLab's convention; see setup.py
+_INSTALLED = Path(__file__).resolve().parent / ".mim"  # OpenMMLab's convention; see setup.py
 
 REPOSITORY = _INSTALLED if _INSTALLED.is_dir() else _INSTALLED.parents[1]
 """Folder of `configs` and `tools`: the checkout, or `rein/.mim` of an installed wheel."""

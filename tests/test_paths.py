@@ -6,8 +6,8 @@ import pytest
 from conftest import ROOT
 from mmengine.config import Config
 
-from rein.engine.paths import find_config, find_path, move_data, output_path, resolve_paths
 from rein.errors import UserError
+from rein.paths import find_config, find_path, move_data, output_path, resolve_paths
 
 
 def test_a_path_is_found_here_then_in_the_repository(tmp_path, monkeypatch):

@@ -17,7 +17,7 @@ from some_results import RECORD, some_images, table_of
 import rein
 from rein import checkpoint as ckpt
 from rein.datasets.label_maps import CLASSES
-from rein.engine.weights.sharing import build_folder, push
+from rein.engine.sharing import build_folder, push
 from rein.errors import UserError
 from rein.evaluation.results import save_results
 from rein.models.freezing import trained_state_dict
@@ -93,7 +93,7 @@ def test_the_card_tells_results_training_and_use(tmp_path, model_file):
     (dict(type="VisionFoundationModel", model="vit_small_patch16_dinov3.lvd1689m"),
      "dinov3-license")])
 def test_the_backbones_licence_is_that_of_its_released_weights(backbone, licence):
-    from rein.engine.weights.sharing import _licence
+    from rein.engine.sharing import _licence
 
     with torch.device("meta"):
         network = build(backbone)

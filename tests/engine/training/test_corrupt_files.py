@@ -11,7 +11,7 @@ from PIL import Image
 from tiny_training import training_config
 
 from rein.datasets.sample_checks import CorruptFile
-from rein.engine.testing.corrupt_files import FailedSample, SurvivingDataset, collate_surviving
+from rein.engine.training.corrupt_files import FailedSample, SurvivingDataset, collate_surviving
 from rein.engine.training.run import train
 
 
@@ -28,7 +28,7 @@ class _Files:
 
 
 def test_failed_samples_are_separated_from_the_batch(monkeypatch):
-    monkeypatch.setattr("rein.engine.testing.corrupt_files.build_dataset", lambda cfg: _Files())
+    monkeypatch.setattr("rein.engine.training.corrupt_files.build_dataset", lambda cfg: _Files())
     dataset = SurvivingDataset({})
     assert len(dataset) == 2 and dataset.metainfo is _Files.metainfo
     failed = FailedSample("citys", "b.png", "b.png: does not decode.")
