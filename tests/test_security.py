@@ -21,7 +21,7 @@ from rein.engine.configs.carried import config_from_text
 from rein.engine.configs.reading import load_config
 from rein.errors import UserError
 from rein.evaluation.page import write_page
-from rein.evaluation.results import load_run, save_results
+from rein.evaluation.result_files import load_run, save_results
 from rein.evaluation.submission import check_submission
 
 

@@ -22,8 +22,8 @@ from rein.engine.inference import build_segmentor
 from rein.engine.testing.record import config_name
 from rein.engine.weights.downloads import FILES, find_segmentor
 from rein.errors import UserError, one_line
-from rein.evaluation.model_card import ModelFacts, find_reports, model_card
-from rein.evaluation.results import RESULTS_FILE, SavedRun, load_run
+from rein.evaluation.model_card import ModelFacts, model_card
+from rein.evaluation.result_files import RESULTS_FILE, SavedRun, find_reports, load_run
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

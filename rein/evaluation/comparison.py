@@ -13,7 +13,8 @@ import numpy as np
 from scipy.special import stdtr, stdtrit
 
 from rein.errors import UserError
-from rein.evaluation.results import RESULTS_FILE, RunRecord, SavedRun, load_run
+from rein.evaluation.result_files import RESULTS_FILE, SavedRun, load_run
+from rein.evaluation.results import RunRecord
 
 MEAN = "mean"
 _CHUNK = 500  # draws per batch, to bound memory

@@ -17,7 +17,7 @@ from rein.evaluation.comparison import (
     run_miou,
 )
 from rein.evaluation.report import markdown_rows, percent
-from rein.evaluation.results import SavedRun
+from rein.evaluation.result_files import SavedRun
 
 
 def spread(values: Sequence[float]) -> str:

@@ -5,14 +5,13 @@ Sources: the model cards of the Hugging Face Hub (https://huggingface.co/docs/hu
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from rein.datasets.descriptions import describe_domain
 from rein.datasets.domains import domain_title
 from rein.evaluation.report import markdown_rows, markdown_table, percent
-from rein.evaluation.results import SavedRun
+from rein.evaluation.result_files import SavedRun
 
 TASK = "image-segmentation"
 KNOWN_LICENCES = ("apache-2.0", "mit", "bsd-3-clause", "cc-by-4.0", "cc-by-nc-4.0",
@@ -175,9 +174,3 @@ def _licences(facts: ModelFacts) -> str:
     return ("## Licences\n\n- code: Apache-2.0\n"
             f"- backbone: {backbone}\n"
             "- the datasets of training and testing have licences of their own")
-
-
-def find_reports(folder: Path) -> list[Path]:
-    """Return the folders with a results.json in a folder or up to two levels below, sorted."""
-    patterns = ("results.json", "*/results.json", "*/*/results.json")
-    return sorted({path.parent for pattern in patterns for path in folder.glob(pattern)})

@@ -13,7 +13,7 @@ from rein.engine.testing.evaluate import evaluate_checkpoint
 from rein.engine.testing.options import EvaluationOptions
 from rein.engine.training.run import train
 from rein.errors import UserError
-from rein.evaluation.results import load_run
+from rein.evaluation.result_files import load_run
 
 RUNS = itertools.count()
 FOLDER = ROOT / "configs/own_data"

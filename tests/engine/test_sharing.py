@@ -19,7 +19,7 @@ from rein import checkpoint as ckpt
 from rein.datasets.label_maps import CLASSES
 from rein.engine.sharing import build_folder, push
 from rein.errors import UserError
-from rein.evaluation.results import save_results
+from rein.evaluation.result_files import save_results
 from rein.models.freezing import trained_state_dict
 
 TOOL = ROOT / "tools/push.py"

@@ -18,7 +18,8 @@ from rein.evaluation.comparison import (
     paired_bootstrap,
 )
 from rein.evaluation.comparison_report import compare
-from rein.evaluation.results import DomainResults, ImageResult, RunRecord, save_results
+from rein.evaluation.result_files import save_results
+from rein.evaluation.results import DomainResults, ImageResult, RunRecord
 
 RECORD = RunRecord("a.pth", "12" * 32, "base", "rein", {"citys": "1024x512"}, "whole", seed=1)
 

@@ -9,7 +9,8 @@ from some_results import RECORD
 
 from rein.evaluation.comparison import find_runs, group_runs, paired_bootstrap
 from rein.evaluation.latex import escape, latex_table
-from rein.evaluation.results import DomainResults, ImageResult, save_results
+from rein.evaluation.result_files import save_results
+from rein.evaluation.results import DomainResults, ImageResult
 
 
 def save(folder, skills, images=20, **changes):

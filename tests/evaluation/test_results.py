@@ -7,7 +7,8 @@ import pytest
 from some_results import FAILED, RECORD, some_images, table_of
 
 from rein.errors import UserError
-from rein.evaluation.results import ImageResult, image_miou, image_names, load_run, save_results
+from rein.evaluation.result_files import load_run, save_results
+from rein.evaluation.results import ImageResult, image_miou, image_names
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from some_results import RECORD, some_images, table_of
 
 from rein import checkpoint as ckpt
 from rein.engine.weights.files import convert_file, merge_files
-from rein.evaluation.results import save_results
+from rein.evaluation.result_files import save_results
 from rein.models.freezing import trained_state_dict
 
 MAIN = "configs/dinov2/rein_dinov2_mask2former_512x512_bs1x4.py"

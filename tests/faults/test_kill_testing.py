@@ -22,7 +22,7 @@ from rein.engine.testing import evaluate
 from rein.engine.testing.options import EvaluationOptions
 from rein.errors import UserError
 from rein.evaluation.comparison_report import compare
-from rein.evaluation.results import RESULTS_FILE, load_run
+from rein.evaluation.result_files import RESULTS_FILE, load_run
 
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES)
 

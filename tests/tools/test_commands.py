@@ -18,7 +18,7 @@ from mmengine.config import Config
 from PIL import Image
 
 from rein import checkpoint as ckpt
-from rein.evaluation.results import load_run
+from rein.evaluation.result_files import load_run
 
 TOOLS = sorted(
     path.relative_to(ROOT).as_posix() for path in (ROOT / "tools").rglob("*.py"))

@@ -8,7 +8,7 @@ from commands import ROOT, run_tool
 from official_files import OFFICIAL, tiny
 from tiny_project import write_project
 
-from rein.evaluation.results import load_run
+from rein.evaluation.result_files import load_run
 
 TOOLS = ROOT / "tools"
 ALWAYS = ("convnext_tiny",)

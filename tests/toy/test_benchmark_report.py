@@ -8,7 +8,7 @@ from PIL import Image
 from some_results import RECORD, some_images, table_of
 
 from rein.errors import UserError
-from rein.evaluation.results import save_results
+from rein.evaluation.result_files import save_results
 from toy.benchmark import main, parse_args
 from toy.benchmark_cells import Cell, list_tests
 from toy.benchmark_report import cost_table, draw_plots, write_report

@@ -15,7 +15,8 @@ from rein.evaluation.curves import Curves
 from rein.evaluation.domain_iou import DGIoUMetric
 from rein.evaluation.page import write_page
 from rein.evaluation.report import paper_rows, write_markdown
-from rein.evaluation.results import RESULTS_FILE, RunRecord, SavedRun, load_run, save_results
+from rein.evaluation.result_files import RESULTS_FILE, SavedRun, load_run, save_results
+from rein.evaluation.results import RunRecord
 from rein.folders import replacing_together
 
 _ADVICE = "Make room or choose another folder with --out, then test again."

@@ -11,7 +11,8 @@ from rein.engine.testing import evaluate
 from rein.engine.testing.options import EvaluationOptions
 from rein.engine.testing.tester import Tester
 from rein.errors import UserError
-from rein.evaluation.results import RunRecord, load_run
+from rein.evaluation.result_files import load_run
+from rein.evaluation.results import RunRecord
 from rein.folders import only_writer
 
 MAIN = "configs/dinov2/rein_dinov2_mask2former_512x512_bs1x4.py"

@@ -8,7 +8,8 @@ import pytest
 from rein.engine.testing.options import EvaluationOptions
 from rein.engine.testing.reports import check_free, write_overview
 from rein.errors import UserError
-from rein.evaluation.results import DomainResults, ImageResult, RunRecord, save_results
+from rein.evaluation.result_files import save_results
+from rein.evaluation.results import DomainResults, ImageResult, RunRecord
 
 RECORD = RunRecord("a.pth", "12" * 32, "tiny", "rein", {"citys": "1024x512"}, "whole")
 
