@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
+from rein.datasets.domains import domain_title
 from rein.errors import UserError
 from rein.evaluation.result_files import RESULTS_FILE, SavedRun, load_run
 from rein.evaluation.results import RunRecord
@@ -97,9 +98,7 @@ def group_runs(runs: Sequence[SavedRun]) -> list[Group]:
     """
     together: dict[tuple, list[SavedRun]] = {}
     for run in runs:
-        key = (run.record.config, run.record.recipe, run.record.protocol, run.record.inference,
-               *run.record.sizes.items())
-        together.setdefault(key, []).append(run)
+        together.setdefault((run.record.config, *_settings(run.record)), []).append(run)
     groups = []
     for members in together.values():
         name = _group_name(members[0].record, [runs[0].record for runs in together.values()])
@@ -112,15 +111,17 @@ def group_runs(runs: Sequence[SavedRun]) -> list[Group]:
 
 
 def _group_name(record: RunRecord, others: Sequence[RunRecord]) -> str:
-    """Name a group by its config and, where that is ambiguous, by its test settings."""
-    name = record.config
-    same = [other for other in others if other.config == name]
-    for part, text in (("recipe", f"recipe {record.recipe or 'unknown'}"),
-                       ("protocol", record.protocol or "own protocol"),
-                       ("inference", record.inference)):
-        if len({getattr(other, part) for other in same}) > 1:
-            name += f", {text}"
-    return name
+    """Name a group by its config and, where that is ambiguous, by its recipe and test settings."""
+    same = [_settings(other) for other in others if other.config == record.config]
+    return ", ".join([record.config, *(
+        text for i, text in enumerate(_settings(record)) if len({one[i] for one in same}) > 1)])
+
+
+def _settings(record: RunRecord) -> tuple[str, ...]:
+    """Describe what separates groups of one config."""
+    sizes = ", ".join(f"{domain_title(name)} {size}" for name, size in record.sizes.items())
+    return (f"recipe {record.recipe or 'unknown'}", record.protocol or "own protocol",
+            record.inference, sizes or "sizes unknown")
 
 
 def areas(confusion: np.ndarray) -> np.ndarray:

@@ -92,15 +92,15 @@ def _differences_table(
     groups: Sequence[Group], domains: Sequence[str], titles: Sequence[str], draws: int, seed: int,
 ) -> str:
     baseline, *others = groups
-    rows, shared = [], {}
+    rows, shared = [], []
     for group in others:
         found = paired_bootstrap(group, baseline, draws, seed)
         cells = [_cell(found[name], draws) if name in found else "-" for name in (*domains, MEAN)]
         rows.append([group.name, *cells])
-        shared[group.name] = _shared_text(group, baseline)
-    texts = {*shared.values()}
+        shared.append(_shared_text(group, baseline))
+    texts = {*shared}
     if len(texts) > 1:
-        texts = [f"{text} ({name})" for name, text in shared.items()]
+        texts = [f"{text} ({group.name})" for text, group in zip(shared, others, strict=True)]
     note = (f"Difference in mIoU with its 95 % interval and two-sided p: paired bootstrap over "
             f"images, {draws} draws, seed {seed}; images in common: {'; '.join(texts)}. It covers "
             "the choice of images, not of training seeds.")

@@ -72,6 +72,10 @@ def test_protocols_and_checkpoints_of_one_seed_are_never_grouped(tmp_path):
     assert names == ["base, full", "base, rein"]
     names = [group.name for group in group_runs(find_runs([tmp_path / "both/rein", later]))]
     assert names == [f"base ({tmp_path / 'both/rein'})", f"base ({later})"]
+    large = save(tmp_path / "large", 0.5, record=dataclasses.replace(
+        RECORD, sizes={"citys": "2048x1024"}))
+    names = [group.name for group in group_runs(find_runs([later, large]))]
+    assert names == ["base, Cityscapes 1024x512", "base, Cityscapes 2048x1024"]
 
 
 def test_bootstrap_pairs_images_so_that_a_small_steady_gain_is_significant(tmp_path):
