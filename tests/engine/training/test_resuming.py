@@ -12,6 +12,7 @@ from rein import checkpoint as ckpt
 from rein.engine.training.resuming import adopt_seed, check_resumable, check_unused, find_resumed
 from rein.engine.training.run import train
 from rein.errors import UserError
+from rein.folders import only_writer
 
 
 @pytest.fixture
@@ -32,6 +33,24 @@ def test_training_again_in_a_used_work_dir_is_refused(data, used):
             train(training_config(data), "run", str(used), resume=resume)
     assert {path: path.read_bytes() for path in used.glob("*.pth")} == before
     check_unused(str(used), str(used / "iter_2.pth"))  # going back to an earlier state is fine
+
+
+def test_a_second_training_in_one_work_dir_is_refused_until_the_first_ends(
+        data, used, monkeypatch):
+    cfg = training_config(data)
+    for options in (dict(), dict(resume="auto"), dict(force=True)):
+        with only_writer(used, "training"), pytest.raises(
+                UserError, match="used: another training is writing to this folder"):
+            train(cfg, "run", str(used), **options)
+    monkeypatch.setenv("RANK", "1")  # the main process of several alone locks, and decides
+    with only_writer(used, "training"), pytest.raises(UserError, match="already holds iter_4.pth"):
+        train(cfg, "run", str(used), launcher="pytorch")
+    with pytest.raises(UserError, match="new: no whole checkpoint"):
+        train(cfg, "run", str(used.parent / "new"), resume="auto")
+    assert not (used.parent / "new").exists()
+    train(training_config(data, max_iters=5), "run", str(used), resume="auto")
+    with only_writer(used, "training"):
+        pass
 
 
 def test_force_replaces_a_run_once_training_begins(data, used):
