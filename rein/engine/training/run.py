@@ -9,7 +9,7 @@ import torch
 from mmengine.config import Config
 
 from rein.engine.configs.checking import check_config
-from rein.engine.training.resuming import adopt_seed, check_unused, find_resumed, is_in
+from rein.engine.training.resuming import adopt_seed, adopt_start, check_unused, find_resumed, is_in
 from rein.engine.training.runner import ReinRunner
 from rein.engine.training.saving import latest_checkpoint
 from rein.engine.training.schedules import check_schedule
@@ -68,7 +68,10 @@ def train(
             resumed = find_resumed(cfg, resume)
             if not force:
                 check_unused(cfg.work_dir, resumed)
-            _continue_from(cfg, resumed)
+            if resumed:
+                adopt_seed(cfg, resumed)
+                adopt_start(cfg, resumed)
+            cfg.resume = resumed is not None
             runner = ReinRunner.from_cfg(cfg)
             runner.allow_other_backbone = allow_other_backbone
             runner.replaces_earlier_run = force and not is_in(resumed, cfg.work_dir)
@@ -92,11 +95,3 @@ def _claimed(work_dir: Path, launcher: str) -> Iterator[None]:
         return
     with new_folders(work_dir), only_writer(work_dir, "training"):
         yield
-
-
-def _continue_from(cfg: Config, resumed: str | None) -> None:
-    """Set up a config to continue from a checkpoint, or to begin a run if that is None."""
-    cfg.resume = resumed is not None
-    if resumed:
-        adopt_seed(cfg, resumed)
-        cfg.load_from = resumed

@@ -9,7 +9,14 @@ from processes import in_processes
 from tiny_training import check_equal, training_config
 
 from rein import checkpoint as ckpt
-from rein.engine.training.resuming import adopt_seed, check_resumable, check_unused, find_resumed
+from rein.engine.configs.checking import SECTIONS
+from rein.engine.training.resuming import (
+    adopt_seed,
+    adopt_start,
+    check_resumable,
+    check_unused,
+    find_resumed,
+)
 from rein.engine.training.run import train
 from rein.errors import UserError
 from rein.folders import only_writer
@@ -89,6 +96,20 @@ def test_a_resumed_run_takes_the_seed_of_the_run_or_is_refused(finished):
     assert cfg.randomness.deterministic is True
     with pytest.raises(UserError, match=r"seed is 42, but randomness.seed is 7.*seed=42`.*load_f"):
         adopt_seed(Config(dict(randomness=dict(seed=7))), path)
+
+
+@pytest.mark.parametrize("saved, start", [
+    ("load_from = 'start.pth'", "start.pth"), ("load_from = None", None),
+    ("load_from = 'iter_1.pth'\nresume = True\nstarted_from = 'start.pth'", "start.pth"),
+    ("load_from = 'iter_1.pth'\nresume = True", "given.pth"),
+    ("custom_hooks = [dict(type='HookOfTheAuthors')]", "given.pth"), ("", "given.pth")])
+def test_a_resumed_run_keeps_the_name_of_the_file_it_started_from(tmp_path, saved, start):
+    """That of the run; what is given may be another one, or left out."""
+    path = str(ckpt.save_file(dict(meta=dict(cfg=saved)), tmp_path / "iter_2.pth"))
+    cfg = Config(dict(load_from="given.pth"))
+    adopt_start(cfg, path)
+    assert cfg.started_from == start and cfg.load_from == path
+    assert "started_from" in SECTIONS
 
 
 def test_a_run_without_seed_and_schedule_resumes_exactly(data, tmp_path):
