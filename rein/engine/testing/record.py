@@ -16,7 +16,7 @@ from mmengine.config import Config
 from torch import nn
 
 from rein import __version__
-from rein.checkpoint import digest, meta_of
+from rein.checkpoint import TRAINABLE, digest, meta_of
 from rein.engine.configs.carried import carried_config
 from rein.engine.training.resuming import started_from
 from rein.errors import UserError
@@ -106,7 +106,8 @@ def describe_weights(
         checkpoint, digest(model.state_dict()), config_name(cfg, meta), seed=meta.get("seed"),
         recipe=recipe_of(content, checkpoint), versions=versions(), device=device,
         date=datetime.now().astimezone().isoformat(timespec="seconds"),
-        trainable=count_parameters(model.backbone).trainable, temperature=model.temperature)
+        trainable=meta.get(TRAINABLE, count_parameters(model.backbone).trainable),
+        temperature=model.temperature)
 
 
 def training_curves(content: Mapping[str, Any], checkpoint: str) -> Curves:
