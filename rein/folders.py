@@ -10,6 +10,16 @@ from pathlib import Path
 from rein.errors import UserError
 
 _STAGING = ".new"
+_LOCKS: set[int] = set()  # handles of the folders that this process has locked
+
+
+def _leave_locks_to_parent() -> None:
+    """Close the parent's handles: a forked worker that outlives it would keep its locks."""
+    while _LOCKS:
+        os.close(_LOCKS.pop())
+
+
+os.register_at_fork(after_in_child=_leave_locks_to_parent)
 
 
 def check_folder(folder: Path) -> None:
@@ -57,10 +67,12 @@ def only_writer(folder: Path, task: str) -> Iterator[None]:
                         "choose another folder.") from None
     except OSError:  # a network disk without locks
         pass
+    _LOCKS.add(handle)
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):
+        if handle in _LOCKS:  # else this is a forked process
+            _LOCKS.remove(handle)
             os.close(handle)
 
 

@@ -42,6 +42,25 @@ def test_a_killed_writer_leaves_no_lock(tmp_path):
         pass
 
 
+def test_a_forked_worker_that_outlives_its_writer_holds_no_lock(tmp_path):
+    ready, tell = os.pipe()
+    with only_writer(tmp_path, "test"):
+        worker = os.fork()
+        if not worker:
+            os.write(tell, b"!")
+            time.sleep(60)
+            os._exit(0)
+        os.read(ready, 1)
+        with pytest.raises(UserError, match="another test"), only_writer(tmp_path, "test"):
+            pass
+    try:
+        with only_writer(tmp_path, "test"):
+            pass
+    finally:
+        os.kill(worker, 9)
+        os.waitpid(worker, 0)
+
+
 @pytest.fixture
 def folder(tmp_path):
     for name in ("a", "b"):

@@ -17,6 +17,7 @@ from rein.checkpoint.identity import (
     CONVERTED,
     FEATURE_STATISTICS,
     FINGERPRINT,
+    TRAINABLE,
     TRAINING_STATE,
     Identity,
     Kind,
@@ -47,8 +48,8 @@ from rein.checkpoint.soma import from_published_soma
 
 __all__ = [
     "CALIBRATION", "CONVERTED", "CONVERT_COMMAND", "EXTRA_BACKBONE_KEYS", "FEATURE_STATISTICS",
-    "FINGERPRINT", "Identity", "Kind", "MAY_MISS", "Parts", "StateDict", "TRAINING_STATE",
-    "backbone_of", "check_fits", "convert_dinov2", "digest", "fingerprint",
+    "FINGERPRINT", "Identity", "Kind", "MAY_MISS", "Parts", "StateDict", "TRAINABLE",
+    "TRAINING_STATE", "backbone_of", "check_fits", "convert_dinov2", "digest", "fingerprint",
     "fingerprint_difference", "fit", "from_published_soma", "how_to_get", "identify",
     "is_converted", "load_backbone", "load_file", "load_strictly", "merge", "meta_of", "naming",
     "recognise", "resample", "resample_pos_embed", "save_file", "split", "state_dict_of",

@@ -25,6 +25,9 @@ CALIBRATION = "calibration"
 FEATURE_STATISTICS = "feature_statistics"
 """Key in the `meta` of a calibrated segmentor: `FeatureStatistics.to_meta`."""
 
+TRAINABLE = "trainable_parameters"
+"""Key in the `meta` of a folded segmentor: parameters of the backbone that training had changed."""
+
 CONVERTED = "converted_backbone"
 """Key in the `meta` of a converted backbone: `model` and `size`."""
 

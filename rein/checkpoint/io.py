@@ -33,7 +33,7 @@ _REFUSED = re.compile(r"unsupported (global|class)|not allowed", re.IGNORECASE)
 _SAFETENSORS_META = "rein_meta"
 _META_TYPES = {
     "cfg": str, "dataset_meta": Mapping, "frozen_backbone": Mapping, "iter": int,
-    "calibration": Mapping, "feature_statistics": Mapping}
+    "calibration": Mapping, "feature_statistics": Mapping, "trainable_parameters": int}
 
 
 # ------------------------------------------------------------------------------------------ reading

@@ -24,7 +24,8 @@ from rein.models.arguments import known_arguments, refuse_unknown
 
 _RUNNER = set(inspect.signature(Runner.__init__).parameters) - {"self", "cfg"}
 _OTHER_SECTIONS = {"compile", "tta_model", "tta_pipeline", "protocols", "model_wrapper_cfg",
-                   "calibration_dataloader"}
+                   "calibration_dataloader", "data_folder", "find_unused_parameters",
+                   "skip_non_finite_losses", "started_from"}
 SECTIONS = _RUNNER | _OTHER_SECTIONS | {"custom_imports"}
 """Top-level keys that something reads."""
 

@@ -32,7 +32,8 @@ _SECTIONS = {
         "model.test_cfg", "model.train_cfg"],
     (_LIST, _NONE): ["custom_hooks", "visualizer.vis_backends", "tta_pipeline"],
     (_DICT, _LIST, _NONE): ["param_scheduler", "val_evaluator", "test_evaluator"],
-    (_TEXT, _NONE): ["load_from", "experiment_name", "work_dir", "default_scope",
+    (_TEXT, _NONE): ["load_from", "experiment_name", "work_dir", "default_scope", "data_folder",
+                     "started_from",
                      "env_cfg.mp_cfg.mp_start_method", "env_cfg.dist_cfg.backend"],
     (_BOOL, _NONE): [
         "resume", "find_unused_parameters", "skip_non_finite_losses", "env_cfg.cudnn_benchmark",

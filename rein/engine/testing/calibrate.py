@@ -25,6 +25,7 @@ from rein.engine.configs.building import build_model
 from rein.engine.configs.checking import check_config
 from rein.engine.registration import register_all_modules
 from rein.engine.testing.options import EvaluationOptions
+from rein.engine.testing.plan import check_set
 from rein.engine.testing.protocols import datasets_under_test, set_mode
 from rein.engine.training.loaders import fit_to_machine
 from rein.engine.weights.loading import load_for_testing
@@ -98,6 +99,7 @@ def calibrate_checkpoint(
     cfg = copy.deepcopy(cfg)
     register_all_modules(init_default_scope=False)
     check_config(cfg)
+    check_set(cfg, "test_dataloader")  # whose pipeline loads the source's images
     if options.mode:
         set_mode(cfg, options.mode)
     images, workers = source_images(cfg), cfg.test_dataloader.get("num_workers", 0)

@@ -83,16 +83,21 @@ def _without_training(cfg: Config, checkpoint: str, options: EvaluationOptions) 
     Raises:
         UserError: It has no settings of testing.
     """
-    for key in ("test_dataloader", "test_evaluator"):
-        if not cfg.get(key):
-            raise UserError(f"{cfg.filename or 'the config'}: sets no {key}, so there is nothing "
-                            "to test on. Set it, as the configs in configs/ do.")
+    check_set(cfg, "test_dataloader", "test_evaluator")
     cfg = copy.deepcopy(cfg)
     cfg.work_dir = options.work_dir or str(Path("work_dirs") / Path(checkpoint).stem)
     cfg.launcher, cfg.load_from, cfg.resume = options.launcher, None, False
     for key in _TRAINING_KEYS:
         cfg.pop(key, None)
     return cfg
+
+
+def check_set(cfg: Config, *keys: str) -> None:
+    """Raise a `UserError` if a config leaves one of these settings of testing out."""
+    for key in keys:
+        if not cfg.get(key):
+            raise UserError(f"{cfg.filename or 'the config'}: sets no {key}, so there is nothing "
+                            "to test on. Set it, as the configs in configs/ do.")
 
 
 def _by_protocol(cfg: Config, options: EvaluationOptions) -> dict[str, Config]:

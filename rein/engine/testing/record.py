@@ -16,8 +16,9 @@ from mmengine.config import Config
 from torch import nn
 
 from rein import __version__
-from rein.checkpoint import digest, meta_of
+from rein.checkpoint import TRAINABLE, digest, meta_of
 from rein.engine.configs.carried import carried_config
+from rein.engine.training.resuming import started_from
 from rein.errors import UserError
 from rein.evaluation.curves import Curves, read_curves
 from rein.evaluation.results import RunRecord
@@ -72,8 +73,9 @@ def recipe_of(content: Mapping[str, Any], checkpoint: str) -> str:
         return ""
     shaping = {name: _shaping(cfg.get(name)) for name in _TRAINING}
     shaping["iter"] = meta_of(content).get("iter")
-    if cfg.get("load_from") and not cfg.get("resume"):
-        shaping["load_from"] = Path(cfg.load_from).name
+    start = started_from(cfg)
+    if start:
+        shaping["load_from"] = Path(start).name
     text = json.dumps(shaping, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
@@ -104,7 +106,8 @@ def describe_weights(
         checkpoint, digest(model.state_dict()), config_name(cfg, meta), seed=meta.get("seed"),
         recipe=recipe_of(content, checkpoint), versions=versions(), device=device,
         date=datetime.now().astimezone().isoformat(timespec="seconds"),
-        trainable=count_parameters(model.backbone).trainable, temperature=model.temperature)
+        trainable=meta.get(TRAINABLE, count_parameters(model.backbone).trainable),
+        temperature=model.temperature)
 
 
 def training_curves(content: Mapping[str, Any], checkpoint: str) -> Curves:

@@ -1,5 +1,6 @@
 """Decide what a run resumes from, and refuse runs that would not continue it as it began."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from mmengine.config import Config
 
 from rein.checkpoint import TRAINING_STATE, load_file, meta_of
+from rein.engine.configs.carried import carried_config
 from rein.engine.training.saving import latest_checkpoint, list_results
 from rein.errors import UserError
 from rein.paths import find_path
@@ -68,6 +70,25 @@ def adopt_seed(cfg: Config, resumed: str) -> None:
             f"`--cfg-options randomness.seed={seed}`, or start a new run from its weights with "
             f"`--cfg-options load_from={resumed}`.")
     cfg.randomness = dict(cfg.get("randomness") or {}, seed=seed)
+
+
+def adopt_start(cfg: Config, resumed: str) -> None:
+    """Let a config load the resumed checkpoint, and keep the file that the run started from.
+
+    `started_from` becomes the resumed run's, or the config's own if its checkpoint has no config.
+    """
+    start = started_from(cfg)
+    with contextlib.suppress(UserError):  # a config with types that exist only elsewhere
+        saved = carried_config(load_file(find_path(resumed), "meta"), resumed)
+        # runs that were resumed by an earlier version did not keep it
+        if saved is not None and ("started_from" in saved or not saved.get("resume")):
+            start = started_from(saved)
+    cfg.started_from, cfg.load_from = start, resumed
+
+
+def started_from(cfg: Config) -> str | None:
+    """Return the file whose weights a run began with, also if it was resumed; None without."""
+    return cfg.get("started_from" if cfg.get("resume") else "load_from")
 
 
 def check_resumable(content: Mapping[str, Any], filename: str, schedulers: Sequence | None) -> None:

@@ -1,17 +1,24 @@
 """Train from a config; the function behind tools/train.py."""
 
+import contextlib
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from mmengine.config import Config
 
 from rein.engine.configs.checking import check_config
-from rein.engine.training.resuming import adopt_seed, check_unused, find_resumed, is_in
+from rein.engine.training.resuming import adopt_seed, adopt_start, check_unused, find_resumed, is_in
 from rein.engine.training.runner import ReinRunner
 from rein.engine.training.saving import latest_checkpoint
 from rein.engine.training.schedules import check_schedule
 from rein.errors import UserError
+from rein.folders import new_folders, only_writer
 from rein.paths import find_path
+
+_RANK = {"pytorch": "RANK", "slurm": "SLURM_PROCID", "mpi": "OMPI_COMM_WORLD_RANK"}
+"""Launcher -> the environment variable that numbers its processes."""
 
 
 def train(
@@ -56,20 +63,35 @@ def train(
                             f"{cfg.model.precision}. Remove one of them.")
         cfg.optim_wrapper.update(type="AmpOptimWrapper", loss_scale="dynamic")
     check_schedule(cfg)
-    resumed = find_resumed(cfg, resume)
-    if not force:
-        check_unused(cfg.work_dir, resumed)
-    cfg.resume = resumed is not None
-    if resumed:
-        adopt_seed(cfg, resumed)
-        cfg.load_from = resumed
     try:
-        runner = ReinRunner.from_cfg(cfg)
-        runner.allow_other_backbone = allow_other_backbone
-        runner.replaces_earlier_run = force and not is_in(resumed, cfg.work_dir)
-        runner.train()
-        return latest_checkpoint(cfg.work_dir) or cfg.work_dir
+        with _claimed(Path(cfg.work_dir), launcher):
+            resumed = find_resumed(cfg, resume)
+            if not force:
+                check_unused(cfg.work_dir, resumed)
+            if resumed:
+                adopt_seed(cfg, resumed)
+                adopt_start(cfg, resumed)
+            cfg.resume = resumed is not None
+            runner = ReinRunner.from_cfg(cfg)
+            runner.allow_other_backbone = allow_other_backbone
+            runner.replaces_earlier_run = force and not is_in(resumed, cfg.work_dir)
+            runner.train()
+            return latest_checkpoint(cfg.work_dir) or cfg.work_dir
     except OSError as error:
         raise UserError(
             f"{error.filename or cfg.work_dir}: {error.strerror or error}. Correct that; if there "
             "is a checkpoint, continue from it with --resume.") from error
+
+
+@contextlib.contextmanager
+def _claimed(work_dir: Path, launcher: str) -> Iterator[None]:
+    """Lock the work dir in the main process, for one training at a time.
+
+    Raises:
+        UserError: Another training is writing to it.
+    """
+    if int(os.environ.get(_RANK.get(launcher, ""), 0)):  # torch does not yet number the processes
+        yield
+        return
+    with new_folders(work_dir), only_writer(work_dir, "training"):
+        yield

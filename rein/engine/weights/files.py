@@ -131,7 +131,7 @@ def merge_files(
     meta = dict(ckpt.meta_of(content)) | (
         {ckpt.CONVERTED: done} if done else _conversion(model.backbone))
     if fold:
-        cfg, merged = fold_adapter(cfg, merged, rein_and_head)
+        cfg, merged, meta[ckpt.TRAINABLE] = fold_adapter(cfg, merged, rein_and_head)
         meta[ckpt.FINGERPRINT] = ckpt.fingerprint(ckpt.split(merged).backbone)
     if fold or config is not None or "cfg" not in meta:
         meta["cfg"] = cfg.pretty_text

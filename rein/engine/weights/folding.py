@@ -1,7 +1,9 @@
 """Fold an adapter into the frozen backbone, so that it costs nothing at inference."""
 
 import copy
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from mmengine.config import Config
@@ -13,20 +15,32 @@ from rein.checkpoint.parts import ADAPTER
 from rein.engine.configs.building import build_model
 from rein.engine.registration import register_all_modules
 from rein.errors import UserError
+from rein.models.freezing import count_parameters
 from rein.models.pyramid import Pyramid
 
 
+class Folded(NamedTuple):
+    """A segmentor whose adapter is folded.
+
+    Attributes:
+        cfg: Its config, without the adapter.
+        weights: All its weights.
+        trainable: Parameters of the backbone that training had changed.
+    """
+
+    cfg: Config
+    weights: StateDict
+    trainable: int
+
+
 @torch.no_grad()
-def fold_adapter(cfg: Config, weights: StateDict, source: str | Path) -> tuple[Config, StateDict]:
+def fold_adapter(cfg: Config, weights: StateDict, source: str | Path) -> Folded:
     """Add an adapter's weight changes to the backbone and leave the adapter out.
 
     Args:
         cfg: Config of the segmentor; weights are folded in float32 whatever its `frozen_dtype`.
         weights: All its weights.
         source: Their file, named in messages.
-
-    Returns:
-        The config without the adapter, and the weights.
 
     Raises:
         UserError: There is no adapter, or it does not amount to a change of weights, or the
@@ -38,8 +52,8 @@ def fold_adapter(cfg: Config, weights: StateDict, source: str | Path) -> tuple[C
     if adapter is None:
         raise UserError(f"{source}: its backbone has no adapter to fold. Omit --fold.")
     ckpt.load_strictly(model, weights, source)
-    images = torch.randn(1, 3, *(cfg.model.get("test_cfg") or {}).get("crop_size", (64, 64)))
-    expected = model.eval().backbone(images)
+    images = _images(cfg, model.backbone.only_size)
+    expected = [model.eval().backbone(image) for image in images]
     changes = adapter.fold()
     if not changes:
         raise UserError(
@@ -51,11 +65,25 @@ def fold_adapter(cfg: Config, weights: StateDict, source: str | Path) -> tuple[C
         network[name] += change
     plain = {name: value for name, value in model.state_dict().items()
              if not name.startswith(ADAPTER)}
-    folded = copy.deepcopy(cfg)
-    folded.model.backbone.pop("lora_cfg", None)
-    folded.model.backbone.reins_config = None
+    folded = _without_adapter(cfg)
     _check_outputs(folded, plain, images, expected, source)
-    return folded, plain
+    return Folded(folded, plain, count_parameters(model.backbone).trainable)
+
+
+def _images(cfg: Config, only_size: tuple[int, int] | None) -> list[Tensor]:
+    """Draw images (1, 3, H, W): a crop, and half of one, for which positions are resampled."""
+    height, width = (cfg.model.get("test_cfg") or {}).get("crop_size", (64, 64))
+    sizes = [only_size] if only_size else [(height, width), (height // 2, width)]
+    return [torch.randn(1, 3, *size) for size in sizes]
+
+
+def _without_adapter(cfg: Config) -> Config:
+    """Return a config whose backbone has no adapter, and is frozen as before."""
+    folded = copy.deepcopy(cfg)
+    if folded.model.backbone.pop("lora_cfg", None) is not None:
+        folded.model.backbone.soma_network = True
+    folded.model.backbone.reins_config = None
+    return folded
 
 
 def _build_in_float32(cfg: Config) -> nn.Module:
@@ -66,13 +94,15 @@ def _build_in_float32(cfg: Config) -> nn.Module:
 
 
 def _check_outputs(
-    cfg: Config, weights: StateDict, images: Tensor, expected: Pyramid, source: str | Path,
+    cfg: Config, weights: StateDict, images: Sequence[Tensor], expected: Sequence[Pyramid],
+    source: str | Path,
 ) -> None:
     """Raise if a folded backbone's maps of images differ from the adapter's."""
     model = _build_in_float32(cfg)
     ckpt.load_strictly(model, weights, source)
-    error = max(float((ours - theirs).norm() / theirs.norm()) for ours, theirs in zip(
-        model.eval().backbone(images), expected, strict=True))
+    error = max(float((ours - theirs).norm() / theirs.norm())
+                for image, maps in zip(images, expected, strict=True)
+                for ours, theirs in zip(model.eval().backbone(image), maps, strict=True))
     if not error < 1e-4:
         raise UserError(
             f"{source}: folding would change the features by {error:.1g} of their norm. Combined "

@@ -38,6 +38,8 @@ class DinoVisionTransformer(VisionFoundationModel):
         block_chunks (int): Must be 0, as in every released DINOv2.
         lora_cfg (dict, optional): SoMA's adapter in its published form, on the frozen network;
             see `soma_config`.
+        soma_network (bool): The frozen network of SoMA's program, which resamples positions in its
+            own way. Set in configs whose `lora_cfg` was folded; always on with a `lora_cfg`.
         **kwargs: As for `VisionFoundationModel`.
     """
 
@@ -60,13 +62,15 @@ class DinoVisionTransformer(VisionFoundationModel):
         ffn_bias: bool = True,
         block_chunks: int = 0,
         lora_cfg: dict | None = None,
+        soma_network: bool = False,
         **kwargs,
     ) -> None:
         if not ffn_bias or block_chunks:
             raise ValueError(
                 f"ffn_bias={ffn_bias}, block_chunks={block_chunks}: released DINOv2 weights have "
                 "ffn_bias=True, block_chunks=0.")
-        build = VisionTransformer if lora_cfg is None or num_register_tokens else _SoMANetwork
+        soma_network = soma_network or lora_cfg is not None
+        build = _SoMANetwork if soma_network and not num_register_tokens else VisionTransformer
         network = build(
             img_size=img_size, patch_size=patch_size, embed_dim=embed_dim, depth=depth,
             num_heads=num_heads, init_values=init_values, qkv_bias=qkv_bias, proj_bias=proj_bias,
@@ -75,7 +79,7 @@ class DinoVisionTransformer(VisionFoundationModel):
             **_feed_forward(ffn_layer, mlp_ratio))
         if lora_cfg is not None:
             kwargs["reins_config"] = soma_config(lora_cfg, depth)
-        super().__init__(network, frozen=self.FROZEN or lora_cfg is not None, **kwargs)
+        super().__init__(network, frozen=self.FROZEN or soma_network, **kwargs)
 
 
 @MODELS.register_module()

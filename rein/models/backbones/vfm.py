@@ -46,8 +46,8 @@ class VisionFoundationModel(BaseModule):
     Args:
         model (str | nn.Module): Name of a timm model, or the model itself. It needs
             `forward_intermediates`, and `blocks` or a `feature_info` with strides 4, 8, 16, 32.
-        out_indices (Sequence[int]): Blocks whose outputs become the maps, shallow to deep; the
-            first becomes the finest. Default: four, evenly spaced; 7, 11, 15, 23 of 24 blocks.
+        out_indices (Sequence[int]): Four blocks whose outputs become the maps, shallow to deep;
+            the first becomes the finest. Default: evenly spaced; 7, 11, 15, 23 of 24 blocks.
             For staged networks: stages, 0 for stride 4. Default: all four.
         reins_config (dict, optional): Adapter to build, an `Adapter` such as `LoRAReins`. Its
             `num_layers`, `embed_dims` and `patch_size` come from the network unless given. Staged
@@ -112,7 +112,7 @@ class VisionFoundationModel(BaseModule):
             parts = "stages" if self.is_staged else "blocks"
             raise UserError(
                 f"{type(self).__name__}: out_indices is {list(self.out_indices)}, but the network "
-                f"has {parts} 0 to {levels - 1}. Choose four of these.")
+                f"has {parts} 0 to {levels - 1}. Choose among these.")
         self.frozen = frozen
         if frozen:
             freeze(self.model)
@@ -126,6 +126,11 @@ class VisionFoundationModel(BaseModule):
         if frozen:
             self.apply_frozen_dtype()
         self._describe_maps()
+        maps = len(self._sizes(*self.multiple))
+        if maps != len(self.out_indices):
+            raise UserError(
+                f"{type(self).__name__}: out_indices is {list(self.out_indices)}, but the pyramid "
+                f"has {maps} maps. Choose {maps} of the blocks 0 to {levels - 1}; they may repeat.")
         self.reins = self._build_adapter(reins_config, distinct_cfgs) if reins_config else None
         # state dicts use the published names, whatever the nesting in memory
         self.register_state_dict_post_hook(to_published)

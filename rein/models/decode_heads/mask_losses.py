@@ -107,6 +107,9 @@ def match(head, decoded: Decoded, instances: list[InstanceData]) -> Tensor:
     costs = [_costs(head, decoded, b, gt).view(layers, queries, -1)
              for b, gt in enumerate(instances)]
     on_host = torch.cat([cost.flatten() for cost in costs]).cpu()  # the only wait for the device
+    # the matching refuses NaN; as the least cost, it is matched, and the loss shows it
+    least = torch.finfo(on_host.dtype).min
+    on_host = on_host.nan_to_num(nan=least, neginf=least)
     matched = []
     for part, cost in zip(on_host.split([c.numel() for c in costs]), costs, strict=True):
         # transposed, so that rows are segments and the queries come in their order

@@ -54,9 +54,11 @@ class EncoderDecoder(MMSegEncoderDecoder):
         **kwargs: As for mmseg's `EncoderDecoder`.
 
     Raises:
-        UserError: The backbone's maps or queries do not fit the head.
+        UserError: The backbone's maps or queries do not fit the head, or a backbone that trains
+            has a `frozen_dtype`.
 
     Attributes:
+        freezes_backbone: Whether this class freezes the whole backbone.
         keep_logits: Whether `predict` stores `seg_logits` at the image's original size in each
             sample, as mmseg does. Averaging over scales and flips needs them; otherwise they only
             cost memory and time.
@@ -68,6 +70,7 @@ class EncoderDecoder(MMSegEncoderDecoder):
             stores the image's `shift`.
     """
 
+    freezes_backbone = False
     keep_logits = True
     keep_confidence = False
     temperature = 1.0
@@ -83,6 +86,8 @@ class EncoderDecoder(MMSegEncoderDecoder):
         self.precision = precision
         self._features: list[Tensor] = []  # of the windows so far
         _check_parts(self.backbone, self.decode_head, self.with_neck)
+        if not self.freezes_backbone:
+            _check_dtype(self.backbone)
         self._derive_normalisation(kwargs.get("data_preprocessor"))
         if self.num_classes == 1:
             # mmseg compares a single channel with the head's threshold, which Mask2Former lacks;
@@ -312,6 +317,16 @@ def _check_parts(backbone: nn.Module, head: nn.Module, with_neck: bool) -> None:
             f"the adapter gives {queries.shape[-2]} queries of {queries.shape[-1]} channels, but "
             f"decode_head has num_queries={wanted[0]}, feat_channels={wanted[1]}. Let token_length "
             "equal num_queries, and query_dims feat_channels.")
+
+
+def _check_dtype(backbone: nn.Module) -> None:
+    """Raise if our backbone trains wholly, but is to be kept in another type than float32."""
+    dtype = getattr(backbone, "frozen_dtype", torch.float32)
+    if dtype is not torch.float32 and not backbone.frozen:
+        raise UserError(
+            "backbone.frozen_dtype='bf16' is for a frozen network, but all of "
+            f"{type(backbone).__name__} trains. Remove it; model.precision='bf16' computes in "
+            "bfloat16 with float32 weights.")
 
 
 def window_starts(size: int, window: int, stride: int) -> list[int]:

@@ -18,6 +18,8 @@ class FrozenBackboneEncoderDecoder(EncoderDecoder):
         UserError: The backbone has an adapter, which would not train.
     """
 
+    freezes_backbone = True
+
     def __init__(self, **kwargs) -> None:
         super().__init__(**kwargs)
         adapter = getattr(self.backbone, "reins", None)

@@ -15,6 +15,10 @@ from rein.errors import UserError
 MAIN = "configs/dinov2/rein_dinov2_mask2former_512x512_bs1x4.py"
 MISTAKES = {
     "modle=dict(x=1)": "'modle', which nothing reads. Did you mean 'model'",
+    "find_unused_parameter=True": "Did you mean 'find_unused_parameters'",
+    "skip_non_finite_loss=True": "Did you mean 'skip_non_finite_losses'",
+    "data_folders='x'": "Did you mean 'data_folder'",
+    "data_folder=3": "data_folder: expected text or None, found 3",
     "optim_wraper=dict()": "Did you mean 'optim_wrapper'",
     "compile=dict(backendd=1)": "compile has no key 'backendd'. Did you mean 'backend'",
     "randomness=dict(sed=1)": "Did you mean 'seed'",

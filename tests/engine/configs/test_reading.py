@@ -1,6 +1,9 @@
 """Configs are read from files or checkpoints, with overrides from the command line."""
 
+import re
+
 import pytest
+from conftest import ROOT
 from mmengine.config import Config
 
 from rein import checkpoint as ckpt
@@ -24,6 +27,15 @@ def test_overrides_are_literals_or_strings():
 ])
 def test_overrides_that_do_not_fit_are_rejected(override, message):
     with pytest.raises(UserError, match=message):
+        load_config(MAIN, [override])
+
+
+def test_overrides_that_messages_and_pages_name_are_taken():
+    texts = "".join(path.read_text() for path in (
+        *(ROOT / "docs").glob("*.md"), *(ROOT / "rein").rglob("*.py")))
+    named = set(re.findall(r"--cfg-options ([a-z_.]+=\w+)", texts))
+    assert {"skip_non_finite_losses=True", "find_unused_parameters=True"} <= named
+    for override in named:
         load_config(MAIN, [override])
 
 

@@ -200,9 +200,11 @@ def test_mistakes_get_one_line(world):
     cfg = config(root)
     with pytest.raises(UserError, match="runs in one process"):
         calibrate_checkpoint(cfg, str(root / "m.pth"), EvaluationOptions(launcher="pytorch"))
-    cfg.pop("train_dataloader")
-    with pytest.raises(UserError, match="has no train_dataloader"):
-        calibrate_checkpoint(cfg, str(root / "m.pth"))
+    for name, message in (("train", "has no train_dataloader"), ("test", "no test_dataloader, so")):
+        cfg = config(root)
+        cfg[f"{name}_dataloader"] = None
+        with pytest.raises(UserError, match=message):
+            calibrate_checkpoint(cfg, str(root / "m.pth"))
     cfg = config(root)
     cfg.calibration_dataloader.dataset.data_prefix.img_path = "images/nowhere"
     with pytest.raises(UserError, match="nowhere"):

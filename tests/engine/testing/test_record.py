@@ -66,7 +66,9 @@ def test_the_recipe_tells_trainings_apart_and_joins_seeds(tmp_path):
                        ("train_dataloader.num_workers", 2), ("model.test_cfg.mode", "whole"),
                        ("model.backbone.init_cfg.checkpoint", "/w/toy_vit_converted.pth")):
         assert recipe(**{key: value}) == first, key
-    assert recipe(load_from="x/iter_300.pth", resume=True) == first
+    resumed = dict(load_from="x/iter_300.pth", resume=True)
+    assert recipe(**resumed) == recipe(**resumed, started_from=None) == first
+    assert recipe(**resumed, started_from="w/a.pth") == recipe(load_from="a.pth") != first
     for key, value in (("optim_wrapper.optimizer.lr", 1e-4), ("load_from", "pretrained.pth"),
                        ("train_cfg.max_iters", 700),
                        ("model.backbone.reins_config.token_length", 50),

@@ -9,9 +9,17 @@ from processes import in_processes
 from tiny_training import check_equal, training_config
 
 from rein import checkpoint as ckpt
-from rein.engine.training.resuming import adopt_seed, check_resumable, check_unused, find_resumed
+from rein.engine.configs.checking import SECTIONS
+from rein.engine.training.resuming import (
+    adopt_seed,
+    adopt_start,
+    check_resumable,
+    check_unused,
+    find_resumed,
+)
 from rein.engine.training.run import train
 from rein.errors import UserError
+from rein.folders import only_writer
 
 
 @pytest.fixture
@@ -32,6 +40,24 @@ def test_training_again_in_a_used_work_dir_is_refused(data, used):
             train(training_config(data), "run", str(used), resume=resume)
     assert {path: path.read_bytes() for path in used.glob("*.pth")} == before
     check_unused(str(used), str(used / "iter_2.pth"))  # going back to an earlier state is fine
+
+
+def test_a_second_training_in_one_work_dir_is_refused_until_the_first_ends(
+        data, used, monkeypatch):
+    cfg = training_config(data)
+    for options in (dict(), dict(resume="auto"), dict(force=True)):
+        with only_writer(used, "training"), pytest.raises(
+                UserError, match="used: another training is writing to this folder"):
+            train(cfg, "run", str(used), **options)
+    monkeypatch.setenv("RANK", "1")  # the main process of several alone locks, and decides
+    with only_writer(used, "training"), pytest.raises(UserError, match="already holds iter_4.pth"):
+        train(cfg, "run", str(used), launcher="pytorch")
+    with pytest.raises(UserError, match="new: no whole checkpoint"):
+        train(cfg, "run", str(used.parent / "new"), resume="auto")
+    assert not (used.parent / "new").exists()
+    train(training_config(data, max_iters=5), "run", str(used), resume="auto")
+    with only_writer(used, "training"):
+        pass
 
 
 def test_force_replaces_a_run_once_training_begins(data, used):
@@ -70,6 +96,20 @@ def test_a_resumed_run_takes_the_seed_of_the_run_or_is_refused(finished):
     assert cfg.randomness.deterministic is True
     with pytest.raises(UserError, match=r"seed is 42, but randomness.seed is 7.*seed=42`.*load_f"):
         adopt_seed(Config(dict(randomness=dict(seed=7))), path)
+
+
+@pytest.mark.parametrize("saved, start", [
+    ("load_from = 'start.pth'", "start.pth"), ("load_from = None", None),
+    ("load_from = 'iter_1.pth'\nresume = True\nstarted_from = 'start.pth'", "start.pth"),
+    ("load_from = 'iter_1.pth'\nresume = True", "given.pth"),
+    ("custom_hooks = [dict(type='HookOfTheAuthors')]", "given.pth"), ("", "given.pth")])
+def test_a_resumed_run_keeps_the_name_of_the_file_it_started_from(tmp_path, saved, start):
+    """That of the run; what is given may be another one, or left out."""
+    path = str(ckpt.save_file(dict(meta=dict(cfg=saved)), tmp_path / "iter_2.pth"))
+    cfg = Config(dict(load_from="given.pth"))
+    adopt_start(cfg, path)
+    assert cfg.started_from == start and cfg.load_from == path
+    assert "started_from" in SECTIONS
 
 
 def test_a_run_without_seed_and_schedule_resumes_exactly(data, tmp_path):

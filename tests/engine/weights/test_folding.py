@@ -7,20 +7,25 @@ from mmengine.config import Config
 
 from rein import checkpoint as ckpt
 from rein.engine.inference import init_segmentor
+from rein.engine.testing.record import describe_weights
+from rein.engine.weights import folding
 from rein.engine.weights.files import merge_files
 from rein.errors import UserError
+from rein.models.freezing import count_parameters
+from rein.models.int8 import quantize_frozen
 
 LORA = dict(type="LoRA", rank=2, targets=["q", "fc1"])
 IMAGES = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 
 
-def parts(tmp_path, adapter):
+def parts(tmp_path, adapter=None, **backbone):
     """Write a backbone and a trained adapter and head; return the model and the config."""
     torch.manual_seed(0)
     model_cfg = tiny_model_config()
-    model_cfg["backbone"]["reins_config"] = adapter
+    model_cfg["backbone"].pop("reins_config")
+    model_cfg["backbone"].update(dict(reins_config=adapter) if adapter else backbone)
     model_cfg["backbone"]["init_values"] = 1.0  # layer scale: blocks matter
-    if adapter["type"] != "LoRAReins":
+    if adapter is None or adapter["type"] != "LoRAReins":
         model_cfg["decode_head"].update(linked_queries=False, replace_query_feat=False)
     model = build(model_cfg).eval()
     with torch.no_grad():
@@ -44,6 +49,34 @@ def test_a_folded_file_predicts_the_same_without_an_adapter(tmp_path):
     with torch.no_grad():
         for ours, theirs in zip(folded.backbone(images), model.backbone(images), strict=True):
             torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+    record = describe_weights(folded, ckpt.load_file(out), str(out), cfg)
+    assert record.trainable == count_parameters(model.backbone).trainable > 0
+
+
+def test_a_folded_published_config_keeps_somas_network_and_its_freezing(tmp_path, monkeypatch):
+    model, cfg = parts(tmp_path, type="DinoVisionTransformer", lora_cfg=dict(
+        r=2, lora_alpha=2, target_modules=["q", "fc1"]))
+    files = tmp_path / "backbone.pth", tmp_path / "trained.pth"
+    out = merge_files(*files, tmp_path / "full.pth", cfg, fold=True)
+    folded = init_segmentor(out, out)
+    images = torch.randn(1, 3, 64, 128)  # another size than the position grid's
+    with torch.no_grad():
+        for ours, theirs in zip(folded.backbone(images), model.backbone(images), strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+    assert count_parameters(folded.backbone).trainable == 0
+    record = describe_weights(folded, ckpt.load_file(out), str(out), cfg)
+    assert record.trainable == count_parameters(model.backbone).trainable > 0
+    quantize_frozen(folded)
+    without_adapter = folding._without_adapter
+
+    def with_another_network(cfg):
+        cfg = without_adapter(cfg)
+        del cfg.model.backbone.soma_network
+        return cfg
+
+    monkeypatch.setattr(folding, "_without_adapter", with_another_network)
+    with pytest.raises(UserError, match="folding would change the features by"):
+        merge_files(*files, tmp_path / "other.pth", cfg, fold=True)
 
 
 @pytest.mark.parametrize("kind", ["LoRA", "SoMA", "BitFit"])

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from conftest import build
-from tiny_backbone import rein_backbone
+from tiny_backbone import SMALL, rein_backbone
 from tiny_networks import STAGED, tiny_network
 from tiny_rein import tiny
 
@@ -49,6 +49,16 @@ def test_a_segmentor_that_freezes_its_backbone_stores_it_in_half(tiny_config):
     tiny_config.decode_head.update(linked_queries=False, replace_query_feat=False)
     backbone = build(tiny_config).backbone
     assert backbone.model.blocks[0].mlp.fc1.weight.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("backbone", [
+    dict(type="DinoVisionTransformer"),
+    dict(type="VisionFoundationModel", model="vit_small_patch16_224", frozen=False)])
+def test_a_backbone_that_trains_is_not_kept_in_half(tiny_config, backbone):
+    tiny_config.backbone = dict(backbone, **SMALL, frozen_dtype="bf16")
+    tiny_config.decode_head = dict(type="FCNHead", in_channels=32, channels=8, num_classes=19)
+    with pytest.raises(UserError, match="frozen_dtype='bf16'.* all of .* trains.*precision='bf16'"):
+        build(tiny_config)
 
 
 def test_other_types_are_refused():

@@ -7,7 +7,7 @@ from tiny_networks import tiny_network
 
 from rein.checkpoint import resample
 from rein.errors import UserError
-from rein.models import DinoVisionTransformer, VisionFoundationModel
+from rein.models import CLIPVisionTransformer, DinoVisionTransformer, VisionFoundationModel
 from rein.models.freezing import freeze, trained_state_dict
 
 
@@ -74,6 +74,15 @@ def test_a_network_for_one_size_refuses_others():
     assert len(backbone(torch.randn(1, 3, 64, 60))) == 4
     with pytest.raises(UserError, match=r"images of \(64, 64\).*found \(64, 80\).*img_size"):
         backbone(torch.randn(1, 3, 64, 70))
+
+
+@pytest.mark.parametrize("indices", [[3], [0, 1, 3], [0, 1, 2, 2, 3]])
+def test_a_plain_network_gives_four_maps(indices):
+    with pytest.raises(UserError, match=r"out_indices is \[.*\], but .* 4 maps.* 0 to 3"):
+        DinoVisionTransformer(**SMALL, out_indices=indices)
+    clip = dict(input_resolution=64, patch_size=16, width=32, layers=4, heads=2)
+    assert len(CLIPVisionTransformer(**clip, out_indices=indices)(
+        torch.randn(1, 3, 64, 64))) == len(indices)  # all of the patch grid's size
 
 
 def test_missing_pretrained_weights_are_named_with_the_command_to_create_them(tmp_path):

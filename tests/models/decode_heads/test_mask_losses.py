@@ -1,5 +1,8 @@
 """The losses, costs and matches are mmdet's."""
 
+import math
+
+import pytest
 import torch
 from mmdet.models.task_modules import CrossEntropyLossCost
 from mmengine.structures import InstanceData
@@ -51,6 +54,18 @@ def test_matching_finds_the_least_cost(head):
     decoded = mask_losses.Decoded(torch.zeros(2, 1, 8, 20), embeds, features)
     gt = InstanceData(labels=torch.tensor([4, 9, 1]), masks=masks.long())
     assert torch.equal(mask_losses.match(head, decoded, [gt]), order)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("spoiled", ["mask_features", "mask_embeds", "cls_preds"])
+def test_a_prediction_that_is_not_finite_reaches_the_loss(head, spoiled, value):
+    """Also that of a single query: training then reports or skips the step."""
+    decoded = mask_losses.Decoded(
+        torch.randn(2, 1, 8, 20), torch.randn(2, 1, 8, 16), torch.randn(1, 16, 16, 16))
+    getattr(decoded, spoiled)[..., 5, :] = value  # of one query, or one row of features
+    gt = InstanceData(labels=torch.tensor([4, 9, 1]), masks=torch.rand(3, 16, 16).round().long())
+    losses = mask_losses.mask2former_losses(head, decoded, [gt])
+    assert not torch.isfinite(sum(losses.values()))
 
 
 def losses_of_own_image(head):
