@@ -15,9 +15,10 @@ from scipy.special import stdtr, stdtrit
 from rein.datasets.domains import domain_title
 from rein.errors import UserError
 from rein.evaluation.result_files import RESULTS_FILE, SavedRun, load_run
-from rein.evaluation.results import RunRecord
 
 MEAN = "mean"
+MIN_IMAGES = 6
+"""Images of a domain for an interval: if 5 all agree, a sign test still has p = 2 / 2**5 > 0.05."""
 _CHUNK = 500  # draws per batch, to bound memory
 
 
@@ -29,7 +30,7 @@ class Difference(NamedTuple):
         low: Lower end of the 95 % interval.
         high: Upper end of that interval.
         p: Two-sided. Of draws: twice the share that is zero or of the opposite sign, at least
-            1 / draws.
+            1 / draws. NaN, like `low` and `high`, on fewer than `MIN_IMAGES` images.
     """
 
     value: float
@@ -91,17 +92,19 @@ def _class_list(run: SavedRun) -> str:
 
 
 def group_runs(runs: Sequence[SavedRun]) -> list[Group]:
-    """Group runs of one config and recipe that were tested the same way, in order of appearance.
+    """Group runs of one config and recipe, tested the same way on the same images, in order.
 
     If a group's seeds are not all known and different (two checkpoints of one training, for
     example), each of its runs becomes a group of its own.
     """
     together: dict[tuple, list[SavedRun]] = {}
     for run in runs:
-        together.setdefault((run.record.config, *_settings(run.record)), []).append(run)
+        images = frozenset(
+            (domain, path) for domain in run.confusion for path in run.by_path(domain))
+        together.setdefault((run.record.config, *_settings(run), images), []).append(run)
     groups = []
     for members in together.values():
-        name = _group_name(members[0].record, [runs[0].record for runs in together.values()])
+        name = _group_name(members[0], [runs[0] for runs in together.values()])
         seeds = {run.record.seed for run in members} - {None}
         if len(members) in (1, len(seeds)):
             groups.append(Group(name, tuple(members)))
@@ -110,18 +113,22 @@ def group_runs(runs: Sequence[SavedRun]) -> list[Group]:
     return groups
 
 
-def _group_name(record: RunRecord, others: Sequence[RunRecord]) -> str:
+def _group_name(run: SavedRun, others: Sequence[SavedRun]) -> str:
     """Name a group by its config and, where that is ambiguous, by its recipe and test settings."""
-    same = [_settings(other) for other in others if other.config == record.config]
-    return ", ".join([record.config, *(
-        text for i, text in enumerate(_settings(record)) if len({one[i] for one in same}) > 1)])
+    same = [_settings(other) for other in others if other.record.config == run.record.config]
+    mine = _settings(run)
+    name = ", ".join([run.record.config, *(
+        text for i, text in enumerate(mine) if len({one[i] for one in same}) > 1)])
+    return name if same.count(mine) == 1 else f"{name} on the images of {run.folder}"
 
 
-def _settings(record: RunRecord) -> tuple[str, ...]:
-    """Describe what separates groups of one config."""
+def _settings(run: SavedRun) -> tuple[str, ...]:
+    """Describe what separates groups of one config, but for the images."""
+    record = run.record
     sizes = ", ".join(f"{domain_title(name)} {size}" for name, size in record.sizes.items())
-    return (f"recipe {record.recipe or 'unknown'}", record.protocol or "own protocol",
-            record.inference, sizes or "sizes unknown")
+    return (f"recipe {record.recipe or 'unknown'}", f"model {record.model or 'unknown'}",
+            record.protocol or "own protocol", record.inference, sizes or "sizes unknown",
+            f"mean over {', '.join(map(domain_title, run.mean_domains)) or 'nothing'}")
 
 
 def areas(confusion: np.ndarray) -> np.ndarray:
@@ -178,13 +185,15 @@ def paired_bootstrap(
     drawn, whole = {}, {}
     for domain, sides in _sides(group, baseline).items():
         whole[domain] = np.subtract(*(miou(side.sum(1)).mean() for side in sides))
+        images = sides[0].shape[1]
         drawn[domain] = np.concatenate([
             np.subtract(*(_drawn_miou(counts, side) for side in sides))
-            for counts in _draw(generator, sides[0].shape[1], draws)])
+            for counts in _draw(generator, images, draws)]) if images >= MIN_IMAGES else None
     used = _averaged(baseline, whole)
     if used:
         whole[MEAN] = np.mean([whole[domain] for domain in used])
-        drawn[MEAN] = np.mean([drawn[domain] for domain in used], axis=0)
+        parts = [drawn[domain] for domain in used]
+        drawn[MEAN] = None if any(part is None for part in parts) else np.mean(parts, axis=0)
     return {domain: _difference(whole[domain], drawn[domain]) for domain in whole}
 
 
@@ -224,7 +233,9 @@ def _drawn_miou(counts: np.ndarray, side: np.ndarray) -> np.ndarray:
     return np.mean([miou(np.tensordot(counts, run, axes=1)) for run in side], axis=0)
 
 
-def _difference(value: float, drawn: np.ndarray) -> Difference:
+def _difference(value: float, drawn: np.ndarray | None) -> Difference:
+    if drawn is None:
+        return Difference(float(value), np.nan, np.nan, np.nan)
     drawn = drawn[~np.isnan(drawn)]  # some draws may have ignored pixels only
     low, high = np.percentile(drawn, [2.5, 97.5])
     beyond = min(np.mean(drawn <= 0), np.mean(drawn >= 0))

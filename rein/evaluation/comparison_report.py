@@ -8,6 +8,7 @@ import numpy as np
 from rein.datasets.domains import domain_title
 from rein.evaluation.comparison import (
     MEAN,
+    MIN_IMAGES,
     Difference,
     Group,
     common_images,
@@ -103,7 +104,7 @@ def _differences_table(
         texts = [f"{text} ({group.name})" for text, group in zip(shared, others, strict=True)]
     note = (f"Difference in mIoU with its 95 % interval and two-sided p: paired bootstrap over "
             f"images, {draws} draws, seed {seed}; images in common: {'; '.join(texts)}. It covers "
-            "the choice of images, not of training seeds.")
+            f"the choice of images, not of training seeds, and needs {MIN_IMAGES} images.")
     return f"{note}\n\n{markdown_rows(['config', *titles], rows)}"
 
 
@@ -135,6 +136,8 @@ def _shared_text(group: Group, baseline: Group) -> str:
 
 def _cell(one: Difference, draws: int = 10_000) -> str:
     """Format a difference; a p below 2 / draws is "< 2 / draws"."""
+    if np.isnan(one.p):
+        return f"{one.value:+.2f}"
     p = f"< {2 / draws:.2g}" if one.p <= 1 / draws else f"{one.p:.2g}"
     sign = f"= {p}" if not p.startswith("<") else p
     return f"{one.value:+.2f} [{one.low:+.2f}, {one.high:+.2f}], p {sign}"

@@ -62,6 +62,7 @@ class RunRecord:
         trainable: Parameters of the backbone that training changes; None if unknown.
         temperature: Temperature of the confidence; 1 if it is not calibrated.
         recipe: Digest of the training's config and length, without the seed; "" if unknown.
+        model: Digest of the tested model's config, without the test's settings; "" if unknown.
     """
 
     checkpoint: str
@@ -77,6 +78,7 @@ class RunRecord:
     trainable: int | None = None
     temperature: float = 1.0
     recipe: str = ""
+    model: str = ""
 
     def facts(self) -> list[tuple[str, str]]:
         """List all settings as readable (name, value) pairs."""

@@ -144,13 +144,38 @@ def test_seeds_are_compared_on_shared_images_and_the_first_groups_domains(tmp_pa
         assert found["citys"].value == found[MEAN].value == pytest.approx(0)
 
 
-def test_one_config_trained_otherwise_is_another_group(tmp_path):
-    for seed, recipe in enumerate(("ab12", "ab12", "cd34")):
+@pytest.mark.parametrize("field", ["recipe", "model"])
+def test_one_config_trained_or_tested_otherwise_is_another_group(tmp_path, field):
+    for seed, digest in enumerate(("ab12", "ab12", "cd34")):
         save(tmp_path / str(seed), 0.5,
-             record=dataclasses.replace(RECORD, seed=seed, recipe=recipe))
+             record=dataclasses.replace(RECORD, seed=seed, **{field: digest}))
     groups = group_runs(find_runs([tmp_path]))
     assert [(group.name, len(group.runs)) for group in groups] == [
-        ("base, recipe ab12", 2), ("base, recipe cd34", 1)]
+        (f"base, {field} ab12", 2), (f"base, {field} cd34", 1)]
+
+
+def test_seeds_tested_on_other_images_are_no_group(tmp_path):
+    one, other = save(tmp_path / "one", 0.5), save(
+        tmp_path / "other", 0.5, images=20, record=dataclasses.replace(RECORD, seed=2))
+    assert [group.name for group in group_runs(find_runs([one, other]))] == [
+        f"base on the images of {one}", f"base on the images of {other}"]
+
+
+def test_seeds_with_means_over_other_domains_are_no_group(tmp_path):
+    runs = find_runs([save(tmp_path / "a", 0.5), save(
+        tmp_path / "b", 0.5, record=dataclasses.replace(RECORD, seed=2))])
+    runs[1] = runs[1]._replace(mean_domains=())
+    assert [group.name for group in group_runs(runs)] == [
+        "base, mean over Cityscapes", "base, mean over nothing"]
+
+
+def test_too_few_images_give_no_interval(tmp_path):
+    folders = [save(tmp_path / name, skill, images=5, record=dataclasses.replace(
+        RECORD, config=name)) for name, skill in (("base", 0.3), ("new", 0.9))]
+    found = paired_bootstrap(*reversed(group_runs(find_runs(folders))), draws=100)
+    assert found[MEAN].value > 0 and np.isnan([found[MEAN].low, found[MEAN].p]).all()
+    row = compare(folders, draws=100).splitlines()[-1]
+    assert row.startswith("| new | +") and "[" not in row
 
 
 def test_one_seed_says_nothing_about_seeds(tmp_path):

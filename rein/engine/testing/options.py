@@ -38,5 +38,6 @@ class EvaluationOptions:
 
     def name_of(self, protocol: str) -> str:
         """Name a test by its protocol and options, e.g. "rein_whole_tta"; "" for the default."""
-        parts = protocol, self.mode, "tta" if self.tta else "", "int8" if self.int8 else ""
+        switches = dict(tta=self.tta, int8=self.int8, raw=self.raw_weights)
+        parts = protocol, self.mode, *(name for name, is_on in switches.items() if is_on)
         return "_".join(part for part in parts if part)

@@ -112,7 +112,8 @@ def _plan(cfg: Config, protocol: str, options: EvaluationOptions) -> PlannedTest
     evaluator = dg_evaluator(cfg)
     name = options.name_of(protocol)
     conditions = dict(protocol=(evaluator or {}).get("protocol", ""), sizes=sizes(cfg),
-                      inference=inference_text(cfg, options.tta, options.int8))
+                      inference=inference_text(
+                          cfg, options.tta, options.int8, options.raw_weights))
     if evaluator is not None:
         evaluator.setdefault("examples", 2 if len(datasets_under_test(cfg)) <= 8 else 1)
         if options.out:

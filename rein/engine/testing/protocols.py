@@ -146,7 +146,9 @@ def sizes(cfg: Config) -> dict[str, str]:
     return found
 
 
-def inference_text(cfg: Config, tta: bool = False, int8: bool = False) -> str:
+def inference_text(
+    cfg: Config, tta: bool = False, int8: bool = False, raw_weights: bool = False,
+) -> str:
     """Describe the inference, e.g. "slide, crop 512x512, stride 341x341".
 
     Raises:
@@ -166,7 +168,8 @@ def inference_text(cfg: Config, tta: bool = False, int8: bool = False) -> str:
     ratios = ", ".join(map(str, TTA_RATIOS))
     text += f"; mean over scales {ratios} and flips" * tta
     text += "; bfloat16" * (cfg.model.get("precision") == "bf16")
-    return text + "; frozen backbone in int8" * int8
+    text += "; frozen backbone in int8" * int8
+    return text + "; raw weights" * raw_weights
 
 
 def for_submission(cfg: Config, server: str) -> Config:

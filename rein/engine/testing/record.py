@@ -76,6 +76,10 @@ def recipe_of(content: Mapping[str, Any], checkpoint: str) -> str:
     start = started_from(cfg)
     if start:
         shaping["load_from"] = Path(start).name
+    return _digest(shaping)
+
+
+def _digest(shaping: Any) -> str:
     text = json.dumps(shaping, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
@@ -106,6 +110,7 @@ def describe_weights(
         checkpoint, digest(model.state_dict()), config_name(cfg, meta), seed=meta.get("seed"),
         recipe=recipe_of(content, checkpoint), versions=versions(), device=device,
         date=datetime.now().astimezone().isoformat(timespec="seconds"),
+        model=_digest(_shaping(cfg.model.get("module", cfg.model))),
         trainable=meta.get(TRAINABLE, count_parameters(model.backbone).trainable),
         temperature=model.temperature)
 

@@ -21,7 +21,7 @@ class TrainedEMAHook(EMAHook):
 
     def before_run(self, runner) -> None:
         """Copy the model for training; tests load weights that are averaged already."""
-        if runner.train_dataloader is not None:
+        if runner.train_loop is not None:
             super().before_run(runner)
 
     def before_train(self, runner) -> None:

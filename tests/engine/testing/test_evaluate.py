@@ -52,6 +52,16 @@ def test_every_protocol_is_tested_with_its_own_pictures(runner, tmp_path):
     assert [one.metrics for one in tested] == [{"mIoU": 50.0}] * 2
 
 
+def test_a_config_that_averages_weights_can_be_tested(tmp_path):
+    """The average is in the checkpoint; its hook finds no training."""
+    write_scenes(tmp_path / "data", images=1)
+    write_weights(tmp_path / "m.pth")
+    cfg = scenes_config(tmp_path / "data")
+    cfg.custom_hooks = [dict(type="EMAHook", momentum=0.1)]
+    run_test(tmp_path, config=cfg)
+    assert load_run(tmp_path / "out").record.model
+
+
 def test_a_test_that_cannot_start_leaves_no_folder(tmp_path, monkeypatch):
     (tmp_path / "there").mkdir()
     options = EvaluationOptions(

@@ -12,6 +12,7 @@ def test_the_default_has_no_name_and_each_option_adds_to_it():
     options = EvaluationOptions(mode="whole", tta=True, int8=True)
     assert options.name_of("rein") == "rein_whole_tta_int8"
     assert EvaluationOptions(tta=True).name_of("") == "tta"
+    assert EvaluationOptions(raw_weights=True).name_of("full") == "full_raw"
 
 
 def test_options_are_immutable():

@@ -37,7 +37,7 @@ def test_curves_are_read_only_from_the_run_that_saved_the_checkpoint(tmp_path, m
 
 def test_the_record_counts_the_backbones_trained_parameters(tiny_model):
     expected = sum(p.numel() for p in tiny_model.backbone.reins.parameters())
-    record = describe_weights(tiny_model, {}, "a.pth", Config(dict(a=1)))
+    record = describe_weights(tiny_model, {}, "a.pth", Config(dict(model=dict(type="A"))))
     assert record.trainable == expected > 0
 
 
