@@ -165,10 +165,13 @@ def _load_shards(index: Path, device: Any) -> dict[str, Any]:
 def how_to_get(path: Path) -> str:
     """Say how to get a file of the published folder tree."""
     name = path.name
-    if "converted" in name:
+    if name.startswith("dinov2_converted"):
         size = " --img-size 1024" if "1024" in name else ""
         return (f"Create it with `{CONVERT_COMMAND} checkpoints/dinov2_vitl14_pretrain.pth "
                 f"{path}{size}`.")
+    if "converted" in name:
+        return (f"Create it with `{CONVERT_ANY_COMMAND} SRC {path} --model CONFIG`, where SRC is "
+                "the released file of CONFIG's backbone; see docs/backbones.md.")
     if name.startswith("dinov2_") and name.endswith("_pretrain.pth"):
         model = name.removesuffix("_pretrain.pth")
         folder = model.removesuffix("_reg4")
