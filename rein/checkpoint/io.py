@@ -85,14 +85,7 @@ def load_file(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
         raise UserError(f"{path}: an exported ONNX file, expected a checkpoint. Predict with it by "
                         f"`rein predict {path} INPUT`, or rein.export.onnx_predictor.load_onnx.")
     try:
-        if path.suffix == ".safetensors":
-            return _load_safetensors(path, map_location)
-        if path.name.endswith(SHARDS_SUFFIX):
-            return _load_shards(path, map_location)
-        if is_torchscript(path):
-            return read_torchscript(path)
-        with torch.serialization.safe_globals(_safe_globals()):
-            content = torch.load(path, map_location=map_location, weights_only=True)
+        content = _read(path, map_location)
     except UserError:
         raise
     except UnpicklingError as error:
@@ -118,6 +111,18 @@ def load_file(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
             raise UserError(f"{path}: damaged, because its meta has {name!r} of type "
                             f"{type(value).__name__}. Download or create it again.")
     return content
+
+
+def _read(path: Path, map_location: Any) -> Any:
+    """Read a file of any supported format."""
+    if path.suffix == ".safetensors":
+        return _load_safetensors(path, map_location)
+    if path.name.endswith(SHARDS_SUFFIX):
+        return _load_shards(path, map_location)
+    if is_torchscript(path):
+        return read_torchscript(path)
+    with torch.serialization.safe_globals(_safe_globals()):
+        return torch.load(path, map_location=map_location, weights_only=True)
 
 
 def _load_safetensors(path: Path, device: Any) -> dict[str, Any]:
