@@ -13,10 +13,7 @@ from rein.checkpoint.fitting import (
     load_strictly,
 )
 from rein.checkpoint.identity import (
-    CALIBRATION,
     CONVERTED,
-    FEATURE_STATISTICS,
-    FINGERPRINT,
     TRAINING_STATE,
     Identity,
     Kind,
@@ -26,7 +23,10 @@ from rein.checkpoint.identity import (
     identify,
 )
 from rein.checkpoint.io import (
+    CALIBRATION,
     CONVERT_COMMAND,
+    FEATURE_STATISTICS,
+    FINGERPRINT,
     StateDict,
     how_to_get,
     load_file,

@@ -23,6 +23,15 @@ from rein.errors import UserError
 
 StateDict = dict[str, Tensor]
 
+FINGERPRINT = "frozen_backbone"
+"""Key in the `meta` of a trained checkpoint: the fingerprint of its frozen backbone."""
+
+CALIBRATION = "calibration"
+"""Key in the `meta` of a calibrated segmentor: `temperature` and how it was fitted."""
+
+FEATURE_STATISTICS = "feature_statistics"
+"""Key in the `meta` of a calibrated segmentor: `FeatureStatistics.to_meta`."""
+
 CONVERT_COMMAND = "python tools/convert_models/convert_dinov2.py"
 SHARDS_SUFFIX = ".safetensors.index.json"
 """How the name of Hugging Face's list of a model's files ends."""
@@ -32,8 +41,8 @@ CONVERT_ANY_COMMAND = "python tools/convert_models/convert_backbone.py"
 _REFUSED = re.compile(r"unsupported (global|class)|not allowed", re.IGNORECASE)
 _SAFETENSORS_META = "rein_meta"
 _META_TYPES = {
-    "cfg": str, "dataset_meta": Mapping, "frozen_backbone": Mapping, "iter": int,
-    "calibration": Mapping, "feature_statistics": Mapping}
+    "cfg": str, "dataset_meta": Mapping, "iter": int, FINGERPRINT: Mapping,
+    CALIBRATION: Mapping, FEATURE_STATISTICS: Mapping}
 
 
 # ------------------------------------------------------------------------------------------ reading
