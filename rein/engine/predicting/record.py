@@ -21,7 +21,8 @@ class Record:
 
     Args:
         folder: Folder of the outputs.
-        settings: The model and all options that change the predictions.
+        settings: The model and all options that change the predictions; None for an option left
+            out.
         overwrite: Start anew if the folder holds predictions of other settings or files.
 
     Raises:
@@ -40,11 +41,12 @@ class Record:
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{self.path}: damaged. Remove it to predict all inputs again."
                             ) from error
-        if found == self.settings:
+        differing = [key for key in {**self.settings, **found}
+                     if found.get(key) != self.settings.get(key)]
+        if not differing:
             self.inputs = inputs
         elif inputs and not overwrite:
-            key = next(key for key in {**self.settings, **found}
-                       if found.get(key) != self.settings.get(key))
+            key = differing[0]
             raise UserError(
                 f"{folder}: holds predictions made with {key}={found.get(key)!r}, not "
                 f"{self.settings.get(key)!r}. Choose another folder with --out, or replace them "
