@@ -25,6 +25,10 @@ class Record:
             out.
         overwrite: Start anew if the folder holds predictions of other settings or files.
 
+    Attributes:
+        inputs: The entry of each finished input.
+        added: Names of the inputs that were added since, in order.
+
     Raises:
         UserError: The folder's record is damaged or of other settings.
     """
@@ -32,6 +36,7 @@ class Record:
     def __init__(self, folder: Path, settings: Mapping[str, Any], overwrite: bool = False):
         self.path, self.settings, self.overwrite = folder / FILE, dict(settings), overwrite
         self.inputs: dict[str, dict[str, Any]] = {}
+        self.added: list[str] = []
         self._next = 0.0
         if not self.path.exists():
             return
@@ -72,8 +77,13 @@ class Record:
     def add(self, source: Source, details: Mapping[str, Any]) -> None:
         """Add the entry of a finished source."""
         self.inputs[source.name] = {"source": source.path, **_stamp(source), **details}
+        self.added.append(source.name)
         if time.monotonic() > self._next:
             self.write()
+
+    def drop(self, source: Source) -> None:
+        """Remove the entry of a source that could not be predicted again."""
+        self.inputs.pop(source.name, None)
 
     def write(self) -> None:
         """Write the file, complete or not at all."""
