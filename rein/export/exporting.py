@@ -19,6 +19,7 @@ from rein.export.graph import RawSegmentor, trace
 from rein.export.metadata import INPUT, Metadata
 from rein.export.precision import halve_products, quantize_file, split_gemms
 from rein.models.segmentors.pixels import gives_scores
+from rein.values import COUNT, check_value
 
 LARGE = 1_900_000_000
 """Bytes of weights above which they get a file of their own: protobuf's limit is 2 GiB."""
@@ -69,9 +70,11 @@ def export_segmentor(
         **options: Passed to `load_segmentor`.
 
     Raises:
-        UserError: The file exists or its name ends otherwise, or the segmentor cannot be exported;
-            the message gives the reason.
+        UserError: The file exists or its name ends otherwise, `batch` is below 1, or the segmentor
+            cannot be exported; the message gives the reason.
     """
+    if batch is not None:
+        check_value("export", "batch", batch, COUNT)
     out = Path(out)
     if out.suffix != ".onnx":
         raise UserError(f"{out}: end the name of the output in .onnx.")

@@ -105,6 +105,7 @@ def test_an_existing_file_is_kept_without_force(folder):
 @pytest.mark.parametrize("arguments, message", [
     (["missing.pth", "a.onnx"], "missing.pth"),
     (["model.pth", "a.pt"], "end the name of the output in .onnx"),
+    (["model.pth", "a.onnx", "--batch", 0], "batch=0; expected a whole number from 1"),
 ])
 def test_a_mistake_is_named_in_one_line(folder, arguments, message):
     assert message in error_line(run_tool(EXPORT, *arguments, cwd=folder, check=False))

@@ -17,6 +17,8 @@ def test_a_tool_leaves_parsing_and_errors_to_the_shared_command_line(tool):
 @pytest.mark.parametrize("arguments, message", [
     (("benchmark.py", "metrics"), "no such subject: metrics; choose from "),
     (("compare.py", "run", "--draws", 0), "--draws must be at least 1"),
+    (("compare.py", "run", "--seed", -1), "--seed must be at least 0"),
+    (("launch.py", "train", 0, "x"), "processes=0; expected a whole number from 1"),
     (("make_submission.py", "acdc", "nowhere.zip", "out.zip"), "omit it if it is a zip"),
     (("convert_models/convert_dinov2.py", "a.pth", "--img-size", 1, 2, 3), "one or two numbers"),
     (("test.py", "a.py", "a.pth", "--submission", "acdc", "--show-dir", "b"), "no --show-dir"),

@@ -18,6 +18,7 @@ from rein.engine.weights.jax_files import read_jax_weights
 from rein.engine.weights.loading import conversion, fit_backbone
 from rein.errors import UserError
 from rein.models.arguments import known_arguments
+from rein.values import COUNT, check_value
 
 PATCH_SIZE = 16
 """Patch side, in pixels, that plain transformers run at unless told otherwise."""
@@ -101,6 +102,10 @@ def build_target(
 
     from rein.models.backbones import VisionFoundationModel
 
+    for side in img_size or ():
+        check_value("convert_backbone", "img_size", side, COUNT)
+    if patch_size is not None:
+        check_value("convert_backbone", "patch_size", patch_size, COUNT)
     register_all_modules(init_default_scope=False)
     if model.endswith((".py", ".json")):
         cfg = dict(load_config(model).model.backbone)

@@ -98,6 +98,8 @@ def test_another_network_is_refused_in_one_line(eva, tmp_path):
     ("vit_huge_unknown", {}, "neither a network of timm"),
     ("convnext_tiny", dict(patch_size=16), "takes images of any size"),
     ("vit_tiny_patch16_224", dict(img_size=(100, 100)), "not a multiple of patch size 16"),
+    ("vit_tiny_patch16_224", dict(patch_size=-16), "patch_size=-16; expected a whole number"),
+    ("vit_tiny_patch16_224", dict(img_size=(0, 512)), "img_size=0; expected a whole number"),
 ])
 def test_wrong_arguments_are_refused(model, sizes, message, tmp_path):
     with pytest.raises(UserError, match=message):
