@@ -132,7 +132,7 @@ def examples_in(folder: str | Path) -> list[Example]:
     Raises:
         UserError: The folder is missing or has no image.
     """
-    root = Path(folder)
+    root = Path(find_path(folder))
     if not root.is_dir():
         raise UserError(f"{folder}: no such folder. Name a folder of images with --examples.")
     found = []

@@ -40,12 +40,13 @@ def test_windows_lie_where_testing_puts_them():
         assert window_starts(size, window, stride) == expected
 
 
-def test_a_file_of_another_kind_is_named(tmp_path):
+def test_a_file_of_another_kind_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("rein.paths.REPOSITORY", tmp_path)
     with pytest.raises(UserError, match="missing.onnx: no such file"):
         load_onnx(tmp_path / "missing.onnx")
     (tmp_path / "text.onnx").write_text("no graph")
     with pytest.raises(UserError, match="text.onnx: ONNX Runtime cannot load it. It may be"):
-        load_onnx(tmp_path / "text.onnx")
+        load_onnx("text.onnx")  # in the repository
     value = onnx.helper.make_tensor_value_info
     graph = onnx.helper.make_graph(
         [onnx.helper.make_node("Relu", ["x"], ["y"])], "other",
