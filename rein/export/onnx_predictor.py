@@ -20,6 +20,7 @@ from rein.images import as_rgb, as_rgb_images, is_several
 from rein.paths import find_path
 from rein.prediction import Prediction
 from rein.values import COUNT, check_value
+from rein.windows import window_starts
 
 ImageLike: TypeAlias = str | Path | Image.Image | np.ndarray
 """A file, a PIL image, or an RGB array, uint8 (H, W, 3)."""
@@ -183,12 +184,6 @@ class OnnxSegmentor:
         missing = (self._only_batch or len(crops)) - len(crops)
         filled = np.concatenate([crops, np.repeat(crops[-1:], missing, 0)]) if missing else crops
         return [output[:len(crops)] for output in self._session.run(None, {INPUT: filled})]
-
-
-def window_starts(size: int, window: int, stride: int) -> list[int]:
-    """Return the start of each window along one side; the last window ends at `size`."""
-    count = -(-(size - window) // stride) + 1
-    return [min(i * stride, size - window) for i in range(count)]
 
 
 def _padded(pixels: np.ndarray, least: tuple[int, int], mean: Sequence[float]) -> np.ndarray:

@@ -8,8 +8,7 @@ from mmcv.transforms import Resize
 from tiny_onnx import street
 
 from rein.errors import UserError
-from rein.export.onnx_predictor import classify, load_onnx, resized, window_starts
-from rein.models.segmentors import encoder_decoder
+from rein.export.onnx_predictor import classify, load_onnx, resized
 from rein.models.segmentors.pixels import confident_argmax
 
 
@@ -32,12 +31,6 @@ def test_classes_and_confidence_are_those_of_testing(logits, size, temperature):
     seg_map, confidence = classify(outputs.numpy(), size, logits, temperature)
     assert np.mean(seg_map == expected.seg_map.numpy()) > 0.9999
     np.testing.assert_allclose(confidence, expected.confidence.numpy(), atol=1e-4)
-
-
-def test_windows_lie_where_testing_puts_them():
-    for size, window, stride in ((64, 64, 43), (100, 64, 43), (512, 512, 341), (2048, 512, 341)):
-        expected = encoder_decoder.window_starts(size, window, stride)
-        assert window_starts(size, window, stride) == expected
 
 
 def test_a_file_of_another_kind_is_named(tmp_path, monkeypatch):

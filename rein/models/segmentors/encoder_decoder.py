@@ -25,6 +25,7 @@ from rein.models.segmentors.pixels import (
     gives_scores,
     resized_argmax,
 )
+from rein.windows import window_starts
 
 BYTES_PER_PIXEL = 4096
 """Memory reserved per pixel of a window; ViT-L and its head took 1500 in float32 on a CPU."""
@@ -312,12 +313,6 @@ def _check_parts(backbone: nn.Module, head: nn.Module, with_neck: bool) -> None:
             f"the adapter gives {queries.shape[-2]} queries of {queries.shape[-1]} channels, but "
             f"decode_head has num_queries={wanted[0]}, feat_channels={wanted[1]}. Let token_length "
             "equal num_queries, and query_dims feat_channels.")
-
-
-def window_starts(size: int, window: int, stride: int) -> list[int]:
-    """Return the start of each window along one side; the last window ends at `size`."""
-    count = -(-(size - window) // stride) + 1
-    return [min(i * stride, size - window) for i in range(count)]
 
 
 def _cover(starts: list[int], window: int, size: int) -> Tensor:
