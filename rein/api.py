@@ -182,9 +182,9 @@ class Segmentor:
         """Compute the feature maps of a whole image, without a head; see `extract_features`."""
         batch = batched([pack(self._steps, as_rgb(image))])
         backbone = self.model.backbone
-        off = adapter or getattr(backbone, "reins", None) is None
+        off = not adapter and getattr(backbone, "reins", None) is not None
         with self._as_tested(), (
-                nullcontext() if off else switched_off(backbone.model, backbone.reins)):
+                switched_off(backbone.model, backbone.reins) if off else nullcontext()):
             inputs = self.model.data_preprocessor(batch, False)["inputs"]
             return self.model.extract_feat(inputs)
 

@@ -18,7 +18,10 @@ REPOSITORY = _INSTALLED if _INSTALLED.is_dir() else _INSTALLED.parents[1]
 DATA = "data"
 """Folder of all datasets in configs."""
 
-_PATH_KEYS = ("data_root", "checkpoint", "load_from")
+WEIGHT_KEYS = ("checkpoint", "pretrained")
+"""Keys of weight files in the configs of models; published EVA-02 and CLIP have the second."""
+
+_PATH_KEYS = ("data_root", "load_from", *WEIGHT_KEYS)
 
 
 def find_path(path: str | Path) -> str:

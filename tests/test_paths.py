@@ -37,11 +37,12 @@ def test_output_goes_where_all_its_inputs_are(tmp_path, monkeypatch):
 def test_a_configs_paths_are_resolved_in_a_copy(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     cfg = Config(dict(load_from="README.md", data=[dict(data_root="configs", name="configs")],
-                      model=dict(checkpoint="https://host/README.md")))
+                      model=dict(checkpoint="https://host/README.md", pretrained="setup.py")))
     found = resolve_paths(cfg)
     assert found.load_from == str(ROOT / "README.md")
     assert found.data[0] == dict(data_root=str(ROOT / "configs"), name="configs")
     assert found.model.checkpoint == "https://host/README.md"
+    assert found.model.pretrained == str(ROOT / "setup.py")
     assert cfg.load_from == "README.md"
 
 

@@ -42,6 +42,10 @@ def main(args: argparse.Namespace) -> None:
     if unknown:
         raise UserError(
             f"no such subject: {', '.join(unknown)}; choose from {', '.join(SUBJECTS)}.")
+    if args.repeats < 1:
+        raise UserError("--repeats must be at least 1.")
+    if args.out and args.out.exists():
+        raise UserError(f"{args.out}: already exists. Remove it or choose another name.")
     if args.list:
         for name in SUBJECTS:
             text = (ROOT / "benchmarks" / f"{name}.py").read_text()
@@ -55,9 +59,11 @@ def main(args: argparse.Namespace) -> None:
         rows += importlib.import_module(f"benchmarks.{name}").run(args.repeats)
     print(f"\n{paired.text_table(rows)}")
     if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
+        from rein.atomic_files import naming_failures, write_atomically
+
         content = {"device": device, "rows": [row._asdict() for row in rows]}
-        args.out.write_text(json.dumps(content, indent=2) + "\n")
+        with naming_failures(args.out, "Choose another name, or make room."):
+            write_atomically(args.out, json.dumps(content, indent=2) + "\n")
         print(f"results written to {args.out}")
 
 

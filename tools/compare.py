@@ -39,6 +39,8 @@ def main(args: argparse.Namespace) -> None:
     """Compare the runs, then print and write the result."""
     if args.draws < 1:
         raise UserError("--draws must be at least 1.")
+    if args.seed < 0:
+        raise UserError("--seed must be at least 0.")
     from rein.evaluation.comparison_report import compare
     from rein.evaluation.latex import latex_table
 

@@ -78,16 +78,17 @@ def main(args: argparse.Namespace) -> int:
     check_folder(out)
     sources = find_sources(args.inputs, out)
     from rein.engine.predicting.files import PredictionOptions, predict_files
-    from rein.engine.predicting.models import describe_file, load_predictor
+    from rein.engine.predicting.models import describe_model, load_predictor
 
-    model = load_predictor(
-        args.model, config=args.config, backbone=args.backbone, device=args.device,
-        precision=args.precision, int8=args.int8, allow_other_backbone=args.allow_other_backbone)
+    chosen = dict(config=args.config, backbone=args.backbone, precision=args.precision,
+                  int8=args.int8)
+    model = load_predictor(args.model, device=args.device,
+                           allow_other_backbone=args.allow_other_backbone, **chosen)
     print(f"{args.model}: {model!r}")  # with its classes, precision and device
     options = PredictionOptions(
         args.save, args.overwrite, args.unsure, args.batch_size, args.frames)
     predicted = predict_files(
-        model, sources, out, options, dict(model=describe_file(args.model), int8=args.int8))
+        model, sources, out, options, describe_model(args.model, **chosen))
     if args.unsure is not None:
         print(f"hatched in overlays: pixels whose confidence is below {args.unsure:g}")
     return report(predicted, out)

@@ -13,11 +13,7 @@ from rein.checkpoint.fitting import (
     load_strictly,
 )
 from rein.checkpoint.identity import (
-    CALIBRATION,
     CONVERTED,
-    FEATURE_STATISTICS,
-    FINGERPRINT,
-    TRAINABLE,
     TRAINING_STATE,
     Identity,
     Kind,
@@ -27,7 +23,11 @@ from rein.checkpoint.identity import (
     identify,
 )
 from rein.checkpoint.io import (
+    CALIBRATION,
     CONVERT_COMMAND,
+    FEATURE_STATISTICS,
+    FINGERPRINT,
+    TRAINABLE,
     StateDict,
     how_to_get,
     load_file,

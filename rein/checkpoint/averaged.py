@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rein.checkpoint.identity import CALIBRATION, FEATURE_STATISTICS
-from rein.checkpoint.io import meta_of
+from rein.checkpoint.io import CALIBRATION, FEATURE_STATISTICS, meta_of
 from rein.errors import UserError
 
 RAW_WEIGHTS = "ema_state_dict"

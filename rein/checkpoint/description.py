@@ -6,17 +6,17 @@ from typing import Any
 
 from rein.checkpoint.families import matches, recognise
 from rein.checkpoint.identity import (
-    CALIBRATION,
     CONVERTED,
-    FINGERPRINT,
     Identity,
     Kind,
     digest,
     identify,
 )
 from rein.checkpoint.io import (
+    CALIBRATION,
     CONVERT_ANY_COMMAND,
     CONVERT_COMMAND,
+    FINGERPRINT,
     StateDict,
     meta_of,
     state_dict_of,

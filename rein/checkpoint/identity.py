@@ -13,20 +13,8 @@ from torch import Tensor
 
 from rein.checkpoint.families import Family, matches, recognise, wildcards
 from rein.checkpoint.families.base import is_packed_gated
-from rein.checkpoint.io import StateDict, meta_of, state_dict_of
+from rein.checkpoint.io import FINGERPRINT, StateDict, meta_of, state_dict_of
 from rein.checkpoint.parts import ADAPTER, BACKBONE, HEAD, split, without_prefix
-
-FINGERPRINT = "frozen_backbone"
-"""Key in the `meta` of a trained checkpoint: the fingerprint of its frozen backbone."""
-
-CALIBRATION = "calibration"
-"""Key in the `meta` of a calibrated segmentor: `temperature` and how it was fitted."""
-
-FEATURE_STATISTICS = "feature_statistics"
-"""Key in the `meta` of a calibrated segmentor: `FeatureStatistics.to_meta`."""
-
-TRAINABLE = "trainable_parameters"
-"""Key in the `meta` of a folded segmentor: parameters of the backbone that training had changed."""
 
 CONVERTED = "converted_backbone"
 """Key in the `meta` of a converted backbone: `model` and `size`."""

@@ -23,17 +23,29 @@ from rein.errors import UserError
 
 StateDict = dict[str, Tensor]
 
-CONVERT_COMMAND = "python tools/convert_models/convert_dinov2.py"
+FINGERPRINT = "frozen_backbone"
+"""Key in the `meta` of a trained checkpoint: the fingerprint of its frozen backbone."""
+
+CALIBRATION = "calibration"
+"""Key in the `meta` of a calibrated segmentor: `temperature` and how it was fitted."""
+
+FEATURE_STATISTICS = "feature_statistics"
+"""Key in the `meta` of a calibrated segmentor: `FeatureStatistics.to_meta`."""
+
+TRAINABLE = "trainable_parameters"
+"""Key in the `meta` of a folded segmentor: parameters of the backbone that training had changed."""
+
 SHARDS_SUFFIX = ".safetensors.index.json"
 """How the name of Hugging Face's list of a model's files ends."""
 
+CONVERT_COMMAND = "python tools/convert_models/convert_dinov2.py"
 CONVERT_ANY_COMMAND = "python tools/convert_models/convert_backbone.py"
 
 _REFUSED = re.compile(r"unsupported (global|class)|not allowed", re.IGNORECASE)
 _SAFETENSORS_META = "rein_meta"
 _META_TYPES = {
-    "cfg": str, "dataset_meta": Mapping, "frozen_backbone": Mapping, "iter": int,
-    "calibration": Mapping, "feature_statistics": Mapping, "trainable_parameters": int}
+    "cfg": str, "dataset_meta": Mapping, "iter": int, FINGERPRINT: Mapping,
+    CALIBRATION: Mapping, FEATURE_STATISTICS: Mapping, TRAINABLE: int}
 
 
 # ------------------------------------------------------------------------------------------ reading
@@ -85,14 +97,7 @@ def load_file(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
         raise UserError(f"{path}: an exported ONNX file, expected a checkpoint. Predict with it by "
                         f"`rein predict {path} INPUT`, or rein.export.onnx_predictor.load_onnx.")
     try:
-        if path.suffix == ".safetensors":
-            return _load_safetensors(path, map_location)
-        if path.name.endswith(SHARDS_SUFFIX):
-            return _load_shards(path, map_location)
-        if is_torchscript(path):
-            return read_torchscript(path)
-        with torch.serialization.safe_globals(_safe_globals()):
-            content = torch.load(path, map_location=map_location, weights_only=True)
+        content = _read(path, map_location)
     except UserError:
         raise
     except UnpicklingError as error:
@@ -118,6 +123,18 @@ def load_file(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
             raise UserError(f"{path}: damaged, because its meta has {name!r} of type "
                             f"{type(value).__name__}. Download or create it again.")
     return content
+
+
+def _read(path: Path, map_location: Any) -> Any:
+    """Read a file of any supported format."""
+    if path.suffix == ".safetensors":
+        return _load_safetensors(path, map_location)
+    if path.name.endswith(SHARDS_SUFFIX):
+        return _load_shards(path, map_location)
+    if is_torchscript(path):
+        return read_torchscript(path)
+    with torch.serialization.safe_globals(_safe_globals()):
+        return torch.load(path, map_location=map_location, weights_only=True)
 
 
 def _load_safetensors(path: Path, device: Any) -> dict[str, Any]:
@@ -165,10 +182,13 @@ def _load_shards(index: Path, device: Any) -> dict[str, Any]:
 def how_to_get(path: Path) -> str:
     """Say how to get a file of the published folder tree."""
     name = path.name
-    if "converted" in name:
+    if name.startswith("dinov2_converted"):
         size = " --img-size 1024" if "1024" in name else ""
         return (f"Create it with `{CONVERT_COMMAND} checkpoints/dinov2_vitl14_pretrain.pth "
                 f"{path}{size}`.")
+    if "converted" in name:
+        return (f"Create it with `{CONVERT_ANY_COMMAND} SRC {path} --model CONFIG`, where SRC is "
+                "the released file of CONFIG's backbone; see docs/backbones.md.")
     if name.startswith("dinov2_") and name.endswith("_pretrain.pth"):
         model = name.removesuffix("_pretrain.pth")
         folder = model.removesuffix("_reg4")

@@ -14,6 +14,7 @@ from torch import Tensor
 from rein.checkpoint.families import Family, matches, recognise
 from rein.checkpoint.io import StateDict
 from rein.errors import UserError
+from rein.values import COUNT, check_value
 
 
 def is_converted(backbone: Mapping[str, Tensor]) -> bool:
@@ -86,8 +87,11 @@ def convert_dinov2(
 
     Raises:
         UserError: The weights are not such a backbone, or already converted, or the image size is
-            not a multiple of the patch size.
+            not a multiple of the patch size, or one of them is below 1.
     """
+    for side in img_size:
+        check_value("convert_dinov2", "img_size", side, COUNT)
+    check_value("convert_dinov2", "patch_size", patch_size, COUNT)
     missing = {"pos_embed", "cls_token", "patch_embed.proj.weight"} - set(state_dict)
     if missing:
         raise UserError(

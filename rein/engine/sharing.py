@@ -143,7 +143,7 @@ def _facts(model: nn.Module, content: Mapping[str, Any]) -> ModelFacts:
         sources=_sources(model.cfg),
         iterations=meta.get("iter"),
         seed=meta.get("seed"),
-        temperature=(meta.get("calibration") or {}).get("temperature"),
+        temperature=(meta.get(ckpt.CALIBRATION) or {}).get("temperature"),
         backbone_licence=licence, licensed_as=licensed_as)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from rein.datasets.descriptions import describe_domain
 from rein.datasets.domains import domain_title
+from rein.datasets.label_maps import CLASSES
 from rein.evaluation.report import markdown_rows, markdown_table, percent
 from rein.evaluation.result_files import SavedRun
 
@@ -107,8 +108,8 @@ def _of_protocol(run: SavedRun) -> str:
 def _summary(facts: ModelFacts) -> str:
     sources = " and ".join(map(domain_title, facts.sources))
     trained = f", trained on {sources}" if sources else ""
-    return (f"Semantic segmentation of street scenes in domains unseen in training"
-            f"{trained}: {len(facts.classes)} classes.")
+    scenes = " of street scenes in domains unseen in training" if facts.classes == CLASSES else ""
+    return f"Semantic segmentation{scenes}{trained}: {len(facts.classes)} classes."
 
 
 def _use(repo: str) -> str:

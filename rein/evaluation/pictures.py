@@ -35,6 +35,7 @@ from rein.evaluation.seen_images import seen_image
 
 _FAINT = (113, 113, 122)
 _GAP, _LINE = 10, 34
+_PANEL, _CELL = 400, 360  # width of a strip's panels and of a sheet's columns, in pixels
 _TITLES = ("image", "truth", "prediction", "errors")
 
 
@@ -54,7 +55,7 @@ class SheetRow(NamedTuple):
 
 def example_strip(
     source: str | np.ndarray, prediction: np.ndarray, truth: np.ndarray,
-    palette: Palette = PALETTE, width: int = 400,
+    palette: Palette = PALETTE,
 ) -> bytes:
     """Draw small panels of the image, the overlaid prediction and the errors side by side.
 
@@ -63,12 +64,11 @@ def example_strip(
         prediction: Classes (H, W).
         truth: Classes (H, W), 255 where ignored.
         palette: RGB of each class, uint8 range.
-        width: Width of each panel in pixels.
 
     Returns:
         The strip, JPEG-encoded.
     """
-    size = (width, max(round(width * truth.shape[0] / truth.shape[1]), 1))
+    size = (_PANEL, max(round(_PANEL * truth.shape[0] / truth.shape[1]), 1))
     image = source if isinstance(source, np.ndarray) else mmcv.imread(source, channel_order="rgb")
     image = mmcv.imresize(image, size, interpolation="area")
     prediction, truth = (
@@ -80,10 +80,10 @@ def example_strip(
     return content.getvalue()
 
 
-def _thumbnail(image: np.ndarray, width: int) -> Image.Image:
-    """Scale a picture to fit into `width`, and into 0.6 times that in height."""
+def _thumbnail(image: np.ndarray) -> Image.Image:
+    """Scale a picture to fit into a column, and into 0.6 times its width in height."""
     picture = Image.fromarray(image)
-    scale = min(width / picture.width, 0.6 * width / picture.height)
+    scale = min(_CELL / picture.width, 0.6 * _CELL / picture.height)
     size = tuple(max(round(side * scale), 1) for side in picture.size)
     # Label maps have few colours; a sharp filter would overshoot and add new ones.
     is_photo = picture.getcolors(maxcolors=256) is None
@@ -103,7 +103,7 @@ def _draw_row(
 
 def contact_sheet(
     rows: Sequence[SheetRow], titles: Sequence[str], out: str | Path, heading: str = "",
-    classes: Sequence[str] = CLASSES, palette: Palette = PALETTE, cell_width: int = 360,
+    classes: Sequence[str] = CLASSES, palette: Palette = PALETTE,
 ) -> None:
     """Draw rows of pictures with row names in the margin and a legend of the classes below.
 
@@ -114,19 +114,18 @@ def contact_sheet(
         heading: Title of the sheet.
         classes: Class names for the legend.
         palette: RGB of each class, uint8 range.
-        cell_width: Width of a column in pixels.
     """
-    pictures = [[_thumbnail(image, cell_width) for image in row.images] for row in rows]
+    pictures = [[_thumbnail(image) for image in row.images] for row in rows]
     names_width = max(ImageFont.load_default(size=17).getlength(row.name) for row in rows)
     left = MARGIN + int(names_width) + MARGIN
-    width = left + len(titles) * (cell_width + _GAP) - _GAP + MARGIN
+    width = left + len(titles) * (_CELL + _GAP) - _GAP + MARGIN
     top = MARGIN + _LINE * (2 if heading else 1)
     tops = list(itertools.accumulate((line[0].height + _GAP for line in pictures), initial=top))
     entries = [*zip(classes, palette, strict=True), ("ignored", IGNORED)]
     height = tops[-1] + _GAP + legend_height(width, entries) + MARGIN
     sheet = Image.new("RGB", (width, height), PAPER)
     draw = ImageDraw.Draw(sheet)
-    columns = [left + i * (cell_width + _GAP) for i in range(len(titles))]
+    columns = [left + i * (_CELL + _GAP) for i in range(len(titles))]
     write(draw, (MARGIN, MARGIN - 4), heading, 22, INK)
     for title, x in zip(titles, columns, strict=True):
         write(draw, (x, top - 24), title, 15, _FAINT)

@@ -6,8 +6,9 @@ from html import escape
 import numpy as np
 
 from rein.datasets.domains import domain_title
-from rein.evaluation.confidence import Reliability
+from rein.evaluation.confidence import BINS, Reliability
 from rein.evaluation.report import percent, reliability_rows
+from rein.evaluation.shift import QUANTILE
 
 _SIDE, _LEFT, _TOP, _STRIP = 240, 34, 8, 44  # square plot, its margins, and the histogram below
 
@@ -26,9 +27,9 @@ def reliability_section(reliability: Mapping[str, Reliability]) -> str:
         f"{_diagram(one.bins)}</div>" for name, one in reliability.items())
     return (
         "<h2>Confidence</h2>\n<p class=note>In percent. ECE: expected calibration error, the gap "
-        "between accuracy and confidence, averaged over the pixels in 15 bins of confidence. "
-        "Flagged: images whose features lie farther from the training images' than those of 99 % "
-        "of held-out source images; - without calibration.</p>\n"
+        f"between accuracy and confidence, averaged over the pixels in {BINS} bins of confidence. "
+        "Flagged: images whose features lie farther from the training images' than those "
+        f"of {100 * QUANTILE:g} % of held-out source images; - without calibration.</p>\n"
         f'<div class="card"><table class="numbers"><thead><tr>{head}</tr></thead><tbody>{body}'
         "</tbody></table></div>\n<p class=note>Bars: accuracy of the pixels of each confidence; "
         "below the diagonal the model is too sure. Grey: share of the pixels.</p>\n"

@@ -7,7 +7,7 @@ import numpy as np
 
 from rein.atomic_files import write_atomically
 from rein.datasets.domains import domain_title
-from rein.evaluation.confidence import Reliability
+from rein.evaluation.confidence import BINS, Reliability
 from rein.evaluation.results import DomainResults, ImageResult, RunRecord, reliability_of
 
 
@@ -95,7 +95,7 @@ def reliability_rows(reliability: Mapping[str, Reliability]) -> list[list[str]]:
 def reliability_text(reliability: Mapping[str, Reliability]) -> str:
     """Format confidence and accuracy as Markdown below a caption."""
     header, *rows = reliability_rows(reliability)
-    return ("Confidence in percent: expected calibration error (ECE, 15 bins), and the images "
+    return (f"Confidence in percent: expected calibration error (ECE, {BINS} bins), and the images "
             f"whose features lie far from the training's\n\n{markdown_rows(header, rows)}\n")
 
 

@@ -19,6 +19,7 @@ from rein.export.graph import RawSegmentor, trace
 from rein.export.metadata import INPUT, Metadata
 from rein.export.precision import halve_products, quantize_file, split_gemms
 from rein.models.segmentors.pixels import gives_scores
+from rein.values import COUNT, check_value
 
 LARGE = 1_900_000_000
 """Bytes of weights above which they get a file of their own: protobuf's limit is 2 GiB."""
@@ -57,6 +58,9 @@ def export_segmentor(
 ) -> Exported:
     """Export a segmentor to ONNX, compare it with PyTorch, and write it atomically.
 
+    Weights above 2 GB are a file of their own, moved just before the graph: if the process is
+    killed in between, an old graph lies beside new weights. Then export again.
+
     Args:
         source: A segmentor in float32 on the CPU, or as for `load_segmentor`.
         out: The file to write, ending in .onnx.
@@ -69,14 +73,17 @@ def export_segmentor(
         **options: Passed to `load_segmentor`.
 
     Raises:
-        UserError: The file exists or its name ends otherwise, or the segmentor cannot be exported;
-            the message gives the reason.
+        UserError: The file exists or its name ends otherwise, `batch` is below 1, or the segmentor
+            cannot be exported; the message gives the reason.
     """
+    if batch is not None:
+        check_value("export", "batch", batch, COUNT)
     out = Path(out)
     if out.suffix != ".onnx":
         raise UserError(f"{out}: end the name of the output in .onnx.")
-    if out.exists() and not overwrite:
-        raise UserError(f"{out}: exists already. Choose another name, or pass --force.")
+    for path in (out, _weights(out)):
+        if path.exists() and not overwrite:
+            raise UserError(f"{path}: exists already. Choose another name, or pass --force.")
     given = isinstance(source, Segmentor)
     segmentor = source if given else load_segmentor(
         source, device="cpu", precision="fp32", **options)
@@ -113,7 +120,14 @@ def _write_and_compare(
         megabytes = sum(file.stat().st_size for file in files) / 1e6
         for file in files:
             os.replace(file, out.with_name(file.name))
+    if files[0].name != _weights(out).name:  # those of a large file that was replaced
+        _weights(out).unlink(missing_ok=True)
     return difference, megabytes
+
+
+def _weights(out: Path) -> Path:
+    """Return where the weights of a large file lie."""
+    return out.with_name(f"{out.name}.data")
 
 
 def describe(segmentor: Segmentor, whole: bool, dynamic: bool, precision: str) -> Metadata:
@@ -205,12 +219,11 @@ def _write(graph: ir.Model, folder: Path, name: str, precision: str) -> Path:
     if precision == "int8":
         split_gemms(graph.graph)
     weights = sum(value.const_value.nbytes for value in graph.graph.initializers.values())
-    data = f"{name}.data" if weights > LARGE else None
     path = folder / (name if precision != "int8" else f"float.{name}")
-    ir.save(graph, path, external_data=data and f"{path.name}.data")
+    ir.save(graph, path, external_data=_weights(path).name if weights > LARGE else None)
     if precision != "int8":
         return path
-    quantize_file(path, folder / name, data is not None)
+    quantize_file(path, folder / name, weights > LARGE)
     return folder / name
 
 

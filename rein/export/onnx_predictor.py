@@ -17,8 +17,10 @@ from rein.errors import UserError, one_line
 from rein.evaluation.shift import FeatureStatistics
 from rein.export.metadata import INPUT, SMALLEST, Metadata
 from rein.images import as_rgb, as_rgb_images, is_several
+from rein.paths import find_path
 from rein.prediction import Prediction
 from rein.values import COUNT, check_value
+from rein.windows import window_starts
 
 ImageLike: TypeAlias = str | Path | Image.Image | np.ndarray
 """A file, a PIL image, or an RGB array, uint8 (H, W, 3)."""
@@ -31,7 +33,7 @@ def load_onnx(path: str | Path, threads: int | None = None) -> "OnnxSegmentor":
     """Load a file from tools/export.py.
 
     Args:
-        path: The file.
+        path: The file, in the working directory or else in the repository.
         threads: Threads of the processor; default: ONNX Runtime's, one per core.
 
     Raises:
@@ -42,7 +44,8 @@ def load_onnx(path: str | Path, threads: int | None = None) -> "OnnxSegmentor":
         import onnxruntime
     except ImportError:
         raise UserError(f"{path}: needs ONNX Runtime: pip install 'rein-dgss[onnx]'.") from None
-    if not Path(path).is_file():
+    found = find_path(path)
+    if not Path(found).is_file():
         raise UserError(f"{path}: no such file. Export one with tools/export.py.")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0
@@ -50,7 +53,7 @@ def load_onnx(path: str | Path, threads: int | None = None) -> "OnnxSegmentor":
     available = onnxruntime.get_available_providers()
     try:
         session = onnxruntime.InferenceSession(
-            str(path), options, providers=[name for name in PROVIDERS if name in available])
+            found, options, providers=[name for name in PROVIDERS if name in available])
     except Exception as error:  # ONNX Runtime's own types
         reason = "" if "protobuf" in str(error).lower() else f" ({one_line(error)})"
         raise UserError(f"{path}: ONNX Runtime cannot load it{reason}. It may be damaged, or its "
@@ -181,12 +184,6 @@ class OnnxSegmentor:
         missing = (self._only_batch or len(crops)) - len(crops)
         filled = np.concatenate([crops, np.repeat(crops[-1:], missing, 0)]) if missing else crops
         return [output[:len(crops)] for output in self._session.run(None, {INPUT: filled})]
-
-
-def window_starts(size: int, window: int, stride: int) -> list[int]:
-    """Return the start of each window along one side; the last window ends at `size`."""
-    count = -(-(size - window) // stride) + 1
-    return [min(i * stride, size - window) for i in range(count)]
 
 
 def _padded(pixels: np.ndarray, least: tuple[int, int], mean: Sequence[float]) -> np.ndarray:

@@ -5,7 +5,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
+from rein.datasets.label_maps import CLASSES
 from rein.web.page import check_port, import_gradio
 
 
@@ -42,14 +44,21 @@ def run_demo(
     model = load_predictor(
         str(source), config=config, backbone=backbone, device=device, precision=precision)
     chosen = chosen or (examples_of(model.model.cfg) if hasattr(model, "model") else [])
-    about = (f"Segments street scenes of domains unseen in training: {len(model.classes)} classes, "
-             f"{model.precision} on {model.device}.")
     with private_folder(), _termination_as_interrupt():
-        page = build_page(Actions(model.predict, model.classes, chosen), title(source), about)
+        actions = Actions(model.predict, model.classes, chosen)
+        page = build_page(actions, title(source), about(model))
         with served(page, model.palette, port, chosen) as url:
             print(f"page: {url} (Ctrl+C stops it)", flush=True)
             _wait()
     print("stopped; uploads are deleted")
+
+
+def about(model: Any) -> str:
+    """Describe a model: what it segments, its precision and its device."""
+    scenes = "street scenes of domains unseen in training" if (
+        tuple(model.classes) == CLASSES) else "images"
+    return (f"Segments {scenes}: {len(model.classes)} classes, {model.precision} on "
+            f"{model.device}.")
 
 
 def _wait() -> None:

@@ -12,6 +12,7 @@ from PIL import Image
 from rein.datasets.dataset_configs import leaf_datasets
 from rein.datasets.domains import domain_of_root, domain_title
 from rein.datasets.image_files import is_cut_short
+from rein.engine.predicting.sources import IMAGE_SUFFIXES, kind_of
 from rein.errors import UserError
 from rein.images import read_image
 from rein.paths import find_path
@@ -20,8 +21,6 @@ MAX_SIDE = 4096  # pixels
 MAX_MEGABYTES = 64
 MAX_SECONDS = 10
 FRAME_RATE = 5  # frames per second of a video that are predicted
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
 LIMITS = (f"Images up to {MAX_SIDE} pixels a side. Of videos, the first {MAX_SECONDS} seconds at "
           f"{FRAME_RATE} frames a second. Files up to {MAX_MEGABYTES} MB.")
 
@@ -38,7 +37,7 @@ class Example(NamedTuple):
 
 def is_video(path: str | Path) -> bool:
     """Tell whether a file's name is that of a video."""
-    return Path(path).suffix.lower() in VIDEO_SUFFIXES
+    return kind_of(Path(path)) == "video"
 
 
 def read_picture(path: str | Path) -> np.ndarray:
@@ -132,7 +131,7 @@ def examples_in(folder: str | Path) -> list[Example]:
     Raises:
         UserError: The folder is missing or has no image.
     """
-    root = Path(folder)
+    root = Path(find_path(folder))
     if not root.is_dir():
         raise UserError(f"{folder}: no such folder. Name a folder of images with --examples.")
     found = []
@@ -141,7 +140,7 @@ def examples_in(folder: str | Path) -> list[Example]:
                         if path.suffix.lower() in IMAGE_SUFFIXES)
         found += [Example(path, domain_title(part.name)) for path in images[:12]]
     if not found:
-        raise UserError(f"{folder}: has no image ({', '.join(IMAGE_SUFFIXES)}).")
+        raise UserError(f"{folder}: has no image ({', '.join(sorted(IMAGE_SUFFIXES))}).")
     return found
 
 

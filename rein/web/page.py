@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 
 from rein.datasets.corruptions import missing_library
+from rein.engine.predicting.sources import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from rein.errors import UserError
 from rein.prediction import Prediction
 from rein.web import conditions, inputs, views
@@ -154,7 +155,7 @@ def _inputs(gr: Any, actions: Actions) -> dict[str, Any]:
     """Add the drop zone, the examples and the limits."""
     parts = dict(file=gr.File(
         label="Image or short video", elem_id="drop", height=150,
-        file_types=[*inputs.IMAGE_SUFFIXES, *inputs.VIDEO_SUFFIXES]))
+        file_types=sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES)))
     gr.HTML(f"{inputs.LIMITS} Nothing leaves this machine.", elem_id="limits")
     if actions.examples:
         parts["examples"] = gr.Gallery(

@@ -150,7 +150,9 @@ def test_an_unwritable_folder_is_named():
 
 @pytest.mark.parametrize("name, hint", [
     ("dinov2_vitl14_pretrain.pth", "https://dl.fbaipublicfiles.com/dinov2/dinov2_vitl14/"),
-    ("dinov2_converted.pth", "convert_dinov2.py"),
+    ("dinov2_converted.pth", "convert_dinov2.py checkpoints/dinov2_vitl14_pretrain.pth"),
+    ("eva02_L_converted.pth", "convert_backbone.py SRC .*eva02_L_converted.pth --model CONFIG"),
+    ("dinov2_vitb16_converted.pth", "convert_backbone.py SRC .* --model CONFIG"),
     ("dinov2_segmentor.pth", "generate_full_weights.py"),
 ])
 def test_the_error_for_a_missing_file_says_how_to_get_it(tmp_path, name, hint):
@@ -158,8 +160,10 @@ def test_the_error_for_a_missing_file_says_how_to_get_it(tmp_path, name, hint):
         ckpt.load_file(tmp_path / name)
 
 
-@pytest.mark.parametrize("name", ["cfg", "dataset_meta", "frozen_backbone", "iter"])
-def test_meta_of_a_wrong_type_is_named(tmp_path, name):
-    path = ckpt.save_file(dict(meta={name: torch.zeros(2)}, state_dict={}), tmp_path / "a.pth")
-    with pytest.raises(UserError, match=f"its meta has '{name}' of type Tensor"):
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+@pytest.mark.parametrize("name", [
+    "cfg", "dataset_meta", "frozen_backbone", "iter", "calibration", "feature_statistics"])
+def test_meta_of_a_wrong_type_is_named(tmp_path, name, suffix):
+    path = ckpt.save_file(dict(meta={name: [0.5]}, state_dict={}), tmp_path / f"a{suffix}")
+    with pytest.raises(UserError, match=f"its meta has '{name}' of type list"):
         ckpt.load_file(path)

@@ -32,6 +32,13 @@ def test_conversion_to_the_same_size_changes_nothing():
         assert torch.equal(value, source[name])
 
 
+@pytest.mark.parametrize("sizes, found", [
+    (((-512, 512), 16), "img_size=-512"), (((512, 512), 0), "patch_size=0")])
+def test_sizes_below_1_are_refused(sizes, found):
+    with pytest.raises(UserError, match=f"{found}; expected a whole number from 1"):
+        ckpt.convert_dinov2(official(), *sizes)
+
+
 def test_a_converted_file_is_not_converted_again():
     converted = ckpt.convert_dinov2(official(), (64, 64), 16)
     with pytest.raises(UserError, match="already converted, to patch size 16"):

@@ -19,6 +19,7 @@ from rein import checkpoint as ckpt
 from rein.datasets.label_maps import CLASSES
 from rein.engine.sharing import build_folder, push
 from rein.errors import UserError
+from rein.evaluation.model_card import ModelFacts, model_card
 from rein.evaluation.result_files import save_results
 from rein.models.freezing import trained_state_dict
 
@@ -85,6 +86,14 @@ def test_the_card_tells_results_training_and_use(tmp_path, model_file):
     assert RECORD.checkpoint not in text  # a path of this machine
     code, = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     assert code.count("\n") == 5 and 'rein.load_segmentor("hf:me/toy")' in code
+
+
+def test_street_scenes_are_named_for_cityscapes_classes_alone():
+    facts = ModelFacts("0" * 64, "cracks", "ViT", "", "", CLASSES, ("cracks",))
+    claim = "of street scenes in domains unseen in training, trained on cracks: 19 classes."
+    assert f"Semantic segmentation {claim}" in model_card("me/toy", facts, [])
+    own = model_card("me/toy", dataclasses.replace(facts, classes=("rest", "crack")), [])
+    assert "Semantic segmentation, trained on cracks: 2 classes." in own and "street s" not in own
 
 
 @pytest.mark.parametrize("backbone, licence", [

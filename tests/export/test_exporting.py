@@ -105,6 +105,7 @@ def test_an_existing_file_is_kept_without_force(folder):
 @pytest.mark.parametrize("arguments, message", [
     (["missing.pth", "a.onnx"], "missing.pth"),
     (["model.pth", "a.pt"], "end the name of the output in .onnx"),
+    (["model.pth", "a.onnx", "--batch", 0], "batch=0; expected a whole number from 1"),
 ])
 def test_a_mistake_is_named_in_one_line(folder, arguments, message):
     assert message in error_line(run_tool(EXPORT, *arguments, cwd=folder, check=False))
@@ -129,6 +130,26 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="No space left on device"):
         export_segmentor(source, tmp_path / "model.onnx")
     assert [path.name for path in tmp_path.iterdir()] == ["model.pth"]
+
+
+def test_the_weights_of_a_large_file_go_with_it(tmp_path, monkeypatch):
+    def write(graph, folder, name, precision):
+        for file in (name, f"{name}.data")[:2 if precision == "fp32" else 1]:
+            (folder / file).write_text(precision)
+        return folder / name
+
+    monkeypatch.setattr(exporting, "trace", lambda *args: ir.Model(ir.Graph(
+        [], [], nodes=[]), ir_version=10))
+    monkeypatch.setattr(exporting, "_write", write)
+    monkeypatch.setattr(exporting, "_compare", lambda *args: 0.0)
+    source, out = write_segmentor(tmp_path / "model.pth"), tmp_path / "model.onnx"
+    export_segmentor(source, out)
+    out.unlink()
+    with pytest.raises(UserError, match="model.onnx.data: exists already"):
+        export_segmentor(source, out, precision="fp16")
+    export_segmentor(source, out, precision="fp16", overwrite=True)
+    assert out.read_text() == "fp16"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.onnx", "model.pth"]
 
 
 def test_a_graph_that_cannot_be_exported_is_refused_with_its_reason(tmp_path, monkeypatch):

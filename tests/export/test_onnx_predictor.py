@@ -8,8 +8,7 @@ from mmcv.transforms import Resize
 from tiny_onnx import street
 
 from rein.errors import UserError
-from rein.export.onnx_predictor import classify, load_onnx, resized, window_starts
-from rein.models.segmentors import encoder_decoder
+from rein.export.onnx_predictor import classify, load_onnx, resized
 from rein.models.segmentors.pixels import confident_argmax
 
 
@@ -34,18 +33,13 @@ def test_classes_and_confidence_are_those_of_testing(logits, size, temperature):
     np.testing.assert_allclose(confidence, expected.confidence.numpy(), atol=1e-4)
 
 
-def test_windows_lie_where_testing_puts_them():
-    for size, window, stride in ((64, 64, 43), (100, 64, 43), (512, 512, 341), (2048, 512, 341)):
-        expected = encoder_decoder.window_starts(size, window, stride)
-        assert window_starts(size, window, stride) == expected
-
-
-def test_a_file_of_another_kind_is_named(tmp_path):
+def test_a_file_of_another_kind_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("rein.paths.REPOSITORY", tmp_path)
     with pytest.raises(UserError, match="missing.onnx: no such file"):
         load_onnx(tmp_path / "missing.onnx")
     (tmp_path / "text.onnx").write_text("no graph")
     with pytest.raises(UserError, match="text.onnx: ONNX Runtime cannot load it. It may be"):
-        load_onnx(tmp_path / "text.onnx")
+        load_onnx("text.onnx")  # in the repository
     value = onnx.helper.make_tensor_value_info
     graph = onnx.helper.make_graph(
         [onnx.helper.make_node("Relu", ["x"], ["y"])], "other",

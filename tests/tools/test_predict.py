@@ -34,8 +34,24 @@ def test_a_folder_is_predicted_into_a_folder_named_like_the_model(tmp_path, load
     assert done.stdout.splitlines()[-1] == (
         "2 predicted, 0 finished before, 0 failed; results written to predictions/night")
     assert (np.array(Image.open(tmp_path / "predictions/night/labels/a.jpg.png")) == 2).all()
-    again = run_tool(TOOL, "runs/night.pth", "in", cwd=tmp_path)
+    again = run_tool(TOOL, "runs/night.pth", "in", "--precision", "bf16", cwd=tmp_path)
     assert again.stdout.splitlines()[-1].startswith("0 predicted, 2 finished before, 0 failed")
+
+
+@pytest.mark.parametrize("option, other", [
+    ("--config", "other.py"), ("--backbone", "other.pth"), ("--precision", "fp32"),
+    ("--int8", None)])
+def test_predictions_of_other_settings_are_not_kept(tmp_path, loaded, option, other):
+    for i, name in enumerate(("this.py", "this.pth", "other.py", "other.pth")):
+        (tmp_path / name).write_text(f"value = {i}\n")
+    arguments = ["m.pth", "in/a.jpg", "--config", "this.py", "--backbone", "this.pth"]
+    run_tool(TOOL, *arguments, cwd=tmp_path)
+    changed = [option] if other is None else [option, other]
+    done = run_tool(TOOL, *arguments, *changed, cwd=tmp_path, check=False)
+    assert f"holds predictions made with {option.removeprefix('--')}=" in error_line(done)
+    (tmp_path / "this.py").rename(tmp_path / "moved.py")
+    again = run_tool(TOOL, *arguments, "--config", "moved.py", cwd=tmp_path)
+    assert "0 predicted, 1 finished before" in again.stdout
 
 
 def test_the_meaning_of_hatched_pixels_is_printed(tmp_path, loaded):

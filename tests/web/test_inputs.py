@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rein.engine.predicting.sources import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from rein.errors import UserError
 from rein.web import inputs
 
@@ -18,8 +19,8 @@ def picture(path, size=(60, 40)):
     return path
 
 
-def film(path, frames, rate=10.0, size=(64, 48)):
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), rate, size)
+def film(path, frames, rate=10.0, size=(64, 48), codec="mp4v"):
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), rate, size)
     for i in range(frames):
         writer.write(np.full((size[1], size[0], 3), i * 200 // frames, np.uint8))
     writer.release()
@@ -105,3 +106,27 @@ def test_examples_of_a_folder_are_named_after_its_subfolders(tmp_path):
         (tmp_path / "top/empty").mkdir(exist_ok=True)
         with pytest.raises(UserError, match=message):
             inputs.examples_in(tmp_path / folder)
+
+
+def test_examples_are_found_in_the_repository(tmp_path, monkeypatch):
+    picture(tmp_path / "photos/x.jpg")
+    monkeypatch.setattr("rein.paths.REPOSITORY", tmp_path)
+    assert inputs.examples_in("photos") == [(tmp_path / "photos/x.jpg", "photos")]
+
+
+@pytest.mark.parametrize("suffix", sorted(IMAGE_SUFFIXES))
+def test_every_image_that_rein_predict_takes_can_be_shown(tmp_path, suffix):
+    path = picture(tmp_path / f"a{suffix}")
+    assert inputs.read_picture(path).shape == (40, 60, 3) and not inputs.is_video(path)
+
+
+@pytest.mark.parametrize("suffix", sorted(VIDEO_SUFFIXES))
+def test_every_video_that_rein_predict_takes_can_be_shown(tmp_path, suffix):
+    path, codec = tmp_path / f"a{suffix}", {".gif": None, ".webm": "VP80", ".wmv": "WMV2",
+                                            ".mpg": "mpg1", ".mpeg": "mpg1"}.get(suffix, "mp4v")
+    if codec is None:
+        frames = [Image.new("L", (64, 48), i * 50) for i in range(5)]
+        frames[0].save(path, save_all=True, append_images=frames[1:], duration=100)
+    else:
+        film(path, 5, codec=codec, rate=25.0)
+    assert inputs.is_video(path) and next(inputs.open_film(path).frames).shape == (48, 64, 3)

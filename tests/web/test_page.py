@@ -5,6 +5,7 @@ import re
 import socket
 import urllib.error
 import urllib.request
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -16,7 +17,7 @@ from rein.datasets import corruptions
 from rein.datasets.label_maps import CLASSES, PALETTE
 from rein.errors import UserError
 from rein.web import conditions, page, views
-from rein.web.demo import run_demo
+from rein.web.demo import about, run_demo
 from rein.web.inputs import Example
 from rein.web.page import Actions
 
@@ -142,3 +143,11 @@ def test_only_the_page_imports_gradio():
     importing = [path.relative_to(ROOT).as_posix() for path in (ROOT / "rein").rglob("*.py")
                  if re.search(r"^\s*(?:import|from) gradio", path.read_text(), re.M)]
     assert importing == ["rein/web/page.py"]
+
+
+def test_street_scenes_are_named_for_cityscapes_classes_alone():
+    model = SimpleNamespace(classes=CLASSES, precision="fp32", device="cpu")
+    assert about(model) == (
+        "Segments street scenes of domains unseen in training: 19 classes, fp32 on cpu.")
+    model.classes = ("rest", "crack")
+    assert about(model) == "Segments images: 2 classes, fp32 on cpu."

@@ -137,11 +137,13 @@ def predict_files(
                         job.predict_video(source)
         finally:
             record.write()
-    shifts = {s.name: record.inputs.get(s.name, {}).get("shift") or 0 for s in sources}
+    others = {*clashes, *todo}
+    kept = [source.name for source in sources if source not in others]
+    shifts = {name: record.inputs[name].get("shift") or 0 for name in kept + record.added}
     unfamiliar = [(name, shift) for name, shift in shifts.items() if shift > 1]
     refused = [(source.path, reason) for source, reason in clashes.items()]
     return Predicted(
-        len(todo) - len(failed), len(sources) - len(clashes) - len(todo), refused + failed,
+        len(todo) - len(failed), len(kept), refused + failed,
         sorted(unfamiliar, key=lambda one: -one[1]))
 
 
@@ -211,6 +213,7 @@ class _Job:
             self.bar.update()
 
     def _fail(self, source: Source, error: UserError) -> None:
+        self.record.drop(source)
         self.failed.append((source.path, str(error)))
         self.bar.update(source.kind == "image")
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rein.engine.predicting.files import Predictor
@@ -33,6 +34,25 @@ def load_predictor(source: str, **options: Any) -> Predictor:
     return load_onnx(source)
 
 
+def describe_model(
+    source: str, *, config: str | None = None, backbone: str | None = None,
+    precision: str = "auto", int8: bool = False,
+) -> dict[str, Any]:
+    """Return what distinguishes a model's predictions from another's; see `load_predictor`.
+
+    Files are described by their content, configs after inheritance.
+    """
+    values = None
+    if config:
+        from rein.engine.configs.reading import read_config  # imports mmseg
+
+        values = _digest([repr(read_config(config).to_dict()).encode()])
+    return dict(
+        model=describe_file(source), int8=int8, config=values,
+        backbone=describe_file(backbone) if backbone else None,
+        precision=None if precision == "auto" else precision)
+
+
 def describe_file(source: str) -> str:
     """Return a digest of a model's file, which stays when it is moved or touched.
 
@@ -44,9 +64,19 @@ def describe_file(source: str) -> str:
         from rein.engine.weights.downloads import find_segmentor  # imports torch
 
         path = find_segmentor(source)
-    total = hashlib.sha256()  # in hardware: 1.2 GB/s, far less than loading takes
-    for part in filter(os.path.isfile, (path, f"{path}.data")):
-        with open(part, "rb") as file:
+    return _digest(_blocks(path, f"{path}.data"))
+
+
+def _blocks(*paths: str) -> Iterator[bytes]:
+    """Read the files that exist, 1 MB at a time."""
+    for path in filter(os.path.isfile, paths):
+        with open(path, "rb") as file:
             while block := file.read(1 << 20):
-                total.update(block)
+                yield block
+
+
+def _digest(blocks: Iterable[bytes]) -> str:
+    total = hashlib.sha256()  # in hardware: 1.2 GB/s, far less than loading takes
+    for block in blocks:
+        total.update(block)
     return f"sha256 {total.hexdigest()[:16]}"

@@ -21,8 +21,13 @@ class Record:
 
     Args:
         folder: Folder of the outputs.
-        settings: The model and all options that change the predictions.
+        settings: The model and all options that change the predictions; None for an option left
+            out.
         overwrite: Start anew if the folder holds predictions of other settings or files.
+
+    Attributes:
+        inputs: The entry of each finished input.
+        added: Names of the inputs that were added since, in order.
 
     Raises:
         UserError: The folder's record is damaged or of other settings.
@@ -31,6 +36,7 @@ class Record:
     def __init__(self, folder: Path, settings: Mapping[str, Any], overwrite: bool = False):
         self.path, self.settings, self.overwrite = folder / FILE, dict(settings), overwrite
         self.inputs: dict[str, dict[str, Any]] = {}
+        self.added: list[str] = []
         self._next = 0.0
         if not self.path.exists():
             return
@@ -40,11 +46,12 @@ class Record:
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{self.path}: damaged. Remove it to predict all inputs again."
                             ) from error
-        if found == self.settings:
+        differing = [key for key in {**self.settings, **found}
+                     if found.get(key) != self.settings.get(key)]
+        if not differing:
             self.inputs = inputs
         elif inputs and not overwrite:
-            key = next(key for key in {**self.settings, **found}
-                       if found.get(key) != self.settings.get(key))
+            key = differing[0]
             raise UserError(
                 f"{folder}: holds predictions made with {key}={found.get(key)!r}, not "
                 f"{self.settings.get(key)!r}. Choose another folder with --out, or replace them "
@@ -70,8 +77,13 @@ class Record:
     def add(self, source: Source, details: Mapping[str, Any]) -> None:
         """Add the entry of a finished source."""
         self.inputs[source.name] = {"source": source.path, **_stamp(source), **details}
+        self.added.append(source.name)
         if time.monotonic() > self._next:
             self.write()
+
+    def drop(self, source: Source) -> None:
+        """Remove the entry of a source that could not be predicted again."""
+        self.inputs.pop(source.name, None)
 
     def write(self) -> None:
         """Write the file, complete or not at all."""

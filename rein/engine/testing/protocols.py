@@ -217,7 +217,9 @@ def _tta_pipeline(pipeline: list[dict]) -> list[dict]:
         if "scale" in step:
             step["scale"] = tuple(round(side * ratio) for side in step["scale"])
         else:
-            step["scale_factor"] = step["scale_factor"] * ratio
+            factor = step["scale_factor"]  # one, or one per side
+            step["scale_factor"] = tuple(one * ratio for one in factor) if isinstance(
+                factor, tuple | list) else factor * ratio
         resizes.append(step)
     flips = [dict(type="RandomFlip", prob=float(p), direction="horizontal") for p in (0, 1)]
     before, after = _around_resizing(pipeline)

@@ -23,7 +23,7 @@ from rein.errors import UserError
 from rein.evaluation.curves import Curves, read_curves
 from rein.evaluation.results import RunRecord
 from rein.models.freezing import count_parameters
-from rein.paths import find_path
+from rein.paths import WEIGHT_KEYS, find_path
 
 _LIBRARIES = {
     "torch": "torch", "timm": "timm", "mmengine": "onedl-mmengine", "mmcv": "onedl-mmcv",
@@ -87,7 +87,7 @@ def _digest(shaping: Any) -> str:
 def _shaping(value: Any) -> Any:
     """Leave out of a config what does not shape a training; files count by their name."""
     if isinstance(value, Mapping):
-        return {str(key): Path(one).name if key == "checkpoint" and isinstance(one, str)
+        return {str(key): Path(one).name if key in WEIGHT_KEYS and isinstance(one, str)
                 else _shaping(one) for key, one in value.items() if key not in _NOT_TRAINING}
     return [_shaping(one) for one in value] if isinstance(value, list | tuple) else value
 

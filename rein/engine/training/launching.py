@@ -17,6 +17,7 @@ from torch.distributed.elastic.rendezvous import RendezvousError
 from torch.distributed.run import parse_args, run
 
 from rein.errors import UserError
+from rein.values import COUNT, check_value
 
 
 def launch(script: str, processes: int, arguments: Sequence[str]) -> int:
@@ -34,8 +35,10 @@ def launch(script: str, processes: int, arguments: Sequence[str]) -> int:
         The exit code: 0, or that of the process that failed first.
 
     Raises:
-        UserError: A process failed, was killed or stopped, or the machines do not find each other.
+        UserError: A process failed, was killed or stopped, the machines do not find each other, or
+            `processes` is below 1.
     """
+    check_value("launch", "processes", processes, COUNT)
     for name in ("run", "elastic"):
         logging.getLogger(f"torch.distributed.{name}").setLevel(logging.CRITICAL)
     try:

@@ -18,6 +18,8 @@ from rein.engine.weights.jax_files import read_jax_weights
 from rein.engine.weights.loading import conversion, fit_backbone
 from rein.errors import UserError
 from rein.models.arguments import known_arguments
+from rein.paths import find_config
+from rein.values import COUNT, check_value
 
 PATCH_SIZE = 16
 """Patch side, in pixels, that plain transformers run at unless told otherwise."""
@@ -44,8 +46,8 @@ def convert_backbone(
         source: A file or folder, `timm:NAME` or `hf:REPO[/FILE]`; see `find_source`.
         out: Default: the file that a config `model` names; otherwise `MODEL_converted.pth` beside
             the source, or in checkpoints/ for a download.
-        model: timm's name, a published type such as EVA2, or a config. Default: the model of a
-            `timm:` source.
+        model: timm's name, a published type such as EVA2, or a config's path or name. Default: the
+            model of a `timm:` source.
         img_size: Image size (H, W) in pixels. Default: the config's, or 512x512.
         patch_size: Patch side in pixels. Default: the config's, or 16 for plain transformers.
         overwrite: Replace a different file at `out`.
@@ -93,24 +95,32 @@ def build_target(
     """Build the backbone that weights are converted for, without memory.
 
     Args:
-        model: timm's name, a published type or a config.
+        model: timm's name, a published type, or a config's path or name.
         img_size: As for `convert_backbone`.
         patch_size: As for `convert_backbone`.
     """
     from mmseg.registry import MODELS
+    from timm.models import is_model
 
     from rein.models.backbones import VisionFoundationModel
 
+    for side in img_size or ():
+        check_value("convert_backbone", "img_size", side, COUNT)
+    if patch_size is not None:
+        check_value("convert_backbone", "patch_size", patch_size, COUNT)
     register_all_modules(init_default_scope=False)
-    if model.endswith((".py", ".json")):
-        cfg = dict(load_config(model).model.backbone)
+    published = MODELS.get(model) if model.isidentifier() else None
+    cfg: dict[str, Any] = {}
+    checkpoint = None
+    if hasattr(published, "FAMILY"):
+        builder = published
+    elif not model.endswith((".py", ".json")) and is_model(model.split(".")[0]):
+        cfg, builder = dict(model=model.split(".")[0]), VisionFoundationModel
+    else:
+        cfg = dict(load_config(_find_config(model)).model.backbone)
         checkpoint = (cfg.pop("init_cfg", None) or {}).get("checkpoint") or cfg.pop(
             "pretrained", None)
         builder = MODELS.get(cfg.pop("type"))
-    else:
-        cfg, checkpoint, builder = {}, None, MODELS.get(model) if model.isidentifier() else None
-        if not hasattr(builder, "FAMILY"):
-            cfg, builder = _timm_arguments(model), VisionFoundationModel
     names = known_arguments(builder, VisionFoundationModel)
     if "reins_config" in names:  # the weights are the network's alone
         cfg |= dict(reins_config=None, distinct_cfgs=None)
@@ -119,14 +129,13 @@ def build_target(
         return Target(builder(**cfg), checkpoint)
 
 
-def _timm_arguments(model: str) -> dict:
-    """Return arguments for a network of timm."""
-    from timm.models import is_model
-
-    if not is_model(model.split(".")[0]):
-        raise UserError(f"--model {model}: neither a network of timm, nor a published type, nor a "
-                        "config. See tools/list_backbones.py.")
-    return dict(model=model.split(".")[0])
+def _find_config(model: str) -> str:
+    """Return the path of a config; a name that is none may be meant for a network."""
+    try:
+        return find_config(model)
+    except UserError as error:
+        raise UserError(f"--model {model}: neither a network of timm nor a published type (see "
+                        f"tools/list_backbones.py), and {error}") from None
 
 
 def _sizes(

@@ -25,6 +25,7 @@ from rein.models.segmentors.pixels import (
     gives_scores,
     resized_argmax,
 )
+from rein.windows import window_starts
 
 BYTES_PER_PIXEL = 4096
 """Memory reserved per pixel of a window; ViT-L and its head took 1500 in float32 on a CPU."""
@@ -327,12 +328,6 @@ def _check_dtype(backbone: nn.Module) -> None:
             "backbone.frozen_dtype='bf16' is for a frozen network, but all of "
             f"{type(backbone).__name__} trains. Remove it; model.precision='bf16' computes in "
             "bfloat16 with float32 weights.")
-
-
-def window_starts(size: int, window: int, stride: int) -> list[int]:
-    """Return the start of each window along one side; the last window ends at `size`."""
-    count = -(-(size - window) // stride) + 1
-    return [min(i * stride, size - window) for i in range(count)]
 
 
 def _cover(starts: list[int], window: int, size: int) -> Tensor:

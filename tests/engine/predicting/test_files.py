@@ -74,6 +74,11 @@ def test_another_model_or_file_of_the_same_name_replaces_nothing_unasked(photos)
     assert predict("else", settings=dict(model="n.pth"), overwrite=True).done == 1
 
 
+def test_an_option_left_out_is_the_same_as_one_that_the_record_lacks(photos):
+    predict(photos, settings=dict(model="m.pth"))
+    assert predict(photos, settings=dict(model="m.pth", config=None))[:2] == (0, 4)
+
+
 def test_two_images_never_share_an_output(photos):
     write_image(photos / "a/x.jpg.png")
     found = predict(photos)
@@ -170,7 +175,8 @@ def test_ctrl_c_ends_the_recording_of_a_camera(tmp_path, monkeypatch):
     opened = videos.cv2.VideoCapture
     monkeypatch.setattr(
         videos.cv2, "VideoCapture", lambda path: opened(film if path == 0 else path))
-    assert predict("0", model=FakeSegmentor(interrupt_after=6)).failed == []
+    found = predict("0", model=FakeSegmentor(interrupt_after=6, shift=1.5))
+    assert found.failed == [] and found.unfamiliar == [(*entries(), 1.5)]
     made, = (name for name in files("out/overlay"))
     assert re.fullmatch(r"camera_0_\d{8}-\d{6}\.mp4", made)
     assert len(read_film(f"out/overlay/{made}")[0]) == 6
@@ -187,6 +193,9 @@ def test_images_unlike_the_training_are_returned(photos):
     assert predict(photos).unfamiliar == []
     found = predict(photos, overwrite=True, model=FakeSegmentor(shift=1.5)).unfamiliar
     assert found[0] == ("a/x.jpg", 1.5) and len(found) == 4
+    (photos / "a/x.jpg").write_bytes(b"no image")
+    found = predict(photos)
+    assert found[:2] == (0, 3) and len(found.unfamiliar) == 3 and "a/x.jpg" not in entries()
 
 
 def test_leftovers_of_killed_runs_are_removed(photos):

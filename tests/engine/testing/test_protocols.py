@@ -149,6 +149,16 @@ def test_tta_scales_the_protocols_size():
     assert [step["scale"] for step in resizes] == [(1536, 768), (2048, 1024), (2560, 1280)]
 
 
+@pytest.mark.parametrize("factor, expected", [
+    (0.5, [0.375, 0.5, 0.625]), ((0.5, 1.0), [(0.375, 0.75), (0.5, 1.0), (0.625, 1.25)])])
+def test_tta_scales_a_factor_or_one_per_side(factor, expected):
+    cfg = load_config(MAIN)
+    datasets_under_test(cfg)[0].pipeline[1] = dict(type="Resize", scale_factor=factor)
+    use_tta(cfg)
+    resizes = datasets_under_test(cfg)[0].pipeline[1]["transforms"][0]
+    assert [step["scale_factor"] for step in resizes] == expected
+
+
 def test_corruptions_stay_before_every_resizing():
     """Corruptions are defined at the original size, as in Cityscapes-C."""
     cfg = load_config(ROOT / "configs/dinov2_citys/rein_dinov2_mask2former_citysc_512x512_bs1x4.py")

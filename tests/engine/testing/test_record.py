@@ -74,5 +74,7 @@ def test_the_recipe_tells_trainings_apart_and_joins_seeds(tmp_path):
                        ("model.backbone.reins_config.token_length", 50),
                        ("model.backbone.init_cfg.checkpoint", "other.pth")):
         assert recipe(**{key: value}) != first, key
+    eva = [recipe(**{"model.backbone.pretrained": path}) for path in ("a/x.pth", "x.pth", "y.pth")]
+    assert eva[0] == eva[1] != eva[2]
     assert recipe(iteration=300) != first
     assert recipe_of({}, "published.pth") == ""

@@ -95,13 +95,20 @@ def test_another_network_is_refused_in_one_line(eva, tmp_path):
 
 @pytest.mark.parametrize("model, sizes, message", [
     (None, {}, "name its network with --model"),
-    ("vit_huge_unknown", {}, "neither a network of timm"),
+    ("vit_huge_unknown", {}, "neither a network of timm nor .*vit_huge_unknown: no such config"),
     ("convnext_tiny", dict(patch_size=16), "takes images of any size"),
     ("vit_tiny_patch16_224", dict(img_size=(100, 100)), "not a multiple of patch size 16"),
+    ("vit_tiny_patch16_224", dict(patch_size=-16), "patch_size=-16; expected a whole number"),
+    ("vit_tiny_patch16_224", dict(img_size=(0, 512)), "img_size=0; expected a whole number"),
 ])
 def test_wrong_arguments_are_refused(model, sizes, message, tmp_path):
     with pytest.raises(UserError, match=message):
         convert_backbone(str(tmp_path / "absent.pth"), model=model, **sizes)
+
+
+def test_a_config_is_given_by_its_name():
+    found = build_target("rein_resnet101_mask2former_512x512_bs1x4")
+    assert found.checkpoint == "checkpoints/resnet101_converted.pth"
 
 
 def test_published_types_are_targets():
