@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny_adapters import IMAGES, NETWORKS, backbone
+from tiny_adapters import IMAGES, NETWORKS, backbone, tokens_of
 from tiny_encoder_only import ADAPTERS, LORA, QUERIES, REIN, VPT
 
 from rein.errors import UserError
@@ -25,16 +25,6 @@ def seeded(*args, **kwargs):
         if "mask_embed" in name:
             value.data += torch.randn_like(value) * 0.3
     return built
-
-
-def tokens_of(network, images):
-    """Compute the tokens before the first block, and the rotary positions, if any."""
-    patch = network.patch_embed.patch_size[0]
-    images = F.pad(images, (0, -images.shape[-1] % patch, 0, -images.shape[-2] % patch))
-    tokens = network._pos_embed(network.patch_embed(images))
-    if isinstance(tokens, tuple):
-        return tokens[0], dict(rope=tokens[1])
-    return network.norm_pre(tokens), {}
 
 
 def predict(adapter, tokens, patches):
@@ -192,6 +182,7 @@ def test_state_round_trips_and_copies_are_independent():
 def test_the_norm_starts_from_the_pretrained_one():
     built = backbone(QUERIES)
     assert torch.equal(built.reins.norm.weight, built.model.norm.weight)
+    assert built.reins.norm.eps == built.model.norm.eps == 1e-6
     assert not any(name.startswith("reins.final_norm") for name in built.state_dict())
 
 

@@ -43,11 +43,15 @@ def test_an_adapter_of_a_wholly_frozen_segmentor_is_refused(tiny_config):
         build(tiny_config)
 
 
-def test_layers_of_which_none_is_called_are_refused():
+@pytest.mark.parametrize("adapter", [
+    dict(type="LoRA", targets=["qkv"]),
+    dict(type="Peft", config=dict(peft_type="LORA", target_modules=["qkv"]))], ids=["LoRA", "Peft"])
+def test_layers_of_which_none_is_called_are_refused(adapter):
+    if adapter["type"] == "Peft":
+        pytest.importorskip("peft", reason="needs the extra `peft`")
     network = timm.create_model(
         "eva02_tiny_patch14_224", img_size=56, embed_dim=32, depth=2, num_heads=2, num_classes=0)
-    built = build(dict(type="VisionFoundationModel", model=network,
-                       reins_config=dict(type="LoRA", targets=["qkv"])))
+    built = build(dict(type="VisionFoundationModel", model=network, reins_config=adapter))
     with pytest.raises(UserError, match=r"does not call blocks\.0\.attn\.qkv \(of 2"):
         built(IMAGES)
 
