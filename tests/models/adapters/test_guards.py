@@ -13,11 +13,14 @@ from tiny_networks import tiny_network
 import rein
 from rein.errors import UserError
 from rein.models.adapters import SoMA
+from rein.models.adapters.soma import soma_config
 
 
 def test_dropout_that_would_have_no_effect_is_refused(tiny_config):
     with pytest.raises(UserError, match="SoMA: dropout=0.1 has no effect"):
         SoMA(dropout=0.1)
+    with pytest.raises(UserError, match="lora_dropout has no effect in SoMA"):
+        soma_config(dict(type="sora", lora_dropout=0.1), 4)
     with pytest.raises(UserError, match="drop_path_rate=0.1 has no effect in a frozen network"):
         build(dict(NETWORKS["rotary"], drop_path_rate=0.1))
     assert build(dict(NETWORKS["rotary"], drop_path_rate=0.1, frozen=False))
@@ -35,6 +38,14 @@ def test_dropout_of_an_adapter_acts_in_training_only(adapter):
         still = [built.eval()(IMAGES).maps[-1] for _ in range(2)]
         moving = [built.train()(IMAGES).maps[-1] for _ in range(2)]
     assert torch.equal(*still) and not torch.equal(*moving)
+
+
+@pytest.mark.parametrize(("changes", "message"), [
+    (dict(type="lora"), "lora_cfg: type 'lora' is unknown; known: 'sora'"),
+    (dict(rr=2), "lora_cfg has no argument 'rr'")], ids=["type", "key"])
+def test_a_published_config_of_another_adapter_is_refused(changes, message):
+    with pytest.raises(UserError, match=message):
+        soma_config(changes, 4)
 
 
 def test_an_adapter_of_a_wholly_frozen_segmentor_is_refused(tiny_config):
