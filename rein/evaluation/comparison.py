@@ -99,7 +99,7 @@ def group_runs(runs: Sequence[SavedRun]) -> list[Group]:
     together: dict[tuple, list[SavedRun]] = {}
     for run in runs:
         key = (run.record.config, run.record.recipe, run.record.protocol, run.record.inference,
-               *run.record.sizes.items())
+               *sorted(run.record.sizes.items()))
         together.setdefault(key, []).append(run)
     groups = []
     for members in together.values():
@@ -121,6 +121,10 @@ def _group_name(record: RunRecord, others: Sequence[RunRecord]) -> str:
                        ("inference", record.inference)):
         if len({getattr(other, part) for other in same}) > 1:
             name += f", {text}"
+    alike = [other for other in same if (other.recipe, other.protocol, other.inference) == (
+        record.recipe, record.protocol, record.inference)]
+    if any(other.sizes != record.sizes for other in alike):
+        name += "".join(f", {domain_title(domain)} {size}" for domain, size in record.sizes.items())
     return name
 
 
