@@ -53,7 +53,9 @@ def move(built, steps=2):
     return {name: p.grad for name, p in built.named_parameters()}
 
 
-@pytest.mark.parametrize(("adapter", "network"), PAIRS)
+@pytest.mark.parametrize(("adapter", "network"), [*PAIRS, *(
+    pytest.param(*PEFT.values, network, id=f"peft-{network}", marks=PEFT.marks)
+    for network in (*NETWORKS, "staged"))])
 def test_only_the_adapter_gets_gradients_and_all_of_it_does(adapter, network):
     gradients = move(backbone(adapter, network))
     assert all(g is None for name, g in gradients.items() if not name.startswith("reins."))
@@ -164,6 +166,18 @@ def test_bfloat16_autocast_trains(adapter):
     with torch.autocast("cpu", torch.bfloat16):
         gradients = move(backbone(adapter), steps=1)
     assert all(g.isfinite().all() for g in gradients.values() if g is not None)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_compilation_keeps_the_gradients(adapter):
+    plain, compiled = backbone(adapter), backbone(adapter)
+    torch._dynamo.reset()
+    compiled.compile(backend="eager")
+    found = move(compiled)
+    for name, gradient in move(plain).items():
+        if gradient is not None:
+            torch.testing.assert_close(found[name], gradient)
 
 
 @pytest.mark.parametrize(("adapter", "network"), [pair for pair in PAIRS if pair[0] in FOLDS])
