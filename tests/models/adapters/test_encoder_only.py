@@ -34,7 +34,12 @@ def predict(adapter, tokens, patches):
     tokens, patches = (F.layer_norm(x, (width,), norm.weight, norm.bias, norm.eps)
                        for x in (tokens, patches))
     maps = patches.transpose(1, 2).reshape(len(patches), width, 4, 4)
-    return tokens, adapter.mask_embed(tokens), adapter.upscale(maps)
+    for up, _, depthwise, last in adapter.upscale:
+        maps = F.gelu(F.conv_transpose2d(maps, up.weight, up.bias, stride=2))
+        maps = F.conv2d(maps, depthwise.weight, padding=1, groups=width).permute(0, 2, 3, 1)
+        maps = F.layer_norm(maps, (width,), last.weight, last.bias, 1e-6).permute(0, 3, 1, 2)
+    first, _, second, _, third = adapter.mask_embed
+    return tokens, third(F.gelu(second(F.gelu(first(tokens))))), maps
 
 
 def formula(built, masked=(), drawn=True):
@@ -135,6 +140,14 @@ def test_other_adapters_see_patches_only_and_their_order_does_not_matter(adapter
         for ours, theirs in zip((*found.maps, *found.queries[-1]),
                                 (*expected.maps, *expected.queries[-1]), strict=True):
             torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+@torch.no_grad()
+def test_other_adapters_refine_no_queries():
+    built, seen = backbone(dict(type="Combined", adapters=[REIN, QUERIES])), []
+    built.reins.adapters[0].register_forward_pre_hook(lambda _, args: seen.append(args[0].shape[1]))
+    built(IMAGES)
+    assert seen == [built.model.num_prefix_tokens + 4 * 4] * 4
 
 
 @pytest.mark.parametrize("adapters", [

@@ -2,11 +2,13 @@
 
 import pytest
 import torch
-from tiny_adapters import backbone
+from conftest import build
+from tiny_adapters import NETWORKS, backbone
 from torch import nn
 
 from rein.errors import UserError
 from rein.models.adapters import SoMA
+from rein.models.adapters.soma import soma_config
 
 
 def projection(adapter, name):
@@ -68,6 +70,24 @@ def test_soma_ramps_its_rank():
         adapter.attach(network, [list(network.blocks)], 1)
     ranks = [adapter.part(p).lora_A.out_features for p in adapter.projections]
     assert ranks == [4] * 12 + [8] * 4 + [16] * 4 + [32] * 4
+
+
+def test_soma_needs_as_many_components_as_its_rank():
+    with pytest.raises(UserError, match="rank=33, .*fc1, 128 x 32, has fewer singular components"):
+        backbone(dict(type="SoMA", rank=33, targets=["fc1"]))
+
+
+def test_published_configs_of_soma_are_randomised_by_default():
+    assert soma_config(dict(r=2, start_lora_idx=3), 24) == dict(
+        type="SoMA", rank=2, blocks=(3, 24), weight_init="sora_niter_4")
+
+
+def test_doras_magnitudes_start_without_a_pretrained_file():
+    built = build(dict(NETWORKS["plain"], reins_config=dict(type="DoRA", targets=["fc1"])))
+    built.init_weights()
+    for found in built.reins.projections:
+        torch.testing.assert_close(
+            built.reins.part(found).magnitude.detach(), found.layer.weight.norm(dim=1))
 
 
 def test_an_unknown_start_of_soma_is_refused():
