@@ -143,11 +143,15 @@ def test_other_adapters_see_patches_only_and_their_order_does_not_matter(adapter
 
 
 @torch.no_grad()
-def test_other_adapters_refine_no_queries():
-    built, seen = backbone(dict(type="Combined", adapters=[REIN, QUERIES])), []
-    built.reins.adapters[0].register_forward_pre_hook(lambda _, args: seen.append(args[0].shape[1]))
-    built(IMAGES)
-    assert seen == [built.model.num_prefix_tokens + 4 * 4] * 4
+def test_other_adapters_refine_no_queries_but_the_patches_of_the_masks():
+    built, refined = backbone(dict(type="Combined", adapters=[REIN, QUERIES])), []
+    rein, own = built.reins.adapters
+    rein.scale.fill_(0.5)
+    rein.register_forward_hook(lambda _, args, output: refined.append(output))
+    (found,), prefix = built(IMAGES).queries, built.model.num_prefix_tokens
+    assert [tokens.shape[1] for tokens in refined] == [prefix + 4 * 4] * 4
+    _, _, expected = predict(own, own.query_embed, refined[-1][:, prefix:])
+    torch.testing.assert_close(found.feats, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("adapters", [
