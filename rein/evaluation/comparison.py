@@ -125,7 +125,7 @@ def _group_name(run: SavedRun, others: Sequence[SavedRun]) -> str:
 def _settings(run: SavedRun) -> tuple[str, ...]:
     """Describe what separates groups of one config, but for the images."""
     record = run.record
-    sizes = ", ".join(f"{domain_title(name)} {size}" for name, size in record.sizes.items())
+    sizes = ", ".join(f"{domain_title(name)} {size}" for name, size in sorted(record.sizes.items()))
     return (f"recipe {record.recipe or 'unknown'}", f"model {record.model or 'unknown'}",
             record.protocol or "own protocol", record.inference, sizes or "sizes unknown",
             f"mean over {', '.join(map(domain_title, run.mean_domains)) or 'nothing'}")

@@ -82,6 +82,8 @@ def test_bootstrap_pairs_images_so_that_a_small_steady_gain_is_significant(tmp_p
     better, base = one_run_groups(save(tmp_path / "a", 0.52), save(tmp_path / "b", 0.50))
     found = paired_bootstrap(better, base, draws=1000)["citys"]
     assert 0 < found.low < found.value < found.high and found.p == 0.001
+    other = save(tmp_path / "c", 0.52, record=dataclasses.replace(RECORD, config="new"))
+    assert "], p < 0.002 |" in compare([tmp_path / "b", other], draws=1000)
     # the spread between images far exceeds the gain; an unpaired test would miss it
     spread = np.std([float(miou(areas(counts)))
                      for counts in base.runs[0].confusion["citys"].values()])
@@ -108,6 +110,8 @@ def test_interval_approximates_normal_theory(tmp_path):
     # class b is never labelled but always predicted somewhere: mIoU is half of a's IoU
     error = np.std(images[0] - images[1], ddof=1) / 2 / np.sqrt(400)
     assert found.high - found.low == pytest.approx(2 * 1.96 * error, rel=0.1)
+    two_sided = 2 * scipy.stats.norm.sf(abs(found.value) / error)
+    assert two_sided > 0.2 and found.p == pytest.approx(two_sided, abs=0.05)
 
 
 def seeds_of(folder, config, skills):
@@ -144,14 +148,18 @@ def test_seeds_are_compared_on_shared_images_and_the_first_groups_domains(tmp_pa
         assert found["citys"].value == found[MEAN].value == pytest.approx(0)
 
 
-@pytest.mark.parametrize("field", ["recipe", "model"])
-def test_one_config_trained_or_tested_otherwise_is_another_group(tmp_path, field):
-    for seed, digest in enumerate(("ab12", "ab12", "cd34")):
-        save(tmp_path / str(seed), 0.5,
-             record=dataclasses.replace(RECORD, seed=seed, **{field: digest}))
+@pytest.mark.parametrize("change, names", [
+    (dict(recipe="cd34"), ["base, recipe unknown", "base, recipe cd34"]),
+    (dict(model="cd34"), ["base, model unknown", "base, model cd34"]),
+    (dict(inference="slide"), ["base, whole", "base, slide"]),
+    (dict(sizes={"citys": "2048x1024"}),
+     ["base, Cityscapes 1024x512", "base, Cityscapes 2048x1024"])],
+    ids=["recipe", "model", "way", "sizes"])
+def test_runs_trained_or_tested_otherwise_are_a_group_of_another_name(tmp_path, change, names):
+    for seed, changes in enumerate(({}, {}, change)):
+        save(tmp_path / str(seed), 0.5, record=dataclasses.replace(RECORD, seed=seed, **changes))
     groups = group_runs(find_runs([tmp_path]))
-    assert [(group.name, len(group.runs)) for group in groups] == [
-        (f"base, {field} ab12", 2), (f"base, {field} cd34", 1)]
+    assert [(group.name, len(group.runs)) for group in groups] == [*zip(names, (2, 1), strict=True)]
 
 
 def test_seeds_tested_on_other_images_are_no_group(tmp_path):
@@ -176,6 +184,39 @@ def test_too_few_images_give_no_interval(tmp_path):
     assert found[MEAN].value > 0 and np.isnan([found[MEAN].low, found[MEAN].p]).all()
     row = compare(folders, draws=100).splitlines()[-1]
     assert row.startswith("| new | +") and "[" not in row
+
+
+def test_the_bootstrap_averages_over_a_groups_runs(tmp_path):
+    folders = [*seeds_of(tmp_path, "base", (0.5, 0.5)), *seeds_of(tmp_path, "new", (0.5, 0.52))]
+    base, new = group_runs(find_runs(folders))
+    found = paired_bootstrap(new, base, draws=100)["citys"]
+    assert 0 < found.low < found.value < found.high
+
+
+def save_domains(folder, skills, targets=("citys", "bdd")):
+    """Save a run with a share of correct pixels by domain, on images of varying difficulty."""
+    hardness = np.random.default_rng(0).uniform(-0.05, 0.05, 20)
+    images = [ImageResult(domain, f"{domain}/{i}.png", np.round(
+        1000 * (np.eye(2) + (1 - skill - one) * np.array([[-1, 1], [1, -1]]))).astype(int))
+        for domain, skill in skills.items() for i, one in enumerate(hardness)]
+    sums = [sum(image.confusion for image in images if image.domain == name) for name in skills]
+    table = DomainResults(tuple(skills), ("a", "b"), np.stack(sums), targets, "rein")
+    save_results(folder, table, images, dataclasses.replace(RECORD, config=folder.name))
+    return folder
+
+
+def test_the_mean_is_over_the_targets_of_the_first_group(tmp_path):
+    base = save_domains(tmp_path / "base", dict(citys=0.5, bdd=0.5, acdc=0.5))
+    new = save_domains(tmp_path / "new", dict(citys=0.6, bdd=0.5, acdc=0.9))
+    found = paired_bootstrap(*one_run_groups(new, base), draws=200)
+    assert found[MEAN].value == pytest.approx((found["citys"].value + found["bdd"].value) / 2)
+    assert found[MEAN].low < found[MEAN].value < found[MEAN].high < found["citys"].low
+
+
+def test_a_mean_without_a_target_says_so(tmp_path):
+    base = save_domains(tmp_path / "base", dict(citys=0.5, bdd=0.5))
+    few = save_domains(tmp_path / "few", dict(citys=0.5), targets=("citys",))
+    assert "20 of Cityscapes, so the mean excludes BDD100K." in compare([base, few], draws=50)
 
 
 def test_one_seed_says_nothing_about_seeds(tmp_path):

@@ -7,7 +7,14 @@ import pytest
 from commands import ROOT, error_line, run_tool
 from some_results import RECORD
 
-from rein.evaluation.comparison import find_runs, group_runs, paired_bootstrap
+from rein.evaluation import latex
+from rein.evaluation.comparison import (
+    Difference,
+    find_runs,
+    group_runs,
+    paired_bootstrap,
+    run_miou,
+)
 from rein.evaluation.latex import escape, latex_table
 from rein.evaluation.result_files import save_results
 from rein.evaluation.results import DomainResults, ImageResult
@@ -60,6 +67,23 @@ def test_the_best_is_bold_and_the_second_underlined(runs):
     assert ours[2].startswith(r"\textbf{") and base[2].startswith(r"\underline{")
     assert not third[2].startswith("\\")
     assert not ours[3].startswith("\\")  # a tie of all is no rank
+
+
+def test_values_that_are_printed_alike_share_a_rank(tmp_path):
+    found = rows([save(tmp_path / name, dict(citys=skill), config=name)
+                  for name, skill in (("a", 0.8004), ("b", 0.8006), ("c", 0.7))])
+    assert all(row[2].startswith(r"\textbf{66.9}") for row in found[:2])
+    assert found[2][2].startswith(r"\underline{")
+    means = [run_miou(run)["citys"] for run in find_runs([tmp_path])]
+    assert means[0] < means[1]
+
+
+def test_stars_follow_the_bounds_of_p(runs, monkeypatch):
+    for p, stars in ((0.0009, "***"), (0.001, "**"), (0.01, "*"), (0.049, "*"), (0.05, "")):
+        monkeypatch.setattr(
+            latex, "paired_bootstrap", lambda *_, p=p: dict(citys=Difference(1, 0, 2, p)))
+        found = rows([runs[0], runs[2]])[1][2].partition("}")[2]
+        assert found == (f"$^{{{stars}}}$" if stars else "")
 
 
 def test_stars_mark_the_bootstraps_p(runs):

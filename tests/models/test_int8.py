@@ -74,7 +74,8 @@ def test_hooks_survive_quantization(tiny_model):
 
 
 @pytest.mark.parametrize(
-    "adapter", ["rein", "lora", "soma", "vpt", "adaptformer", "bitfit", "norm"])
+    "adapter", ["rein", "lora", "soma", "vpt", "vpt_shallow", "adaptformer", "bitfit", "norm",
+                "combined"])
 def test_an_adapter_keeps_its_effect_in_int8(adapter):
     model = nn.Module()
     model.backbone = backbone(adapter)

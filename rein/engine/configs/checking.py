@@ -220,8 +220,9 @@ def _typed(node: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         if isinstance(node.get("type"), str):
             yield path, node
         for key, value in node.items():
-            # initialisers are named by a registry of their own, ways of clipping by mmengine
-            if key not in ("init_cfg", "clip_grad"):
+            # initialisers are named by a registry of their own, ways of clipping by mmengine; the
+            # published `lora_cfg` has a type that no registry knows, and its backbone checks it
+            if key not in ("init_cfg", "clip_grad", "lora_cfg"):
                 yield from _typed(value, f"{path}.{key}" if path else key)
     elif isinstance(node, list | tuple):
         for i, value in enumerate(node):

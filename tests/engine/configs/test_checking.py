@@ -96,6 +96,12 @@ def test_published_configs_pass_with_their_extra_keys(published_config):
     assert "strides" in published_config.model.decode_head
 
 
+def test_somas_published_adapter_passes():
+    cfg = load_config("configs/soma/soma_dinov2_mask2former_512x512_bs1x4.py")
+    cfg.model.backbone.lora_cfg.type = "sora"
+    check_config(cfg)
+
+
 def test_custom_types_pass_if_registered_and_open_ones_take_any_key(main):
     from mmengine.hooks import Hook
     from mmengine.registry import HOOKS

@@ -89,9 +89,11 @@ def test_a_resumed_run_validates_and_saves_the_same_averages(
     after_train = TrainedEMAHook.after_train
 
     def validate(hook, runner):
-        hook.before_val_epoch(runner)
-        seen.append({name: value.clone() for name, value in runner.model.state_dict().items()})
-        hook.after_val_epoch(runner)
+        """Validate and test."""
+        for kind in ("val", "test"):
+            getattr(hook, f"before_{kind}_epoch")(runner)
+            seen.append({name: value.clone() for name, value in runner.model.state_dict().items()})
+            getattr(hook, f"after_{kind}_epoch")(runner)
         after_train(hook, runner)
 
     monkeypatch.setattr(TrainedEMAHook, "after_train", validate)
@@ -103,7 +105,8 @@ def test_a_resumed_run_validates_and_saves_the_same_averages(
     expected = dict(whole["state_dict"])
     frozen = ckpt.load_file(data / "backbone.pth")
     expected |= {f"backbone.{name}": value for name, value in frozen.items()}
-    assert same(seen[0], {name: expected[name] for name in seen[0]})
+    for found in seen:
+        assert same(found, {name: expected[name] for name in found})
 
 
 def test_tests_and_merged_files_use_the_average_or_the_raw_weights(averaged, data, tmp_path):

@@ -12,7 +12,7 @@ from tiny_networks import tiny_network
 from torch import nn
 
 from rein.engine.configs.reading import load_config
-from rein.engine.training.optim import PEFTOptimWrapperConstructor
+from rein.engine.training.optim import PEFTOptimWrapperConstructor, layer_powers
 from rein.errors import UserError
 from rein.models.adapters import AdaptFormer
 from rein.models.stages import blocks_of
@@ -169,9 +169,16 @@ def test_layer_decay_counts_blocks_over_all_stages(network, names):
         0.5 ** (blocks + 1 - layer) for layer in layers]
 
 
+def test_layers_after_the_last_block_have_the_full_learning_rate():
+    built = backbone("rein")
+    powers = layer_powers(built)
+    assert powers[built.model.norm.weight] == 0 and powers[built.model.blocks[3].norm1.weight] == 1
+
+
 def test_a_layer_decay_that_cannot_work_is_refused(tiny_model):
-    with pytest.raises(UserError, match=r"layer_decay=65: expected a number in \(0, 1\]"):
-        optimize(tiny_model, dict(layer_decay=65))
+    for wrong in (65, 0, True):
+        with pytest.raises(UserError, match=rf"layer_decay={wrong}: expected a number in \(0, 1\]"):
+            optimize(tiny_model, dict(layer_decay=wrong))
     model = nn.Module()
     model.backbone = nn.Linear(2, 2)
     with pytest.raises(UserError, match="Linear has no known blocks"):
@@ -211,4 +218,5 @@ def test_somas_recipe_anneals_weight_decay_and_builds(tiny_model):
         annealing.step()
         expected = 1e-5 + (0.05 - 1e-5) * (1 + math.cos(math.pi * i / 100)) / 2
         assert group["weight_decay"] == pytest.approx(expected, rel=1e-6)
-    assert HOOKS.build(cfg.custom_hooks[0]).begin_iter == 12000
+    averaging = HOOKS.build(cfg.custom_hooks[0])
+    assert averaging.begin_iter == 12000 and averaging.ema_cfg["momentum"] == 0.0002

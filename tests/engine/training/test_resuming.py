@@ -10,6 +10,7 @@ from tiny_training import check_equal, training_config
 
 from rein import checkpoint as ckpt
 from rein.engine.configs.checking import SECTIONS
+from rein.engine.training.accumulation import share_gradients
 from rein.engine.training.resuming import (
     adopt_seed,
     adopt_start,
@@ -163,6 +164,22 @@ def test_processes_resumed_within_an_accumulation_lose_no_gradient(data, tmp_pat
     in_processes(accumulate, 2, tmp_path, data, whole, None, "pytorch")
     in_processes(accumulate, 2, tmp_path, data, resumed, whole / "iter_4.pth", "pytorch")
     check_ends_equally(whole, resumed)
+
+
+def shared_gradients():
+    """Share gradients that differ by process, or that only one has; return them."""
+    torch.distributed.init_process_group("gloo")
+    rank = torch.distributed.get_rank()
+    both, second, none = parameters = [torch.nn.Parameter(torch.zeros(1)) for _ in range(3)]
+    both.grad = torch.full((1,), 2.0 + 4 * rank)
+    if rank:
+        second.grad = torch.ones(1)
+    share_gradients(parameters)
+    return [both.grad.item(), second.grad.item(), none.grad]
+
+
+def test_gradients_within_an_accumulation_are_averaged_over_processes(tmp_path):
+    assert in_processes(shared_gradients, 2, tmp_path) == [[4, 0.5, None]] * 2
 
 
 def test_another_schedule_than_the_runs_is_refused(finished):

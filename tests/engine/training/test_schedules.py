@@ -28,6 +28,7 @@ def test_a_schedule_shorter_than_training_is_refused_with_the_way_out(scheduler,
     (POLY, dict(max_iters=100)),
     (POLY, dict(max_iters=2)),
     (dict(POLY, eta_min=1e-6), dict(max_iters=200)),
+    (dict(POLY, type="CosineAnnealingLR", eta_min=None, eta_min_ratio=0.1), dict(max_iters=200)),
     (dict(type="LinearLR", end=30, by_epoch=False), dict(max_iters=200)),
     (dict(type="PolyLR", end=100), dict(max_iters=200)),  # of epochs, in a loop of iterations
     (dict(POLY, end={}), dict(max_iters=200)),  # refused where the scheduler is built

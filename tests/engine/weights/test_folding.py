@@ -4,12 +4,15 @@ import pytest
 import torch
 from conftest import build, tiny_model_config
 from mmengine.config import Config
+from tiny_adapters import ADAPTERS, FOLDS, PEFT
 
 from rein import checkpoint as ckpt
 from rein.engine.inference import init_segmentor
 from rein.engine.testing.record import describe_weights
 from rein.engine.weights import folding
-from rein.engine.weights.files import merge_files
+from rein.engine.weights.files import merge_files, split_file
+from rein.engine.weights.folding import fold_adapter
+from rein.engine.weights.loading import load_for_testing
 from rein.errors import UserError
 from rein.models.freezing import count_parameters
 from rein.models.int8 import quantize_frozen
@@ -23,9 +26,13 @@ def parts(tmp_path, adapter=None, **backbone):
     torch.manual_seed(0)
     model_cfg = tiny_model_config()
     model_cfg["backbone"].pop("reins_config")
-    model_cfg["backbone"].update(dict(reins_config=adapter) if adapter else backbone)
+    if adapter and adapter["type"] == "sora":
+        backbone = dict(type="DinoVisionTransformer", lora_cfg=adapter)
+    elif adapter:
+        backbone = dict(reins_config=adapter)
+    model_cfg["backbone"].update(backbone)
     model_cfg["backbone"]["init_values"] = 1.0  # layer scale: blocks matter
-    if adapter is None or adapter["type"] != "LoRAReins":
+    if not (adapter or {}).get("link_token_to_query"):
         model_cfg["decode_head"].update(linked_queries=False, replace_query_feat=False)
     model = build(model_cfg).eval()
     with torch.no_grad():
@@ -116,19 +123,37 @@ def test_adapters_whose_changes_do_not_add_up_are_refused(tmp_path):
     assert not (tmp_path / "full.pth").exists()
 
 
-def test_a_peft_adapter_merges_folds_and_splits(tmp_path):
-    pytest.importorskip("peft", reason="needs the extra `peft`")
-    model, cfg = parts(tmp_path, dict(type="Peft", config=dict(
-        peft_type="LORA", r=2, use_dora=True, target_modules=["qkv", "fc1"])))
-    files = tmp_path / "backbone.pth", tmp_path / "trained.pth"
+@pytest.mark.parametrize(("adapter", "folds"), [
+    *(pytest.param(adapter, name in FOLDS, id=name) for name, adapter in (
+        ADAPTERS | dict(soma=dict(ADAPTERS["soma"], blocks=[1, 2]))).items()),
+    pytest.param(*PEFT.values, True, id="peft", marks=PEFT.marks),
+    pytest.param(dict(type="sora", r=2, lora_alpha=4, target_modules=["q", "fc1"]), True,
+                 id="published")])
+@torch.no_grad()
+def test_every_adapter_merges_splits_and_loads_without_change(tmp_path, adapter, folds):
+    model, cfg = parts(tmp_path, adapter)
+    files = [tmp_path / name for name in ("backbone.pth", "trained.pth")]
+    again = [tmp_path / name for name in ("backbone2.pth", "trained2.pth")]
     merged = merge_files(*files, tmp_path / "merged.pth", cfg)
+    split_file(merged, *again)
+    found = [init_segmentor(merged, merged)]
+    for backbone, trained in (files, again):
+        found.append(build(cfg.model).eval())
+        load_for_testing(found[-1], ckpt.load_file(trained), trained, backbone)
+    expected = model.backbone(IMAGES).maps
+    for one in found:
+        assert all(map(torch.equal, one.backbone(IMAGES).maps, expected))
+    if not folds:
+        return
     folded = merge_files(*files, tmp_path / "folded.pth", cfg, fold=True)
-    images = torch.randn(1, 3, 64, 64)
-    with torch.no_grad():
-        expected = model.backbone(images)[0]
-        assert torch.equal(init_segmentor(merged, merged).backbone(images)[0], expected)
-        found = init_segmentor(folded, folded).backbone(images)[0]
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
-    split = ckpt.split(ckpt.load_file(merged)["state_dict"])
-    trained = ckpt.load_file(tmp_path / "trained.pth")["state_dict"]
-    assert split.rein_and_head.keys() == trained.keys()
+    plain = init_segmentor(folded, folded).backbone
+    assert plain.reins is None
+    torch.testing.assert_close(plain(IMAGES).maps, expected, rtol=1e-5, atol=2e-5)
+
+
+def test_a_model_without_adapter_has_nothing_to_fold(tmp_path):
+    _, cfg = parts(tmp_path, LORA)
+    cfg.model.backbone.reins_config = None
+    weights = build(cfg.model).state_dict()
+    with pytest.raises(UserError, match="full.pth: its backbone has no adapter to fold"):
+        fold_adapter(cfg, weights, "full.pth")

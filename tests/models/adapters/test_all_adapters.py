@@ -1,13 +1,26 @@
-"""Promises that every adapter keeps, on plain, register, rotary and checkpointed networks."""
+"""Promises that every adapter keeps, on plain, register, rotary, staged, checkpointed networks."""
 
 import copy
+import math
 
 import pytest
 import timm
 import torch
 from conftest import build
-from tiny_adapters import ADAPTERS, FOLDS, IMAGES, NETWORKS, STARTS_FROZEN, backbone
+from tiny_adapters import (
+    ADAPTERS,
+    FOLDS,
+    IMAGES,
+    LORA,
+    NETWORKS,
+    PAIRS,
+    PEFT,
+    STARTS_FROZEN,
+    backbone,
+    tokens_of,
+)
 from tiny_backbone import ADAPTER
+from torch import nn
 
 from rein.errors import UserError
 from rein.models import VisionFoundationModel
@@ -40,8 +53,9 @@ def move(built, steps=2):
     return {name: p.grad for name, p in built.named_parameters()}
 
 
-@pytest.mark.parametrize("network", NETWORKS)
-@pytest.mark.parametrize("adapter", ADAPTERS)
+@pytest.mark.parametrize(("adapter", "network"), [*PAIRS, *(
+    pytest.param(*PEFT.values, network, id=f"peft-{network}", marks=PEFT.marks)
+    for network in (*NETWORKS, "staged"))])
 def test_only_the_adapter_gets_gradients_and_all_of_it_does(adapter, network):
     gradients = move(backbone(adapter, network))
     assert all(g is None for name, g in gradients.items() if not name.startswith("reins."))
@@ -49,13 +63,82 @@ def test_only_the_adapter_gets_gradients_and_all_of_it_does(adapter, network):
     assert own and [name for name, g in own.items() if g is None or not g.any()] == []
 
 
-@pytest.mark.parametrize("adapter", STARTS_FROZEN)
+def rein_step(adapter, index, block, tokens, prefix, options):
+    """Refine the patches after a block by the paper's formula."""
+    tokens, own = block(tokens, **options), adapter.tokens()[index]
+    patches, width = tokens[:, prefix:], tokens.shape[-1]
+    shares = (patches @ own.T / width**0.5).softmax(-1)
+    delta = shares[..., 1:] @ adapter.mlp_token2feat(own[1:])
+    refined = patches + adapter.scale * adapter.mlp_delta_f(delta + patches)
+    return torch.cat((tokens[:, :prefix], refined), 1)
+
+
+def vpt_step(adapter, index, block, tokens, prefix, options):
+    """Keep prompts between prefix and patches; deep ones are replaced before each block."""
+    prompts, start = adapter.prompts, prefix if index == 0 else prefix + adapter.num_tokens
+    if adapter.deep or index == 0:
+        own = prompts[index].expand(len(tokens), -1, -1)
+        tokens = torch.cat((tokens[:, :prefix], own, tokens[:, start:]), 1)
+    return block(tokens, **options)
+
+
+class Parallel(nn.Module):
+    """MLP(z) + 0.1 up(relu(down(z)))."""
+
+    def __init__(self, mlp, down, up):
+        super().__init__()
+        self.mlp, self.down, self.up = mlp, down, up
+
+    def forward(self, x):
+        return self.mlp(x) + 0.1 * self.up(self.down(x).clamp(min=0))
+
+
+def adaptformer_step(adapter, index, block, tokens, prefix, options):
+    """Replace the feed-forward network by one with a bottleneck in parallel."""
+    block.mlp = Parallel(block.mlp, adapter.down[index], adapter.up[index])
+    return block(tokens, **options)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize(("adapter", "step"), [
+    ("rein", rein_step), ("vpt", vpt_step), ("vpt_shallow", vpt_step),
+    ("adaptformer", adaptformer_step)], ids=["rein", "vpt", "vpt_shallow", "adaptformer"])
+@torch.no_grad()
+def test_every_block_computes_the_formula(adapter, step, network):
+    built, images = backbone(adapter, network).double(), IMAGES.double()
+    for value in built.reins.parameters():
+        value += torch.randn_like(value) * 0.2
+    plain = copy.deepcopy(built.model)
+    for module in plain.modules():
+        module._forward_hooks.clear()
+        module._forward_pre_hooks.clear()
+    tokens, options = tokens_of(plain, images)
+    patches = tokens.shape[1] - plain.num_prefix_tokens
+    for index, (block, found) in enumerate(zip(plain.blocks, built(images).maps, strict=True)):
+        tokens = step(built.reins, index, block, tokens, plain.num_prefix_tokens, options)
+        expected = tokens[:, -patches:].transpose(1, 2).unflatten(2, found.shape[-2:])
+        torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(("adapter", "name", "bound"), [
+    (dict(type="Reins", token_length=6), "learnable_tokens", math.sqrt(6 / (768 + 32))),
+    ("rein", "learnable_tokens_b", math.sqrt(6 / (768 + math.sqrt(32 * 2)))),
+    ("vpt", "prompts", math.sqrt(6 / (768 + 32))),
+    ("lora", "blocks.0.mlp.fc1.lora_A.weight", 1 / math.sqrt(32)),
+    ("adaptformer", "down.0.weight", 1 / math.sqrt(32))], ids=lambda value: str(value)[:20])
+def test_random_starts_fill_the_published_range(adapter, name, bound):
+    largest = backbone(adapter).reins.get_parameter(name).abs().max()
+    assert 0.97 * bound < largest < bound
+
+
+@pytest.mark.parametrize("adapter", [*STARTS_FROZEN, pytest.param(dict(
+    type="Combined", adapters=[dict(LORA, type="DoRA"), dict(type="SoMA", rank=2)]), id="joined")])
 def test_an_adapter_starts_as_the_frozen_network(adapter):
     built = backbone(adapter)
     torch.testing.assert_close(maps(built), frozen_maps(built), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("adapter", ADAPTERS)
+@pytest.mark.parametrize("adapter", [*ADAPTERS, PEFT])
 def test_state_round_trips_and_copies_are_independent(adapter):
     built = backbone(adapter)
     move(built)
@@ -69,7 +152,7 @@ def test_state_round_trips_and_copies_are_independent(adapter):
     assert {n for n in built.state_dict() if not n.startswith("reins.")} == plain.keys()
 
 
-@pytest.mark.parametrize("adapter", ADAPTERS)
+@pytest.mark.parametrize("adapter", [*ADAPTERS, PEFT])
 def test_checkpointed_gradients_are_the_same(adapter):
     torch.manual_seed(2)
     plain, checkpointed = (move(backbone(adapter, with_cp=cp)) for cp in (False, True))
@@ -78,15 +161,26 @@ def test_checkpointed_gradients_are_the_same(adapter):
             torch.testing.assert_close(checkpointed[name], gradient)
 
 
-@pytest.mark.parametrize("adapter", ADAPTERS)
+@pytest.mark.parametrize("adapter", [*ADAPTERS, PEFT])
 def test_bfloat16_autocast_trains(adapter):
     with torch.autocast("cpu", torch.bfloat16):
         gradients = move(backbone(adapter), steps=1)
     assert all(g.isfinite().all() for g in gradients.values() if g is not None)
 
 
-@pytest.mark.parametrize("network", NETWORKS)
-@pytest.mark.parametrize("adapter", FOLDS)
+@pytest.mark.faults
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_compilation_keeps_the_gradients(adapter):
+    plain, compiled = backbone(adapter), backbone(adapter)
+    torch._dynamo.reset()
+    compiled.compile(backend="eager")
+    found = move(compiled)
+    for name, gradient in move(plain).items():
+        if gradient is not None:
+            torch.testing.assert_close(found[name], gradient)
+
+
+@pytest.mark.parametrize(("adapter", "network"), [pair for pair in PAIRS if pair[0] in FOLDS])
 def test_folded_weights_equal_the_adapter(adapter, network):
     built = backbone(adapter, network)
     move(built)

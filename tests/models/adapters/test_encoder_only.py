@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny_adapters import IMAGES, NETWORKS, backbone
+from tiny_adapters import IMAGES, NETWORKS, backbone, tokens_of
 from tiny_encoder_only import ADAPTERS, LORA, QUERIES, REIN, VPT
 
 from rein.errors import UserError
@@ -27,16 +27,6 @@ def seeded(*args, **kwargs):
     return built
 
 
-def tokens_of(network, images):
-    """Compute the tokens before the first block, and the rotary positions, if any."""
-    patch = network.patch_embed.patch_size[0]
-    images = F.pad(images, (0, -images.shape[-1] % patch, 0, -images.shape[-2] % patch))
-    tokens = network._pos_embed(network.patch_embed(images))
-    if isinstance(tokens, tuple):
-        return tokens[0], dict(rope=tokens[1])
-    return network.norm_pre(tokens), {}
-
-
 def predict(adapter, tokens, patches):
     """Compute queries, mask embeddings and mask features by the docstring's formula."""
     width = tokens.shape[-1]
@@ -44,7 +34,12 @@ def predict(adapter, tokens, patches):
     tokens, patches = (F.layer_norm(x, (width,), norm.weight, norm.bias, norm.eps)
                        for x in (tokens, patches))
     maps = patches.transpose(1, 2).reshape(len(patches), width, 4, 4)
-    return tokens, adapter.mask_embed(tokens), adapter.upscale(maps)
+    for up, _, depthwise, last in adapter.upscale:
+        maps = F.gelu(F.conv_transpose2d(maps, up.weight, up.bias, stride=2))
+        maps = F.conv2d(maps, depthwise.weight, padding=1, groups=width).permute(0, 2, 3, 1)
+        maps = F.layer_norm(maps, (width,), last.weight, last.bias, 1e-6).permute(0, 3, 1, 2)
+    first, _, second, _, third = adapter.mask_embed
+    return tokens, third(F.gelu(second(F.gelu(first(tokens))))), maps
 
 
 def formula(built, masked=(), drawn=True):
@@ -147,6 +142,18 @@ def test_other_adapters_see_patches_only_and_their_order_does_not_matter(adapter
             torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
+@torch.no_grad()
+def test_other_adapters_refine_no_queries_but_the_patches_of_the_masks():
+    built, refined = backbone(dict(type="Combined", adapters=[REIN, QUERIES])), []
+    rein, own = built.reins.adapters
+    rein.scale.fill_(0.5)
+    rein.register_forward_hook(lambda _, args, output: refined.append(output))
+    (found,), prefix = built(IMAGES).queries, built.model.num_prefix_tokens
+    assert [tokens.shape[1] for tokens in refined] == [prefix + 4 * 4] * 4
+    _, _, expected = predict(own, own.query_embed, refined[-1][:, prefix:])
+    torch.testing.assert_close(found.feats, expected, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("adapters", [
     [QUERIES, REIN], [dict(type="Combined", adapters=[LORA, QUERIES]), LORA]])
 def test_it_comes_last_in_a_combination(adapters):
@@ -192,6 +199,7 @@ def test_state_round_trips_and_copies_are_independent():
 def test_the_norm_starts_from_the_pretrained_one():
     built = backbone(QUERIES)
     assert torch.equal(built.reins.norm.weight, built.model.norm.weight)
+    assert built.reins.norm.eps == built.model.norm.eps == 1e-6
     assert not any(name.startswith("reins.final_norm") for name in built.state_dict())
 
 

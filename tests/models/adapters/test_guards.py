@@ -13,11 +13,14 @@ from tiny_networks import tiny_network
 import rein
 from rein.errors import UserError
 from rein.models.adapters import SoMA
+from rein.models.adapters.soma import soma_config
 
 
 def test_dropout_that_would_have_no_effect_is_refused(tiny_config):
     with pytest.raises(UserError, match="SoMA: dropout=0.1 has no effect"):
         SoMA(dropout=0.1)
+    with pytest.raises(UserError, match="lora_dropout has no effect in SoMA"):
+        soma_config(dict(type="sora", lora_dropout=0.1), 4)
     with pytest.raises(UserError, match="drop_path_rate=0.1 has no effect in a frozen network"):
         build(dict(NETWORKS["rotary"], drop_path_rate=0.1))
     assert build(dict(NETWORKS["rotary"], drop_path_rate=0.1, frozen=False))
@@ -37,17 +40,29 @@ def test_dropout_of_an_adapter_acts_in_training_only(adapter):
     assert torch.equal(*still) and not torch.equal(*moving)
 
 
+@pytest.mark.parametrize(("changes", "message"), [
+    (dict(type="lora"), "lora_cfg: type 'lora' is unknown; known: 'sora'"),
+    (dict(rr=2), "lora_cfg has no argument 'rr'")], ids=["type", "key"])
+def test_a_published_config_of_another_adapter_is_refused(changes, message):
+    with pytest.raises(UserError, match=message):
+        soma_config(changes, 4)
+
+
 def test_an_adapter_of_a_wholly_frozen_segmentor_is_refused(tiny_config):
     tiny_config.type = "FrozenBackboneEncoderDecoder"
     with pytest.raises(UserError, match="its adapter LoRAReins would not train"):
         build(tiny_config)
 
 
-def test_layers_of_which_none_is_called_are_refused():
+@pytest.mark.parametrize("adapter", [
+    dict(type="LoRA", targets=["qkv"]),
+    dict(type="Peft", config=dict(peft_type="LORA", target_modules=["qkv"]))], ids=["LoRA", "Peft"])
+def test_layers_of_which_none_is_called_are_refused(adapter):
+    if adapter["type"] == "Peft":
+        pytest.importorskip("peft", reason="needs the extra `peft`")
     network = timm.create_model(
         "eva02_tiny_patch14_224", img_size=56, embed_dim=32, depth=2, num_heads=2, num_classes=0)
-    built = build(dict(type="VisionFoundationModel", model=network,
-                       reins_config=dict(type="LoRA", targets=["qkv"])))
+    built = build(dict(type="VisionFoundationModel", model=network, reins_config=adapter))
     with pytest.raises(UserError, match=r"does not call blocks\.0\.attn\.qkv \(of 2"):
         built(IMAGES)
 

@@ -13,14 +13,20 @@ def small(cls=Reins, **kwargs):
     return cls(**arguments)
 
 
-def test_refinement_follows_the_papers_formula():
-    adapter, feats = small(scale_init=0.5), torch.randn(2, 7, 8)
+@pytest.mark.parametrize(("options", "scale"), [
+    (dict(scale_init=0.5), 0.5), (dict(scale_init=0.5, use_softmax=False), 0.5),
+    (dict(zero_mlp_delta_f=True), 1)], ids=["softmax", "products", "zero"])
+def test_refinement_follows_the_papers_formula(options, scale):
+    adapter, feats = small(**options), torch.randn(2, 7, 8)
+    torch.nn.init.normal_(adapter.mlp_delta_f.weight)
     tokens, patches = adapter.learnable_tokens[1], feats[:, 1:]
-    attention = torch.softmax(patches @ tokens.T / 8**0.5, dim=-1)
+    attention = patches @ tokens.T
+    if adapter.use_softmax:
+        attention = torch.softmax(attention / 8**0.5, dim=-1)
     weight, bias = adapter.mlp_token2feat.weight, adapter.mlp_token2feat.bias
     delta = attention[..., 1:] @ (tokens[1:] @ weight.T + bias)
     weight, bias = adapter.mlp_delta_f.weight, adapter.mlp_delta_f.bias
-    expected = patches + 0.5 * ((delta + patches) @ weight.T + bias)
+    expected = patches + scale * ((delta + patches) @ weight.T + bias)
     torch.testing.assert_close(adapter(feats, 1)[:, 1:], expected)
 
 

@@ -10,13 +10,16 @@ from rein.models.adapters.base import switched_off
 
 @pytest.mark.parametrize("adapter", ADAPTERS)
 def test_a_switched_off_adapter_leaves_the_frozen_network(adapter):
-    built = backbone(adapter)
+    built, calls = backbone(adapter), []
+    built.model.blocks[1].mlp.fc1.register_forward_hook(lambda *_: calls.append(1))  # not its own
     with torch.no_grad():
         for parameter in built.reins.parameters():
             parameter += 0.1 * torch.randn_like(parameter)
         refined = built(IMAGES)
+        calls.clear()
         with switched_off(built.model, built.reins):
             off = built(IMAGES)
+        assert calls == [1]
         again = built(IMAGES)
         frozen = backbone(ADAPTERS["rein"])
         frozen.model.load_state_dict(built.model.state_dict())

@@ -34,6 +34,17 @@ def test_queries_are_the_sum_over_the_stages_that_give_maps():
     assert [tuple(feat.shape[1:]) for feat in feats] == [(8, 16, 16), (32, 2, 2)]
 
 
+def test_arguments_of_a_stage_hold_for_the_stages_after_it():
+    given = [dict(lora_dim=3), {}, dict(lora_dim=4), {}]
+    adapters = list(staged("convnext", distinct_cfgs=given).reins.children())
+    assert [adapter.lora_dim for adapter in adapters] == [3, 3, 4, 4]
+
+
+def test_adapters_take_the_patch_size_of_plain_networks_and_the_published_one_in_stages():
+    assert staged("dinov2").reins.patch_size == 14
+    assert {adapter.patch_size for adapter in staged("convnext").reins.children()} == {16}
+
+
 @pytest.mark.parametrize("first", [8, 16])
 def test_channels_are_told_from_sides_of_maps(first):
     """A network of 16 channels has square maps of side 16 for images of 64x64."""

@@ -1,7 +1,7 @@
 import torch
 from tiny_head import gradients
 
-from rein.models.decode_heads.attention import decode_layer
+from rein.models.decode_heads.attention import attend, decode_layer
 
 
 def test_a_decoder_layer_equals_mmdets_forward_and_backward(head):
@@ -18,3 +18,13 @@ def test_a_decoder_layer_equals_mmdets_forward_and_backward(head):
     leaves = [query, query_pos, key, position, *layer.parameters()]
     for one, other in zip(gradients(found, leaves), gradients(expected, leaves), strict=True):
         torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_dropout_of_attention_acts_in_training_only(head):
+    attention = head.transformer_decoder.layers[0].self_attn
+    attention.attn.dropout = 0.5
+    query = torch.randn(1, 8, 16)
+    still, moving = ([attend(attention.train(mode), query, query, query, query) for _ in range(2)]
+                     for mode in (False, True))
+    assert torch.equal(*still) and not torch.equal(*moving)

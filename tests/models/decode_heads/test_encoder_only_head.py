@@ -10,6 +10,7 @@ from tiny_rein import batch
 from rein import checkpoint as ckpt
 from rein.engine.training.compiling import compile_model
 from rein.errors import UserError
+from rein.models.decode_heads import encoder_only_head
 from rein.models.freezing import trained_state_dict
 
 
@@ -62,6 +63,17 @@ def test_scores_are_class_times_mask_probabilities():
 
 
 @torch.no_grad()
+def test_target_masks_are_padded_like_images(monkeypatch):
+    def sizes(head, decoded, instances):
+        return dict(sizes={tuple(gt.masks.shape[1:]) for gt in instances})
+
+    monkeypatch.setattr(encoder_only_head, "mask2former_losses", sizes)
+    model, (images, samples) = encoder_only_model(img_size=70, patch_size=14).eval(), batch()
+    found = model.decode_head.loss(model.extract_feat(images), samples)
+    assert found == dict(sizes={(70, 70)})
+
+
+@torch.no_grad()
 def test_windows_of_any_size_are_predicted():
     model = encoder_only_model(ADAPTERS["vpt"]).eval()
     for size in ((64, 150), (50, 70)):  # several windows; windows smaller than patches, padded
@@ -103,6 +115,7 @@ def test_what_does_not_fit_is_refused_with_one_line():
         run(dict(cfg, decode_head=dict(cfg.decode_head, in_channels=16)))
     with pytest.raises(UserError, match="4 classes, but the adapter has num_queries=3"):
         run(encoder_only_config(dict(QUERIES, num_queries=3)))
+    run(encoder_only_config(dict(QUERIES, num_queries=4)))
     with pytest.raises(UserError, match="EncoderOnlyHead has no argument 'num_class'"):
         run(dict(cfg, decode_head=dict(cfg.decode_head, num_class=4)))
     with pytest.raises(UserError, match="linked_queries=False"):

@@ -1,6 +1,7 @@
 """The losses, costs and matches are mmdet's."""
 
 import math
+import sys
 
 import pytest
 import torch
@@ -8,7 +9,9 @@ from mmdet.models.task_modules import CrossEntropyLossCost
 from mmengine.structures import InstanceData
 from mmseg.models.decode_heads import Mask2FormerHead
 from processes import in_processes
+from tiny_encoder_only import encoder_only_model
 from tiny_head import inputs, points_by_number, samples
+from tiny_rein import batch, tiny
 
 from rein.models.decode_heads import mask_losses
 
@@ -74,22 +77,46 @@ def losses_of_own_image(head):
     Rank 0 has no labelled pixel. Rank 1 has four segments, or twelve for the head's eight queries.
     """
     torch.distributed.init_process_group("gloo")
-    rank, sums = torch.distributed.get_rank(), []
+    rank, sums, found = torch.distributed.get_rank(), [], []
     for classes in (4, 16):
         sample, = samples(1, classes=classes)
         if rank == 0:
             sample.gt_sem_seg.data[:] = 255
-        losses = head.loss(inputs(1), [sample], None)
-        sum(losses.values()).backward()
+        torch.manual_seed(0)
+        found.append(head.loss(inputs(1), [sample], None))
+        sum(found[-1].values()).backward()
         same = torch.tensor([1.0, 2.0])
         torch.distributed.all_reduce(same)
         sums.append(same)
     missing = [name for name, p in head.named_parameters() if p.grad is None]
-    return losses, sums, missing
+    return found, sums, missing
 
 
 def test_a_process_without_labels_or_with_too_many_takes_part_in_all_communication(head, tmp_path):
-    for losses, sums, missing in in_processes(losses_of_own_image, 2, tmp_path, head):
-        assert all(loss.isfinite() for loss in losses.values())
+    processes = in_processes(losses_of_own_image, 2, tmp_path, head)
+    for found, sums, missing in processes:
+        assert all(loss.isfinite() for losses in found for loss in losses.values())
         assert [one.tolist() for one in sums] == [[2, 4], [2, 4]]
         assert not missing
+    torch.manual_seed(0)
+    alone = head.loss(inputs(1), samples(1), None)
+    for name in ("loss_mask", "loss_dice"):  # each segment weighs the same, whoever has it
+        mean = sum(found[0][name] for found, *_ in processes) / 2
+        torch.testing.assert_close(mean, alone[name])
+
+
+@pytest.mark.parametrize("make", [tiny, encoder_only_model])
+@torch.no_grad()
+def test_losses_and_scores_are_computed_in_float32_in_autocast(make, monkeypatch):
+    model, (images, labels) = make().eval(), batch()
+    head, feats = model.decode_head, model.extract_feat(images)
+
+    def is_on(*unused):
+        return torch.is_autocast_enabled("cpu")
+
+    monkeypatch.setattr(
+        sys.modules[type(head).__module__], "mask2former_losses", lambda *_: dict(on=is_on()))
+    monkeypatch.setattr(type(head), "_class_scores", is_on)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert is_on() and not any(head.loss(feats, labels).values())
+        assert not head.predict(feats, [{}], None)

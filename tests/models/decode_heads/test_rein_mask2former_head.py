@@ -7,6 +7,7 @@ from tiny_head import inputs, samples
 
 from rein.errors import UserError
 from rein.models.decode_heads.mask_losses import Decoded
+from rein.models.pyramid import Pyramid
 
 
 def test_images_without_labels_give_finite_losses(head):
@@ -30,6 +31,15 @@ def test_different_numbers_of_queries_and_tokens_are_refused(tiny_config):
     tiny_config.decode_head.num_queries = 9
     with pytest.raises(UserError, match="8 queries.*num_queries=9"):
         build(tiny_config)(torch.randn(1, 3, 64, 64), samples(batch=1), mode="loss")
+
+
+def test_missing_queries_are_named(head, tiny_config):
+    feats = inputs()
+    with pytest.raises(UserError, match="backbone provides none.*linked_queries=False"):
+        head.loss(Pyramid(feats.maps, feats.sizes), samples(), None)
+    tiny_config.decode_head.update(linked_queries=False, replace_query_feat=True)
+    with pytest.raises(ValueError, match="replace_query_feat=True needs linked_queries=True"):
+        build(tiny_config)
 
 
 def test_padding_crops_masks_instead_of_squeezing_them(tiny_model):
