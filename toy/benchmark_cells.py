@@ -21,6 +21,7 @@ ALL_METHODS = {
     **{name: f"configs/toy/{name}_toy_vit_256x256.py" for name in HEADS}}
 HELD_OUT = "data/toy_held_out"  # toy GTA of another draw of streets
 IN_DOMAIN = "in_domain"  # folder, in a cell's, of the results on held-out streets of the source
+_OPTIONS = "options.json"  # file, in a cell's folder, of its overrides; precedes the training
 SOURCES = 160  # toy GTA pictures that the quickstart makes
 
 
@@ -49,27 +50,10 @@ def run_cell(cell: Cell, tests: Mapping[str, Sequence[str]], options: Sequence[s
         options: Config overrides of the training.
 
     Raises:
-        UserError: The cell is done with other overrides.
+        UserError: The cell was trained, or its training began, with other overrides.
     """
-    from rein.atomic_files import write_atomically
-    from rein.errors import UserError
-
-    config, train = ALL_METHODS[cell.method], cell.folder / "train"
-    trained = cell.folder / "cost.json"
-    if not trained.exists():
-        settings = [f"randomness.seed={cell.seed}", *options]
-        if cell.sources != SOURCES:
-            settings.append(f"train_dataloader.dataset.indices={cell.sources}")
-        seconds, memory = run_tool(
-            "tools/train.py", config, "--work-dir", train,
-            *(["--resume"] if any(train.glob("iter_*.pth")) else []),
-            "--cfg-options", *settings, log=cell.folder / "train.log")
-        write_atomically(trained, json.dumps(dict(
-            seconds=round(seconds), peak_mib=round(memory), options=list(options))))
-    if options_of(cell) != list(options):
-        raise UserError(f"{cell.folder}: was trained with --cfg-options "
-                        f"{' '.join(options_of(cell)) or '(none)'}. Choose another --work-dir.")
-    checkpoint = train / (train / "last_checkpoint").read_text().strip()
+    config = ALL_METHODS[cell.method]
+    checkpoint = _train_cell(cell, config, options)
     for name, settings in tests.items():
         out = cell.folder / name
         if not (out / "results.json").exists():
@@ -78,8 +62,40 @@ def run_cell(cell: Cell, tests: Mapping[str, Sequence[str]], options: Sequence[s
                      log=out / "test.log")
 
 
+def _train_cell(cell: Cell, config: str, options: Sequence[str]) -> Path:
+    """Train a cell unless that is done, and return its last checkpoint."""
+    from rein.atomic_files import write_atomically
+    from rein.errors import UserError
+
+    train, begun, trained = (cell.folder / name for name in ("train", _OPTIONS, "cost.json"))
+    interrupted = not trained.exists() and any(train.glob("iter_*.pth"))
+    # if an earlier version was interrupted, tools/train.py alone compares the overrides
+    recorded = trained.exists() or interrupted and begun.exists()
+    before = options_of(cell) if recorded else list(options)
+    if before != list(options):
+        raise UserError(
+            f"{cell.folder}: was trained with --cfg-options {' '.join(before) or '(none)'}, not "
+            f"{' '.join(options) or '(none)'}. Choose another --work-dir.")
+    if not trained.exists():
+        cell.folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(begun, json.dumps(before))
+        settings = [f"randomness.seed={cell.seed}", *options]
+        if cell.sources != SOURCES:
+            settings.append(f"train_dataloader.dataset.indices={cell.sources}")
+        seconds, memory = run_tool(
+            "tools/train.py", config, "--work-dir", train, *["--resume"] * interrupted,
+            "--cfg-options", *settings, log=cell.folder / "train.log")
+        write_atomically(trained, json.dumps(dict(
+            seconds=round(seconds), peak_mib=round(memory), options=before)))
+    return train / (train / "last_checkpoint").read_text().strip()
+
+
 def options_of(cell: Cell) -> list[str]:
-    """Read the config overrides that a cell was trained with."""
+    """Read the config overrides that a cell is or was trained with."""
+    begun = cell.folder / _OPTIONS
+    if begun.exists():
+        return json.loads(begun.read_text())
+    # alone in a cell that an earlier version finished
     return json.loads((cell.folder / "cost.json").read_text()).get("options", [])
 
 

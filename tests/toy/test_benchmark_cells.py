@@ -6,7 +6,7 @@ import pytest
 
 from rein.errors import UserError
 from toy import benchmark_cells
-from toy.benchmark_cells import Cell, list_tests, run_cell, run_tool
+from toy.benchmark_cells import Cell, list_tests, options_of, run_cell, run_tool
 
 
 def test_a_cell_that_is_done_is_not_run_again(tmp_path, monkeypatch):
@@ -35,11 +35,30 @@ def test_a_cell_that_is_done_is_not_run_again(tmp_path, monkeypatch):
     assert len(calls) == 3
     assert "test_evaluator.dataset_keys=['acdc_fog']" in calls[2]
     assert "--resume" not in calls[0]
-    with pytest.raises(UserError, match=r"\(none\). Choose another --work-dir"):
-        run_cell(cell, list_tests(), ["optim_wrapper.optimizer.lr=1"])
+    other = ["optim_wrapper.optimizer.lr=1"]
+    with pytest.raises(UserError, match=r"with .* \(none\), not .*lr=1. Choose another --work-dir"):
+        run_cell(cell, list_tests(), other)
     (tmp_path / "cost.json").unlink()  # as after an interruption
+    with pytest.raises(UserError, match=r"with .* \(none\), not .*lr=1. Choose another --work-dir"):
+        run_cell(cell, list_tests(), other)
     run_cell(cell, list_tests(["fog", "snow"], False))
     assert "--resume" in calls[3] and len(calls) == 5
+
+
+def test_a_cell_interrupted_before_its_first_checkpoint_takes_other_overrides(
+        tmp_path, monkeypatch):
+    def interrupted(*words, log):
+        raise KeyboardInterrupt
+
+    cell = Cell("rein", 160, 0, tmp_path)
+    monkeypatch.setattr(benchmark_cells, "run_tool", interrupted)
+    for options in (["a=1"], ["a=2"]):
+        with pytest.raises(KeyboardInterrupt):
+            run_cell(cell, list_tests(), options)
+        assert options_of(cell) == options
+    (tmp_path / "options.json").unlink()
+    (tmp_path / "cost.json").write_text('{"options": ["a=3"]}')  # of an earlier version
+    assert options_of(cell) == ["a=3"]
 
 
 def test_a_failed_tool_names_its_log(tmp_path):
