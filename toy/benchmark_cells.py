@@ -77,8 +77,9 @@ def _train_cell(cell: Cell, config: str, options: Sequence[str]) -> Path:
             f"{cell.folder}: was trained with --cfg-options {' '.join(before) or '(none)'}, not "
             f"{' '.join(options) or '(none)'}. Choose another --work-dir.")
     if not trained.exists():
-        cell.folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(begun, json.dumps(before))
+        if not interrupted:
+            cell.folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(begun, json.dumps(before))
         settings = [f"randomness.seed={cell.seed}", *options]
         if cell.sources != SOURCES:
             settings.append(f"train_dataloader.dataset.indices={cell.sources}")
@@ -86,7 +87,8 @@ def _train_cell(cell: Cell, config: str, options: Sequence[str]) -> Path:
             "tools/train.py", config, "--work-dir", train, *["--resume"] * interrupted,
             "--cfg-options", *settings, log=cell.folder / "train.log")
         write_atomically(trained, json.dumps(dict(
-            seconds=round(seconds), peak_mib=round(memory), options=before)))
+            seconds=None if interrupted else round(seconds),  # those of a part would mislead
+            peak_mib=round(memory), options=before)))
     return train / (train / "last_checkpoint").read_text().strip()
 
 
@@ -164,17 +166,25 @@ def target_options(targets: Sequence[Target]) -> list[str]:
 def run_tool(*words: object, log: Path) -> tuple[float, float]:
     """Run a tool with its output in a log; return seconds and peak memory in MiB.
 
+    The tool ends with this process if that is interrupted or told to end.
+
     Raises:
         UserError: It failed.
     """
+    from rein.cli import termination_as_interrupt
     from rein.errors import UserError
 
     log.parent.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
-    with log.open("a") as file:
+    with log.open("a") as file, termination_as_interrupt():
         process = subprocess.Popen([sys.executable, *map(str, words)], cwd=ROOT, stdout=file,
                                    stderr=subprocess.STDOUT)
-        _, status, usage = os.wait4(process.pid, 0)
+        try:
+            _, status, usage = os.wait4(process.pid, 0)
+        except KeyboardInterrupt:
+            process.terminate()
+            process.wait()
+            raise
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise UserError(f"{words[0]} failed (exit code {process.returncode}): see {log}")

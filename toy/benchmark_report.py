@@ -89,15 +89,23 @@ def device() -> str:
 
 
 def cost_table(cells: Sequence[Cell]) -> str:
-    """Tabulate trained parameters, time and memory of each method, in Markdown."""
+    """Tabulate trained parameters, time and memory of each method, in Markdown.
+
+    Trainings that were interrupted have no time and do not count for its mean.
+    """
     lines = ["| method | trained parameters | training, s | peak memory, MiB |",
              "|---|---|---|---|"]
     for method, members in _by_method(cells).items():
         folders = [cell.folder for cell in members]
         costs = [json.loads((folder / "cost.json").read_text()) for folder in folders]
-        seconds, memory = (sum(c[k] for c in costs) / len(costs) for k in ("seconds", "peak_mib"))
-        lines.append(f"| {method} | {trainable(folders[0])} | {seconds:.0f} | {memory:.0f} |")
+        seconds, memory = (_mean([cost[key] for cost in costs]) for key in ("seconds", "peak_mib"))
+        lines.append(f"| {method} | {trainable(folders[0])} | {seconds} | {memory} |")
     return "\n".join(lines)
+
+
+def _mean(values: Sequence[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    return f"{np.mean(known):.0f}" if known else "-"
 
 
 def in_domain_table(cells: Sequence[Cell]) -> str:

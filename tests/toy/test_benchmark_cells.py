@@ -1,8 +1,14 @@
 """A cell of the toy benchmark is trained and tested once, and resumed."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
+from conftest import ROOT
 
 from rein.errors import UserError
 from toy import benchmark_cells
@@ -43,6 +49,8 @@ def test_a_cell_that_is_done_is_not_run_again(tmp_path, monkeypatch):
         run_cell(cell, list_tests(), other)
     run_cell(cell, list_tests(["fog", "snow"], False))
     assert "--resume" in calls[3] and len(calls) == 5
+    cost = json.loads((tmp_path / "cost.json").read_text())
+    assert cost["seconds"] is None and cost["peak_mib"] == 1000
 
 
 def test_a_cell_interrupted_before_its_first_checkpoint_takes_other_overrides(
@@ -64,6 +72,24 @@ def test_a_cell_interrupted_before_its_first_checkpoint_takes_other_overrides(
 def test_a_failed_tool_names_its_log(tmp_path):
     with pytest.raises(UserError, match="tools/train.py failed .*a.log"):
         run_tool("tools/train.py", "missing.py", log=tmp_path / "a.log")
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
+def test_a_tool_ends_with_the_benchmark(tmp_path, ending):
+    tool, pid = tmp_path / "tool.py", tmp_path / "pid"
+    tool.write_text(f"import os, time\nopen({str(pid)!r}, 'w').write(f'{{os.getpid()}} ')\n"
+                    "time.sleep(60)")
+    benchmark = subprocess.Popen(
+        [sys.executable, "-c", "from pathlib import Path; from toy.benchmark_cells import run_tool;"
+         f"run_tool({str(tool)!r}, log=Path({str(tmp_path / 'a.log')!r}))"],
+        cwd=ROOT, stderr=subprocess.DEVNULL)
+    while not (pid.exists() and pid.read_text().endswith(" ")):
+        assert benchmark.poll() is None
+        time.sleep(0.01)
+    benchmark.send_signal(ending)
+    assert benchmark.wait(30) != 0
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
 
 
 def test_held_out_streets_of_the_source_take_the_place_of_the_targets():

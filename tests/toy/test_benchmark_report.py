@@ -22,6 +22,9 @@ def test_costs_are_means_over_seeds(tmp_path):
             dict(seconds=10 + cell.seed * 10, peak_mib=500)))
         (cell.folder / "train.log").write_text("INFO - trainable: 1,234 of 9,999 parameters (1 %)")
     assert cost_table(cells).splitlines()[-1] == "| rein | 1,234 | 15 | 500 |"
+    for cell, seconds in zip(cells, ("20", "-"), strict=True):  # interrupted one by one
+        (cell.folder / "cost.json").write_text('{"seconds": null, "peak_mib": 500}')
+        assert cost_table(cells).splitlines()[-1] == f"| rein | 1,234 | {seconds} | 500 |"
 
 
 @pytest.fixture
