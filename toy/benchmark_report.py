@@ -42,18 +42,14 @@ COLOURS = {
     "eomt": "#e17fb0", "eomt_lora": "#a84c7d"}
 
 
-def write_report(
-    cells: Sequence[Cell], out: Path, tests: Sequence[str] = (".",), held_out: bool = False,
-) -> None:
+def write_report(cells: Sequence[Cell], out: Path, tests: Sequence[str] = (".",)) -> None:
     """Write the comparison in Markdown: one section for each test.
 
     Args:
         cells: Trained and tested cells.
         out: The Markdown file; the plots are expected beside it.
         tests: Folders inside the cells', as from `list_tests`.
-        held_out: The first test is on held-out streets of the source, not on the targets.
     """
-    titles = {**_TITLES, ".": _TITLES["in"]} if held_out else _TITLES
     options = sorted({option for cell in cells for option in options_of(cell)})
     parts = [
         "# Toy benchmark",
@@ -66,10 +62,10 @@ def write_report(
     for sources in sorted({cell.sources for cell in cells}, reverse=True):
         chosen = _rein_first([cell for cell in cells if cell.sources == sources])
         for test in tests:
-            parts += [f"## {titles[test.partition('_')[0]]}{sources} source pictures",
-                      in_domain_table(chosen) if test == IN_DOMAIN else
+            parts += [f"## {_TITLES[test.partition('_')[0]]}{sources} source pictures",
+                      in_domain_table(chosen) if test == IN_DOMAIN != tests[0] else
                       compare([cell.folder / test for cell in chosen]).replace("# ", "### ")]
-            if test == ".":
+            if test == tests[0]:
                 parts.append(cost_table(chosen))
     text = "\n\n".join(parts) + "\n"
     write_atomically(out, text.replace(f"{ROOT}{os.sep}", ""))
@@ -137,13 +133,14 @@ def draw_plots(cells: Sequence[Cell], path: Path, tests: Sequence[str] = (".",))
     counts, most = sorted({cell.sources for cell in cells}), max(cell.sources for cell in cells)
     groups = _by_method([cell for cell in cells if cell.sources == most])
     draws = []
-    if IN_DOMAIN in tests:
+    first, *others = tests
+    if IN_DOMAIN in others:
         draws.append(partial(_draw_in_domain, groups=groups))
     if len(groups) <= _MOST_CURVES:
         draws.append(partial(_draw_losses, groups=groups))
     if len(counts) > 1:
-        draws.append(partial(_draw_sources, cells=cells, counts=counts))
-    by_domain = [test for test in tests if test != IN_DOMAIN]
+        draws.append(partial(_draw_sources, cells=cells, counts=counts, test=first))
+    by_domain = [first, *(test for test in others if test != IN_DOMAIN)]
     heights = [0.9 + 0.26 * len(groups)] * len(by_domain) + [3.4] * bool(draws)
     figure = plt.figure(figsize=(11, sum(heights)), layout="constrained")
     rows = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
@@ -226,12 +223,14 @@ def _draw_losses(axes: plt.Axes, groups: Mapping[str, Sequence[Cell]]) -> None:
     axes.set(xlabel="iteration", ylabel="training loss", title="learning curves")
 
 
-def _draw_sources(axes: plt.Axes, cells: Sequence[Cell], counts: Sequence[int]) -> None:
-    """Draw the mean over the targets against the number of source pictures."""
+def _draw_sources(
+    axes: plt.Axes, cells: Sequence[Cell], counts: Sequence[int], test: str,
+) -> None:
+    """Draw mIoU in a test against the number of source pictures."""
     for method, members in _by_method(cells).items():
-        means = [[last_miou(cell.folder) for cell in members if cell.sources == n]
+        means = [[last_miou(cell.folder / test) for cell in members if cell.sources == n]
                  for n in counts]
         axes.errorbar(counts, [np.mean(m) for m in means], color=COLOURS[method], marker="o",
                       yerr=[np.std(m, ddof=1) if len(m) > 1 else 0 for m in means], capsize=3)
-    axes.set(xlabel="source pictures", ylabel="mIoU, %", xticks=counts,
-             title="mean over the targets")
+    title = "held-out streets of the source" if test == IN_DOMAIN else "mean over the targets"
+    axes.set(xlabel="source pictures", ylabel="mIoU, %", xticks=counts, title=title)

@@ -12,7 +12,15 @@ from conftest import ROOT
 
 from rein.errors import UserError
 from toy import benchmark_cells
-from toy.benchmark_cells import Cell, list_tests, options_of, run_cell, run_tool
+from toy.benchmark_cells import (
+    IN_DOMAIN,
+    Cell,
+    is_done,
+    list_tests,
+    options_of,
+    run_cell,
+    run_tool,
+)
 
 
 def test_a_cell_that_is_done_is_not_run_again(tmp_path, monkeypatch):
@@ -92,8 +100,16 @@ def test_a_tool_ends_with_the_benchmark(tmp_path, ending):
         os.kill(int(pid.read_text()), 0)
 
 
-def test_held_out_streets_of_the_source_take_the_place_of_the_targets():
-    settings = list_tests([], held_out=True)["."]
-    assert "test_evaluator.dataset_keys=['gta']" in settings
-    assert any("data_root=data/toy_held_out/gta/" in setting for setting in settings)
+def test_held_out_streets_of_the_source_are_a_test_of_their_own(tmp_path):
+    """Their results are never taken for those on the targets, or the other way round."""
+    tests = list_tests([], held_out=True)
+    assert tests == {IN_DOMAIN: list_tests([], in_domain=True)[IN_DOMAIN]}
+    assert "test_evaluator.dataset_keys=['gta']" in tests[IN_DOMAIN]
+    assert any("data_root=data/toy_held_out/gta/" in setting for setting in tests[IN_DOMAIN])
     assert list_tests(["fog"], held_out=False)["."] == []
+    cell = Cell("rein", 160, 0, tmp_path)
+    (tmp_path / "cost.json").write_text("{}")
+    (tmp_path / "results.json").write_text('{"domains": {"citys": {}}}')
+    assert is_done(cell, list_tests()) and not is_done(cell, tests)
+    (tmp_path / "results.json").write_text('{"domains": {"gta": {}}}')  # of an earlier version
+    assert not is_done(cell, list_tests())

@@ -66,17 +66,24 @@ def test_the_report_names_overrides_and_held_out_streets(done_cells, tmp_path):
     for cell in done_cells:
         (cell.folder / "cost.json").write_text(json.dumps(
             dict(seconds=9, peak_mib=500, options=["optim_wrapper.optimizer.lr=2e-3"])))
-    write_report(done_cells, tmp_path / "out.md", held_out=True)
-    text = (tmp_path / "out.md").read_text()
+    main(parse_args(["--report", "--held-out", "--methods", "freeze", "rein", "--seeds", "0", "1",
+                     "--work-dir", str(tmp_path)]))
+    text = (tmp_path / "toy_benchmark.md").read_text()
     assert "but with `optim_wrapper.optimizer.lr=2e-3`" in text
     assert "## Held-out streets of the source, 160 source pictures" in text
+    assert "| freeze | 1,234 | 9 | 500 |" in text
+    assert "Cityscapes" in text and "ACDC" not in text  # the fixture's names of source and targets
 
 
 def test_an_unfinished_grid_is_reported(done_cells, tmp_path):
     (done_cells[-1].folder / "results.json").unlink()
+    (done_cells[-2].folder / "in_domain/results.json").unlink()
     words = ["--report", "--methods", "freeze", "rein", "--work-dir", str(tmp_path)]
     main(parse_args(words))
     text = (tmp_path / "toy_benchmark.md").read_text()
     assert "rein_160/seed0" in text and "rein_160/seed1" not in text
+    main(parse_args([*words, "--held-out"]))
+    text = (tmp_path / "toy_benchmark.md").read_text()
+    assert "rein_160/seed1" in text and "rein_160/seed0" not in text
     with pytest.raises(UserError, match="no cell of these methods and seeds is done"):
         main(parse_args([*words, "--seeds", "5"]))
