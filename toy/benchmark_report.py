@@ -136,8 +136,9 @@ def draw_plots(cells: Sequence[Cell], path: Path, tests: Sequence[str] = (".",))
     first, *others = tests
     if IN_DOMAIN in others:
         draws.append(partial(_draw_in_domain, groups=groups))
-    if len(groups) <= _MOST_CURVES:
-        draws.append(partial(_draw_losses, groups=groups))
+    losses = _losses(groups)
+    if losses and len(groups) <= _MOST_CURVES:
+        draws.append(partial(_draw_losses, losses=losses))
     if len(counts) > 1:
         draws.append(partial(_draw_sources, cells=cells, counts=counts, test=first))
     by_domain = [first, *(test for test in others if test != IN_DOMAIN)]
@@ -211,14 +212,25 @@ def _draw_in_domain(axes: plt.Axes, groups: Mapping[str, Sequence[Cell]]) -> Non
              title="targets against source")
 
 
-def _draw_losses(axes: plt.Axes, groups: Mapping[str, Sequence[Cell]]) -> None:
-    """Draw the training loss, averaged over seeds."""
+def _losses(groups: Mapping[str, Sequence[Cell]]) -> dict[str, dict[int, float]]:
+    """Read the training loss by step, averaged over the seeds of each method.
+
+    Trainings shorter than the logging interval have none.
+    """
+    means = {}
     for method, members in groups.items():
-        runs = [dict(read_curves(sorted(cell.folder.glob("train/*/vis_data/scalars.json")))["loss"])
-                for cell in members]
+        files = [sorted(cell.folder.glob("train/*/vis_data/scalars.json")) for cell in members]
+        runs = [dict(read_curves(starts).get("loss", ())) for starts in files]
         steps = sorted(set.intersection(*(set(run) for run in runs)))
-        axes.plot(steps, [np.mean([run[step] for run in runs]) for step in steps],
-                  color=COLOURS[method], label=method)
+        if steps:
+            means[method] = {step: np.mean([run[step] for run in runs]) for step in steps}
+    return means
+
+
+def _draw_losses(axes: plt.Axes, losses: Mapping[str, Mapping[int, float]]) -> None:
+    """Draw the training loss of each method."""
+    for method, means in losses.items():
+        axes.plot(list(means), list(means.values()), color=COLOURS[method], label=method)
     axes.legend(frameon=False)
     axes.set(xlabel="iteration", ylabel="training loss", title="learning curves")
 

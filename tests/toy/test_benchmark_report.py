@@ -62,6 +62,18 @@ def test_the_report_compares_methods_over_seeds_and_tests(done_cells, tmp_path):
     assert Image.open(tmp_path / "out.png").width > 800
 
 
+def test_trainings_too_short_for_a_logged_loss_are_reported(done_cells, tmp_path):
+    def draw():
+        draw_plots(done_cells, tmp_path / "out.png")
+        return Image.open(tmp_path / "out.png").height
+
+    whole = draw()
+    done_cells[0].folder.joinpath("train/1/vis_data/scalars.json").write_text("")
+    assert draw() == whole  # the other method's losses
+    done_cells[2].folder.joinpath("train/1/vis_data/scalars.json").unlink()
+    assert draw() < whole
+
+
 def test_the_report_names_overrides_and_held_out_streets(done_cells, tmp_path):
     for cell in done_cells:
         (cell.folder / "cost.json").write_text(json.dumps(
