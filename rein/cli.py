@@ -5,10 +5,11 @@ import contextlib
 import json
 import os
 import select
+import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -116,6 +117,16 @@ def run_cli(main: Callable[[], int | None]) -> None:
         print("error: interrupted", file=sys.stderr)
         code = 130
     sys.exit(code)
+
+
+@contextlib.contextmanager
+def termination_as_interrupt() -> Iterator[None]:
+    """Also clean up when the process is told to end, as by `kill`."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _discard_unread() -> bool:

@@ -115,7 +115,7 @@ def main(args: argparse.Namespace) -> None:
         run_cells(cells, tests, args)
     out = args.out or args.work_dir / "toy_benchmark.md"
     draw_plots(cells, out.with_suffix(".png"), list(tests))
-    write_report(cells, out, list(tests), args.held_out)
+    write_report(cells, out, list(tests))
     print(f"comparison of {len(cells)} runs: {out}, {out.with_suffix('.png')}")
 
 
@@ -129,7 +129,8 @@ def run_cells(
     for number, cell in enumerate(cells, 1):
         start = time.monotonic()
         run_cell(cell, tests, args.cfg_options)
-        mean = json.loads((cell.folder / "results.json").read_text())["mean"]["mIoU"]
+        results = cell.folder / next(iter(tests)) / "results.json"
+        mean = json.loads(results.read_text())["mean"]["mIoU"]
         print(f"[{number}/{len(cells)}] {cell.method}, {cell.sources} pictures, seed {cell.seed}: "
               f"mIoU {mean:.1f}  ({time.monotonic() - start:.0f} s)", flush=True)
 

@@ -20,7 +20,9 @@ ALL_METHODS = {
     **METHODS, **{name: _CONFIG.format(f"{name}_") for name in ADAPTERS},
     **{name: f"configs/toy/{name}_toy_vit_256x256.py" for name in HEADS}}
 HELD_OUT = "data/toy_held_out"  # toy GTA of another draw of streets
+_SOURCE = "gta"  # the domain of held-out streets
 IN_DOMAIN = "in_domain"  # folder, in a cell's, of the results on held-out streets of the source
+_OPTIONS = "options.json"  # file, in a cell's folder, of its overrides; precedes the training
 SOURCES = 160  # toy GTA pictures that the quickstart makes
 
 
@@ -49,44 +51,71 @@ def run_cell(cell: Cell, tests: Mapping[str, Sequence[str]], options: Sequence[s
         options: Config overrides of the training.
 
     Raises:
-        UserError: The cell is done with other overrides.
+        UserError: The cell was trained, or its training began, with other overrides.
     """
-    from rein.atomic_files import write_atomically
-    from rein.errors import UserError
-
-    config, train = ALL_METHODS[cell.method], cell.folder / "train"
-    trained = cell.folder / "cost.json"
-    if not trained.exists():
-        settings = [f"randomness.seed={cell.seed}", *options]
-        if cell.sources != SOURCES:
-            settings.append(f"train_dataloader.dataset.indices={cell.sources}")
-        seconds, memory = run_tool(
-            "tools/train.py", config, "--work-dir", train,
-            *(["--resume"] if any(train.glob("iter_*.pth")) else []),
-            "--cfg-options", *settings, log=cell.folder / "train.log")
-        write_atomically(trained, json.dumps(dict(
-            seconds=round(seconds), peak_mib=round(memory), options=list(options))))
-    if options_of(cell) != list(options):
-        raise UserError(f"{cell.folder}: was trained with --cfg-options "
-                        f"{' '.join(options_of(cell)) or '(none)'}. Choose another --work-dir.")
-    checkpoint = train / (train / "last_checkpoint").read_text().strip()
+    config = ALL_METHODS[cell.method]
+    checkpoint = _train_cell(cell, config, options)
     for name, settings in tests.items():
         out = cell.folder / name
-        if not (out / "results.json").exists():
+        if not is_tested(cell, name):
             run_tool("tools/test.py", config, checkpoint, "--work-dir", out / "test", "--out", out,
                      "--force", *(["--cfg-options", *settings] if settings else []),
                      log=out / "test.log")
 
 
+def _train_cell(cell: Cell, config: str, options: Sequence[str]) -> Path:
+    """Train a cell unless that is done, and return its last checkpoint."""
+    from rein.atomic_files import write_atomically
+    from rein.errors import UserError
+
+    train, begun, trained = (cell.folder / name for name in ("train", _OPTIONS, "cost.json"))
+    interrupted = not trained.exists() and any(train.glob("iter_*.pth"))
+    # if an earlier version was interrupted, tools/train.py alone compares the overrides
+    recorded = trained.exists() or interrupted and begun.exists()
+    before = options_of(cell) if recorded else list(options)
+    if before != list(options):
+        raise UserError(
+            f"{cell.folder}: was trained with --cfg-options {' '.join(before) or '(none)'}, not "
+            f"{' '.join(options) or '(none)'}. Choose another --work-dir.")
+    if not trained.exists():
+        if not interrupted:
+            cell.folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(begun, json.dumps(before))
+        settings = [f"randomness.seed={cell.seed}", *options]
+        if cell.sources != SOURCES:
+            settings.append(f"train_dataloader.dataset.indices={cell.sources}")
+        seconds, memory = run_tool(
+            "tools/train.py", config, "--work-dir", train, *["--resume"] * interrupted,
+            "--cfg-options", *settings, log=cell.folder / "train.log")
+        write_atomically(trained, json.dumps(dict(
+            seconds=None if interrupted else round(seconds),  # those of a part would mislead
+            peak_mib=round(memory), options=before)))
+    return train / (train / "last_checkpoint").read_text().strip()
+
+
 def options_of(cell: Cell) -> list[str]:
-    """Read the config overrides that a cell was trained with."""
+    """Read the config overrides that a cell is or was trained with."""
+    begun = cell.folder / _OPTIONS
+    if begun.exists():
+        return json.loads(begun.read_text())
+    # alone in a cell that an earlier version finished
     return json.loads((cell.folder / "cost.json").read_text()).get("options", [])
 
 
 def is_done(cell: Cell, tests: Iterable[str]) -> bool:
     """Tell whether a cell is trained and has the results of all tests, by their folders."""
     return (cell.folder / "cost.json").exists() and all(
-        (cell.folder / name / "results.json").exists() for name in tests)
+        is_tested(cell, name) for name in tests)
+
+
+def is_tested(cell: Cell, test: str) -> bool:
+    """Tell whether a cell has the results of a test.
+
+    Held-out streets in the targets' place, where earlier versions wrote them, do not count.
+    """
+    results = cell.folder / test / "results.json"
+    return results.exists() and (
+        test == IN_DOMAIN or _SOURCE not in json.loads(results.read_text()).get("domains", {}))
 
 
 def list_tests(
@@ -100,9 +129,9 @@ def list_tests(
         in_domain: Test on them, too.
     """
     source = target_options([Target(
-        "gta", f"{HELD_OUT}/gta/", "images", "labels", ".png", "_labelTrainIds.png")])
-    tests = {".": source if held_out else []}
-    if in_domain:
+        _SOURCE, f"{HELD_OUT}/gta/", "images", "labels", ".png", "_labelTrainIds.png")])
+    tests = {} if held_out else {".": []}
+    if held_out or in_domain:
         tests[IN_DOMAIN] = source
     if conditions:
         tests[acdc_folder(conditions)] = target_options([Target(
@@ -148,17 +177,25 @@ def target_options(targets: Sequence[Target]) -> list[str]:
 def run_tool(*words: object, log: Path) -> tuple[float, float]:
     """Run a tool with its output in a log; return seconds and peak memory in MiB.
 
+    The tool ends with this process if that is interrupted or told to end.
+
     Raises:
         UserError: It failed.
     """
+    from rein.cli import termination_as_interrupt
     from rein.errors import UserError
 
     log.parent.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
-    with log.open("a") as file:
+    with log.open("a") as file, termination_as_interrupt():
         process = subprocess.Popen([sys.executable, *map(str, words)], cwd=ROOT, stdout=file,
                                    stderr=subprocess.STDOUT)
-        _, status, usage = os.wait4(process.pid, 0)
+        try:
+            _, status, usage = os.wait4(process.pid, 0)
+        except KeyboardInterrupt:
+            process.terminate()
+            process.wait()
+            raise
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise UserError(f"{words[0]} failed (exit code {process.returncode}): see {log}")

@@ -42,18 +42,14 @@ COLOURS = {
     "eomt": "#e17fb0", "eomt_lora": "#a84c7d"}
 
 
-def write_report(
-    cells: Sequence[Cell], out: Path, tests: Sequence[str] = (".",), held_out: bool = False,
-) -> None:
+def write_report(cells: Sequence[Cell], out: Path, tests: Sequence[str] = (".",)) -> None:
     """Write the comparison in Markdown: one section for each test.
 
     Args:
         cells: Trained and tested cells.
         out: The Markdown file; the plots are expected beside it.
         tests: Folders inside the cells', as from `list_tests`.
-        held_out: The first test is on held-out streets of the source, not on the targets.
     """
-    titles = {**_TITLES, ".": _TITLES["in"]} if held_out else _TITLES
     options = sorted({option for cell in cells for option in options_of(cell)})
     parts = [
         "# Toy benchmark",
@@ -66,10 +62,10 @@ def write_report(
     for sources in sorted({cell.sources for cell in cells}, reverse=True):
         chosen = _rein_first([cell for cell in cells if cell.sources == sources])
         for test in tests:
-            parts += [f"## {titles[test.partition('_')[0]]}{sources} source pictures",
-                      in_domain_table(chosen) if test == IN_DOMAIN else
+            parts += [f"## {_TITLES[test.partition('_')[0]]}{sources} source pictures",
+                      in_domain_table(chosen) if test == IN_DOMAIN != tests[0] else
                       compare([cell.folder / test for cell in chosen]).replace("# ", "### ")]
-            if test == ".":
+            if test == tests[0]:
                 parts.append(cost_table(chosen))
     text = "\n\n".join(parts) + "\n"
     write_atomically(out, text.replace(f"{ROOT}{os.sep}", ""))
@@ -89,15 +85,23 @@ def device() -> str:
 
 
 def cost_table(cells: Sequence[Cell]) -> str:
-    """Tabulate trained parameters, time and memory of each method, in Markdown."""
+    """Tabulate trained parameters, time and memory of each method, in Markdown.
+
+    Trainings that were interrupted have no time and do not count for its mean.
+    """
     lines = ["| method | trained parameters | training, s | peak memory, MiB |",
              "|---|---|---|---|"]
     for method, members in _by_method(cells).items():
         folders = [cell.folder for cell in members]
         costs = [json.loads((folder / "cost.json").read_text()) for folder in folders]
-        seconds, memory = (sum(c[k] for c in costs) / len(costs) for k in ("seconds", "peak_mib"))
-        lines.append(f"| {method} | {trainable(folders[0])} | {seconds:.0f} | {memory:.0f} |")
+        seconds, memory = (_mean([cost[key] for cost in costs]) for key in ("seconds", "peak_mib"))
+        lines.append(f"| {method} | {trainable(folders[0])} | {seconds} | {memory} |")
     return "\n".join(lines)
+
+
+def _mean(values: Sequence[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    return f"{np.mean(known):.0f}" if known else "-"
 
 
 def in_domain_table(cells: Sequence[Cell]) -> str:
@@ -129,13 +133,15 @@ def draw_plots(cells: Sequence[Cell], path: Path, tests: Sequence[str] = (".",))
     counts, most = sorted({cell.sources for cell in cells}), max(cell.sources for cell in cells)
     groups = _by_method([cell for cell in cells if cell.sources == most])
     draws = []
-    if IN_DOMAIN in tests:
+    first, *others = tests
+    if IN_DOMAIN in others:
         draws.append(partial(_draw_in_domain, groups=groups))
-    if len(groups) <= _MOST_CURVES:
-        draws.append(partial(_draw_losses, groups=groups))
+    losses = _losses(groups)
+    if losses and len(groups) <= _MOST_CURVES:
+        draws.append(partial(_draw_losses, losses=losses))
     if len(counts) > 1:
-        draws.append(partial(_draw_sources, cells=cells, counts=counts))
-    by_domain = [test for test in tests if test != IN_DOMAIN]
+        draws.append(partial(_draw_sources, cells=cells, counts=counts, test=first))
+    by_domain = [first, *(test for test in others if test != IN_DOMAIN)]
     heights = [0.9 + 0.26 * len(groups)] * len(by_domain) + [3.4] * bool(draws)
     figure = plt.figure(figsize=(11, sum(heights)), layout="constrained")
     rows = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
@@ -206,24 +212,37 @@ def _draw_in_domain(axes: plt.Axes, groups: Mapping[str, Sequence[Cell]]) -> Non
              title="targets against source")
 
 
-def _draw_losses(axes: plt.Axes, groups: Mapping[str, Sequence[Cell]]) -> None:
-    """Draw the training loss, averaged over seeds."""
+def _losses(groups: Mapping[str, Sequence[Cell]]) -> dict[str, dict[int, float]]:
+    """Read the training loss by step, averaged over the seeds of each method.
+
+    Trainings shorter than the logging interval have none.
+    """
+    means = {}
     for method, members in groups.items():
-        runs = [dict(read_curves(sorted(cell.folder.glob("train/*/vis_data/scalars.json")))["loss"])
-                for cell in members]
+        files = [sorted(cell.folder.glob("train/*/vis_data/scalars.json")) for cell in members]
+        runs = [dict(read_curves(starts).get("loss", ())) for starts in files]
         steps = sorted(set.intersection(*(set(run) for run in runs)))
-        axes.plot(steps, [np.mean([run[step] for run in runs]) for step in steps],
-                  color=COLOURS[method], label=method)
+        if steps:
+            means[method] = {step: np.mean([run[step] for run in runs]) for step in steps}
+    return means
+
+
+def _draw_losses(axes: plt.Axes, losses: Mapping[str, Mapping[int, float]]) -> None:
+    """Draw the training loss of each method."""
+    for method, means in losses.items():
+        axes.plot(list(means), list(means.values()), color=COLOURS[method], label=method)
     axes.legend(frameon=False)
     axes.set(xlabel="iteration", ylabel="training loss", title="learning curves")
 
 
-def _draw_sources(axes: plt.Axes, cells: Sequence[Cell], counts: Sequence[int]) -> None:
-    """Draw the mean over the targets against the number of source pictures."""
+def _draw_sources(
+    axes: plt.Axes, cells: Sequence[Cell], counts: Sequence[int], test: str,
+) -> None:
+    """Draw mIoU in a test against the number of source pictures."""
     for method, members in _by_method(cells).items():
-        means = [[last_miou(cell.folder) for cell in members if cell.sources == n]
+        means = [[last_miou(cell.folder / test) for cell in members if cell.sources == n]
                  for n in counts]
         axes.errorbar(counts, [np.mean(m) for m in means], color=COLOURS[method], marker="o",
                       yerr=[np.std(m, ddof=1) if len(m) > 1 else 0 for m in means], capsize=3)
-    axes.set(xlabel="source pictures", ylabel="mIoU, %", xticks=counts,
-             title="mean over the targets")
+    title = "held-out streets of the source" if test == IN_DOMAIN else "mean over the targets"
+    axes.set(xlabel="source pictures", ylabel="mIoU, %", xticks=counts, title=title)

@@ -1,12 +1,11 @@
 """Load a segmentor and serve its page; the function behind tools/demo.py."""
 
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from rein.cli import termination_as_interrupt
 from rein.datasets.label_maps import CLASSES
 from rein.web.page import check_port, import_gradio
 
@@ -44,7 +43,7 @@ def run_demo(
     model = load_predictor(
         str(source), config=config, backbone=backbone, device=device, precision=precision)
     chosen = chosen or (examples_of(model.model.cfg) if hasattr(model, "model") else [])
-    with private_folder(), _termination_as_interrupt():
+    with private_folder(), termination_as_interrupt():
         actions = Actions(model.predict, model.classes, chosen)
         page = build_page(actions, title(source), about(model))
         with served(page, model.palette, port, chosen) as url:
@@ -66,16 +65,6 @@ def _wait() -> None:
     with suppress(KeyboardInterrupt):
         while True:
             time.sleep(3600)
-
-
-@contextmanager
-def _termination_as_interrupt() -> Iterator[None]:
-    """Also clean up when the process is told to end, as by `kill`."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def title(source: str | Path) -> str:

@@ -18,22 +18,18 @@ from torch import nn
 from rein import __version__
 from rein.checkpoint import TRAINABLE, digest, meta_of
 from rein.engine.configs.carried import carried_config
+from rein.engine.training.recipes import shaping
 from rein.engine.training.resuming import started_from
 from rein.errors import UserError
 from rein.evaluation.curves import Curves, read_curves
 from rein.evaluation.results import RunRecord
 from rein.models.freezing import count_parameters
-from rein.paths import WEIGHT_KEYS, find_path
+from rein.paths import find_path
 
 _LIBRARIES = {
     "torch": "torch", "timm": "timm", "mmengine": "onedl-mmengine", "mmcv": "onedl-mmcv",
     "mmseg": "onedl-mmsegmentation", "mmdet": "onedl-mmdetection", "numpy": "numpy",
 }
-# sections that shape a training, and keys in them that do not
-_TRAINING = ("model", "train_dataloader", "optim_wrapper", "param_scheduler", "train_cfg",
-             "custom_hooks")
-_NOT_TRAINING = {"test_cfg", "data_root", "num_workers", "persistent_workers", "prefetch_factor",
-                 "pin_memory"}
 
 
 def versions() -> dict[str, str]:
@@ -71,25 +67,17 @@ def recipe_of(content: Mapping[str, Any], checkpoint: str) -> str:
         cfg = None
     if cfg is None:
         return ""
-    shaping = {name: _shaping(cfg.get(name)) for name in _TRAINING}
-    shaping["iter"] = meta_of(content).get("iter")
+    recipe = shaping(cfg)
+    recipe["iter"] = meta_of(content).get("iter")
     start = started_from(cfg)
     if start:
-        shaping["load_from"] = Path(start).name
-    return _digest(shaping)
+        recipe["load_from"] = Path(start).name
+    return _digest(recipe)
 
 
-def _digest(shaping: Any) -> str:
-    text = json.dumps(shaping, sort_keys=True, default=str)
+def _digest(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
-def _shaping(value: Any) -> Any:
-    """Leave out of a config what does not shape a training; files count by their name."""
-    if isinstance(value, Mapping):
-        return {str(key): Path(one).name if key in WEIGHT_KEYS and isinstance(one, str)
-                else _shaping(one) for key, one in value.items() if key not in _NOT_TRAINING}
-    return [_shaping(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def describe_weights(
@@ -110,7 +98,7 @@ def describe_weights(
         checkpoint, digest(model.state_dict()), config_name(cfg, meta), seed=meta.get("seed"),
         recipe=recipe_of(content, checkpoint), versions=versions(), device=device,
         date=datetime.now().astimezone().isoformat(timespec="seconds"),
-        model=_digest(_shaping(cfg.model.get("module", cfg.model))),
+        model=_digest(shaping(dict(model=cfg.model.get("module", cfg.model)))["model"]),
         trainable=meta.get(TRAINABLE, count_parameters(model.backbone).trainable),
         temperature=model.temperature)
 

@@ -9,9 +9,12 @@ from mmengine.config import Config
 
 from rein.checkpoint import TRAINING_STATE, load_file, meta_of
 from rein.engine.configs.carried import carried_config
+from rein.engine.training.recipes import list_changes
 from rein.engine.training.saving import latest_checkpoint, list_results
 from rein.errors import UserError
 from rein.paths import find_path
+
+_SHOWN = 5  # changes in one message
 
 
 def find_resumed(cfg: Config, resume: str | None) -> str | None:
@@ -77,13 +80,36 @@ def adopt_start(cfg: Config, resumed: str) -> None:
 
     `started_from` becomes the resumed run's, or the config's own if its checkpoint has no config.
     """
-    start = started_from(cfg)
-    with contextlib.suppress(UserError):  # a config with types that exist only elsewhere
-        saved = carried_config(load_file(find_path(resumed), "meta"), resumed)
-        # runs that were resumed by an earlier version did not keep it
-        if saved is not None and ("started_from" in saved or not saved.get("resume")):
-            start = started_from(saved)
+    start, saved = started_from(cfg), _config_of(resumed)
+    # runs that were resumed by an earlier version did not keep it
+    if saved is not None and ("started_from" in saved or not saved.get("resume")):
+        start = started_from(saved)
     cfg.started_from, cfg.load_from = start, resumed
+
+
+def check_unchanged(cfg: Config, resumed: str) -> None:
+    """Check that a config would train on as the resumed run began; see `list_changes`.
+
+    The restored optimizer and schedules would ignore some changes, and records would name all.
+
+    Raises:
+        UserError: It differs from the config in the checkpoint.
+    """
+    saved = _config_of(resumed)
+    changes = [] if saved is None else list_changes(saved, cfg)
+    if changes:
+        more = f"; and {len(changes) - _SHOWN} more" if len(changes) > _SHOWN else ""
+        raise UserError(
+            f"{resumed}: the run began with other settings: {'; '.join(changes[:_SHOWN])}{more}. "
+            "Resume with those it began with, or start a new run from its weights with "
+            f"`--cfg-options load_from={resumed}`.")
+
+
+def _config_of(resumed: str) -> Config | None:
+    """Read the config in a checkpoint; None if it has none, or types that exist only elsewhere."""
+    with contextlib.suppress(UserError):
+        return carried_config(load_file(find_path(resumed), "meta"), resumed)
+    return None
 
 
 def started_from(cfg: Config) -> str | None:

@@ -9,7 +9,14 @@ import torch
 from mmengine.config import Config
 
 from rein.engine.configs.checking import check_config
-from rein.engine.training.resuming import adopt_seed, adopt_start, check_unused, find_resumed, is_in
+from rein.engine.training.resuming import (
+    adopt_seed,
+    adopt_start,
+    check_unchanged,
+    check_unused,
+    find_resumed,
+    is_in,
+)
 from rein.engine.training.runner import ReinRunner
 from rein.engine.training.saving import latest_checkpoint
 from rein.engine.training.schedules import check_schedule
@@ -70,6 +77,7 @@ def train(
                 check_unused(cfg.work_dir, resumed)
             if resumed:
                 adopt_seed(cfg, resumed)
+                check_unchanged(cfg, resumed)
                 adopt_start(cfg, resumed)
             cfg.resume = resumed is not None
             runner = ReinRunner.from_cfg(cfg)

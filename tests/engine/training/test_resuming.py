@@ -15,6 +15,7 @@ from rein.engine.training.resuming import (
     adopt_seed,
     adopt_start,
     check_resumable,
+    check_unchanged,
     check_unused,
     find_resumed,
 )
@@ -97,6 +98,63 @@ def test_a_resumed_run_takes_the_seed_of_the_run_or_is_refused(finished):
     assert cfg.randomness.deterministic is True
     with pytest.raises(UserError, match=r"seed is 42, but randomness.seed is 7.*seed=42`.*load_f"):
         adopt_seed(Config(dict(randomness=dict(seed=7))), path)
+
+
+@pytest.mark.parametrize("change, message", [
+    ({"optim_wrapper.optimizer.lr": 5, "optim_wrapper.optimizer.weight_decay": 0.9},
+     r"iter_2.pth: .* optim_wrapper.optimizer.lr was 0.0001 and is 5; optim_wrapper.optimizer."
+     r"weight_decay was 0.05 and is 0.9. Resume with those .*load_from=.*iter_2.pth"),
+    ({"model.backbone.reins_config.alpha": 800}, r"reins_config.alpha was \(unset\) and is 800"),
+    ({"train_dataloader.batch_size": 3}, "train_dataloader.batch_size was 2 and is 3"),
+    ({"param_scheduler.0.power": 2}, "param_scheduler.0.power was 0.9 and is 2"),
+    ({"custom_hooks": [dict(type="EMAHook", momentum=0.1)]}, r"custom_hooks was None and is \["),
+    ({f"model.backbone.reins_config.n{i}": i for i in range(7)}, "n4 was .* is 4; and 2 more")])
+def test_other_settings_than_the_runs_are_refused(data, finished, change, message):
+    cfg = training_config(data)
+    cfg.merge_from_dict(change)
+    with pytest.raises(UserError, match=message):
+        check_unchanged(cfg, str(finished / "iter_2.pth"))
+
+
+def test_training_refuses_other_settings_and_writes_nothing(data, used):
+    cfg = training_config(data)
+    cfg.optim_wrapper.optimizer.lr = 5
+    before = {path: path.read_bytes() for path in used.rglob("*") if path.is_file()}
+    with pytest.raises(UserError, match="optimizer.lr was 0.0001 and is 5"):
+        train(cfg, "run", str(used), resume="auto")
+    assert {path: path.read_bytes() for path in used.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("change", [
+    {"train_cfg.max_iters": 9, "train_cfg.val_interval": 3},
+    {"train_dataloader.num_workers": 3, "train_dataloader.dataset.data_root": "/moved/data"},
+    {"model.backbone.init_cfg.checkpoint": "/moved/renamed.pth"},  # its fingerprint is checked
+    {"model.backbone.with_cp": True, "model.precision": "bf16", "compile": True},
+    {"optim_wrapper.type": "AmpOptimWrapper", "optim_wrapper.loss_scale": "dynamic"},
+    {"default_hooks.logger.interval": 7, "default_hooks.checkpoint.interval": 7},
+    {"model.test_cfg.mode": "whole", "test_dataloader.batch_size": 2},
+    {"launcher": "pytorch", "train_dataloader.batch_size": 1}])  # two processes share the batch
+def test_a_run_may_change_what_keeps_its_training(data, finished, change):
+    cfg = training_config(data)
+    cfg.merge_from_dict(change)
+    check_unchanged(cfg, str(finished / "iter_2.pth"))
+
+
+def test_absolute_paths_of_a_run_may_move(tmp_path):
+    def config(path):
+        return Config(dict(train_dataloader=dict(dataset=dict(ann_file=path))))
+
+    text = config("/here/train.txt").pretty_text
+    path = str(ckpt.save_file(dict(meta=dict(cfg=text)), tmp_path / "iter_2.pth"))
+    check_unchanged(config("/there/train.txt"), path)
+    with pytest.raises(UserError, match="ann_file was /here/train.txt and is /here/other.txt"):
+        check_unchanged(config("/here/other.txt"), path)
+
+
+@pytest.mark.parametrize("meta", [{}, dict(cfg="custom_hooks = [dict(type='HookOfTheAuthors')]")])
+def test_a_run_without_a_readable_config_resumes_with_any(tmp_path, meta):
+    path = str(ckpt.save_file(dict(meta=meta), tmp_path / "published.pth"))
+    check_unchanged(Config(dict(model=dict(type="EncoderDecoder"))), path)
 
 
 @pytest.mark.parametrize("saved, start", [
