@@ -17,8 +17,9 @@ class Adapter(nn.Module):
     """All trainable parameters of a backbone; acts on the frozen network through hooks only.
 
     The network's parameter names therefore never change, and saving, splitting, merging and
-    fingerprinting work the same for every adapter. Hooks are bound methods of the adapter, or
-    partials of them, so that a deep copy of the backbone gets its own hooks.
+    fingerprinting work the same for every adapter. Checkpoints hold all its parameters, also frozen
+    ones, and its buffers. Hooks are bound methods of the adapter, or partials of them, so that a
+    deep copy of the backbone gets its own hooks.
 
     With `ONE_PER_STAGE`, a staged network gets one adapter for each stage. `num_layers`,
     `embed_dims` and `patch_size`, if `__init__` takes them, come from the network.
@@ -31,6 +32,7 @@ class Adapter(nn.Module):
     """
 
     ONE_PER_STAGE = False
+    SAVED_WHOLE = True  # see `trained_state_dict`
 
     def __init__(self, **unknown) -> None:
         super().__init__()
