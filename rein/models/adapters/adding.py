@@ -31,7 +31,7 @@ def add_adapter(
     classifier or a block as well, thaw it afterwards: `network.head.requires_grad_(True)`.
     Optimise `network.adapter.parameters()`, save `network.adapter.state_dict()`, and load it into
     the adapter of a network with the same pretrained weights. The adapter is on the network's
-    device, in its number format.
+    device, in its number format and its mode.
 
     After an error the network is as it was.
 
@@ -59,6 +59,7 @@ def add_adapter(
         raise UserError(f"the network has an adapter already, {type(network.adapter).__name__}. "
                         "Create the network anew, or join both: dict(type='Combined', ...).")
     config = dict(adapter) if isinstance(adapter, Mapping) else dict(type=adapter)
+    mode = network.training
     with _restored_on_error(network):
         freeze(network)
         added = attached_adapter(network, _completed({**config, **options}))
@@ -67,7 +68,7 @@ def add_adapter(
                 added.to(value)
                 break
         added.on_pretrained()
-        network.add_module("adapter", added)
+        network.add_module("adapter", added.train(mode))
         network.train = partial(_train_unfrozen, network)  # unlike a bound function, can be pickled
         blocks_of(network)[-1].register_forward_hook(partial(_check_pass, added))
     return added
