@@ -13,14 +13,16 @@ def small(cls=Reins, **kwargs):
     return cls(**arguments)
 
 
-def test_refinement_follows_the_papers_formula():
-    adapter, feats = small(scale_init=0.5), torch.randn(2, 7, 8)
+@pytest.mark.parametrize("scale", [torch.tensor(0.5), torch.linspace(-1, 2, 8)])
+def test_refinement_follows_the_papers_formula(scale):
+    adapter, feats = small(), torch.randn(2, 7, 8)
+    adapter.scale.data = scale  # a subclass may have one for each channel
     tokens, patches = adapter.learnable_tokens[1], feats[:, 1:]
     attention = torch.softmax(patches @ tokens.T / 8**0.5, dim=-1)
     weight, bias = adapter.mlp_token2feat.weight, adapter.mlp_token2feat.bias
     delta = attention[..., 1:] @ (tokens[1:] @ weight.T + bias)
     weight, bias = adapter.mlp_delta_f.weight, adapter.mlp_delta_f.bias
-    expected = patches + 0.5 * ((delta + patches) @ weight.T + bias)
+    expected = patches + scale * ((delta + patches) @ weight.T + bias)
     torch.testing.assert_close(adapter(feats, 1)[:, 1:], expected)
 
 
