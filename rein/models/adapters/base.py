@@ -50,9 +50,10 @@ class Adapter(nn.Module):
             num_prefix_tokens: Tokens before the patches: class token and registers.
 
         Raises:
-            UserError: The adapter does not fit the network.
+            UserError: The adapter does not fit the network, or a subclass lacks this method.
         """
-        raise NotImplementedError
+        raise UserError(f"{type(self).__name__} has no method `attach`, which registers its hooks "
+                        "on the network. Define it; see docs/extending_adapter.md.")
 
     def on_pretrained(self) -> None:
         """Initialise parameters that depend on the pretrained weights; called after loading."""
@@ -102,7 +103,7 @@ def add_module(owner: nn.Module, name: str, module: nn.Module) -> None:
     owner.add_module(last, module)
 
 
-def _owner(hook: Callable | None) -> nn.Module | None:
+def owner_of(hook: Callable | None) -> nn.Module | None:
     """Return the adapter of which a hook is a bound method or a partial of one."""
     owner = getattr(getattr(hook, "func", hook), "__self__", None)
     return owner if isinstance(owner, nn.Module) else None
@@ -125,7 +126,7 @@ def switched_off(network: nn.Module, adapter: Adapter) -> Iterator[None]:
         for hooks in (module._forward_pre_hooks, module._forward_hooks):
             before.append((hooks, dict(hooks)))
             for key, hook in before[-1][1].items():
-                if _owner(hook) in parts:
+                if owner_of(hook) in parts:
                     del hooks[key]
     try:
         yield
@@ -176,7 +177,7 @@ def refuse_unused(
     for module in chain.from_iterable(block.modules() for block in unused):
         for hook in (*module._forward_pre_hooks.values(), *module._forward_hooks.values(),
                      vars(module).get("forward")):
-            if (owner := _owner(hook)) in parts:
+            if (owner := owner_of(hook)) in parts:
                 raise UserError(
                     f"{type(owner).__name__} changes {names[module]}, after the last map of "
                     f"{maps}, so nothing would be learned there. Name the last one in "
