@@ -103,6 +103,13 @@ def add_module(owner: nn.Module, name: str, module: nn.Module) -> None:
     owner.add_module(last, module)
 
 
+def parts_of(adapter: Adapter) -> list[Adapter]:
+    """Return the adapters that one consists of; itself alone if it holds no others."""
+    inner = [part for child in adapter.modules() if child is not adapter
+             and isinstance(child, Adapter) for part in parts_of(child)]
+    return list(dict.fromkeys(inner)) or [adapter]
+
+
 def owner_of(hook: Callable | None) -> nn.Module | None:
     """Return the adapter of which a hook is a bound method or a partial of one."""
     owner = getattr(getattr(hook, "func", hook), "__self__", None)
