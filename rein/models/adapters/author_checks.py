@@ -11,7 +11,7 @@ from itertools import chain
 from torch import Tensor, nn
 
 from rein.errors import UserError, one_line
-from rein.models.adapters.base import Adapter
+from rein.models.adapters.base import Adapter, parts_of
 from rein.models.pyramid import MaskQueries
 from rein.models.stages import Stage
 
@@ -112,7 +112,9 @@ def _unchanged(network: nn.Module, adapter: Adapter, step: str) -> Iterator[None
     """
     before = _parameters(network)
     yield
-    owner = type(adapter).__name__
+    owner, parts = type(adapter).__name__, parts_of(adapter)
+    if parts != [adapter]:
+        owner += f" ({', '.join(dict.fromkeys(type(part).__name__ for part in parts))})"
     names = {value: name for name, value in chain(
         network.named_modules(), network.named_parameters())}
     for own, value in chain(adapter.named_modules(), adapter.named_parameters()):
@@ -133,9 +135,17 @@ def _unchanged(network: nn.Module, adapter: Adapter, step: str) -> Iterator[None
 
 def _parameters(network: nn.Module) -> dict[str, tuple]:
     """Describe a network's parameters: identity, whether they train, and state of their values."""
-    return {name: (id(value), value.requires_grad, value.data_ptr(),
+    return {name: (id(value), value.requires_grad, _some(value),
                    0 if value.is_inference() else value._version)
             for name, value in network.named_parameters()}
+
+
+def _some(value: Tensor) -> bytes:
+    """Return some values of a weight; changes through `.data` leave its version as it is."""
+    if value.is_meta:
+        return b""
+    values = value.detach().flatten()[::max(value.numel() // 16, 1)]
+    return values.float().cpu().numpy().tobytes()
 
 
 def _hooks(network: nn.Module) -> dict[int, Callable]:

@@ -77,6 +77,11 @@ class InPlace(Scales):
         next(iter(self.blocks)).norm1.weight.mul_(0.5)
 
 
+class InPlaceByData(Scales):
+    def on_pretrained(self):
+        next(iter(self.blocks)).mlp.fc1.weight.data *= 0.5
+
+
 class Twice(Scales):
     def on_pretrained(self):
         next(iter(self.blocks)).register_forward_hook(self._scale)
@@ -104,6 +109,7 @@ MISTAKES = [
     (Thaws, "Thaws.attach changes the `requires_grad` of the network's blocks.1.norm1.weight"),
     (Lambda, "Lambda.attach registers a lambda or inner function.*`functools.partial`"),
     (InPlace, "on_pretrained changes the values of the network's blocks.0.norm1.weight"),
+    (InPlaceByData, "on_pretrained changes the values of the network's blocks.0.mlp.fc1.weight"),
     (Twice, "Twice.on_pretrained changes hooks.*Register hooks in `attach`"),
     (ListOfQueries, r"ListOfQueries.queries\(\) returns a value list; expected a tensor \(m, q\)"),
     (FlatQueries, r"FlatQueries.queries\(\) returns a value of shape \(32,\); expected a tensor")]
@@ -121,7 +127,7 @@ def test_a_mistake_is_named_with_the_class(kind, message):
 @pytest.mark.parametrize("kind", [KeepsNetwork, Thaws, PythonList, InPlace, ListOfQueries])
 def test_a_mistake_of_one_of_several_adapters_is_named_on_an_own_network(kind):
     network = timm.create_model("vit_tiny_patch16_224", img_size=64, depth=2, num_classes=0)
-    name = "Combined.on_pretrained" if kind is InPlace else kind.__name__
+    name = r"Combined \(BitFit, InPlace\).on_pretrained" if kind is InPlace else kind.__name__
     with pytest.raises(UserError, match=name):
         rein.add_adapter(network, "Combined", adapters=[dict(type="bitfit"), dict(type=kind)])
         network(torch.randn(1, 3, 64, 64))
