@@ -120,8 +120,8 @@ def _unchanged(network: nn.Module, adapter: Adapter, step: str) -> Iterator[None
     for own, value in chain(adapter.named_modules(), adapter.named_parameters()):
         if value in names:
             raise UserError(
-                f"{owner}: its attribute `{own}` is {names[value] or 'the whole network'}, which "
-                "belongs to the network. Hide it from PyTorch in a Python list, "
+                f"{owner}: its attribute `{own}` is {names[value] or 'all'} of the network, not of "
+                "the adapter. Hide it from PyTorch in a Python list, "
                 f"self.{own.partition('.')[0]} = [...].")
     for name, now in _parameters(network).items():
         if now == before.get(name):
