@@ -1,6 +1,7 @@
 """Checks that name the mistakes of an adapter's author: the class, what is wrong, what to do.
 
-They run once, when an adapter is built, attached and started.
+They run once, when an adapter is built, attached and started; only the queries' type is checked in
+each forward pass.
 """
 
 import inspect

@@ -105,7 +105,7 @@ MISTAKES = [
     (PythonList, "PythonList has no parameter that trains.*`nn.ParameterList`"),
     (KeepsLayer, r"KeepsLayer: its attribute `first` is blocks.0.norm1 of .*self.first = \[...\]"),
     (KeepsWeights, "KeepsWeights: its attribute `start.0` is blocks.0.norm1.weight of the"),
-    (KeepsNetwork, "KeepsNetwork: its attribute `network` is all of the network, not of the adapter"),
+    (KeepsNetwork, "KeepsNetwork: its attribute `network` is all of the network, not of"),
     (Thaws, "Thaws.attach changes the `requires_grad` of the network's blocks.1.norm1.weight"),
     (Lambda, "Lambda.attach registers a lambda or inner function.*`functools.partial`"),
     (InPlace, "on_pretrained changes the values of the network's blocks.0.norm1.weight"),
