@@ -141,3 +141,10 @@ def official(**kwargs):
     arguments = dict(img_size=70, patch_size=14) | kwargs
     state = dino(**arguments).state_dict()
     return {**state, "mask_token": torch.zeros(1, state["cls_token"].shape[-1])}
+
+
+@pytest.fixture
+def registered(monkeypatch):
+    """A function that registers types for one test."""
+    monkeypatch.setattr(MODELS, "_module_dict", dict(MODELS._module_dict))
+    return lambda *kinds: [MODELS.register_module(module=kind) for kind in kinds]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from rein.checkpoint.families import matches, unused_weights
 from rein.checkpoint.identity import Identity, Kind, Network, identify
 from rein.checkpoint.io import CONVERT_ANY_COMMAND, CONVERT_COMMAND
-from rein.checkpoint.parts import BACKBONE
+from rein.checkpoint.parts import ADAPTER, BACKBONE
 from rein.errors import UserError
 
 EXTRA_BACKBONE_KEYS = unused_weights()
@@ -60,7 +60,8 @@ def check_fits(
     }
     if missing or unexpected or shapes:
         raise UserError(_misfit_message(
-            source, _cause(expected, missing, state_dict, shapes), missing, unexpected, shapes))
+            source, _cause(expected, state_dict, missing, unexpected, shapes), missing, unexpected,
+            shapes))
 
 
 def load_strictly(
@@ -94,7 +95,8 @@ def _misfit_message(source, cause, missing, unexpected, shapes) -> str:
 
 
 def _cause(
-    expected: Mapping, missing: list[str], state_dict: Mapping, shapes: Collection[str],
+    expected: Mapping, state_dict: Mapping, missing: list[str], unexpected: list[str],
+    shapes: Collection[str],
 ) -> str:
     """Guess why weights do not fit, and suggest a fix."""
     found, wanted = identify(state_dict), identify(expected)
@@ -111,7 +113,14 @@ def _cause(
     if found.backbone and shapes and found.backbone.positions == "relative" and all(
             ".rel_pos_" in name or "relative_position" in name for name in shapes):
         return f"They have another image size: {_reconvert(found.backbone.family, '')}"
-    return _part_difference(found, wanted, missing)
+    if found.backbone is None and any(name.startswith("backbone.blocks.") for name in missing):
+        return "The frozen backbone is not in this file: pass its file, too (--backbone)."
+    misfits = [name for name in (*missing, *unexpected, *shapes) if name.startswith(BACKBONE)]
+    if misfits and all(name.startswith(ADAPTER) for name in misfits):
+        return _adapter_difference(found, wanted, expected, state_dict)
+    if None not in (found.classes, wanted.classes) and found.classes != wanted.classes:
+        return f"Their head has {found.classes} classes, but the config's has {wanted.classes}."
+    return "They belong to another architecture."
 
 
 def _network_difference(found: Network, wanted: Network) -> str:
@@ -133,11 +142,17 @@ def _reconvert(family: str, option: str) -> str:
     return f"convert the downloaded file with `{command} SRC OUT {option}`."
 
 
-def _part_difference(found: Identity, wanted: Identity, missing: list[str]) -> str:
-    if found.backbone is None and any(name.startswith("backbone.blocks.") for name in missing):
-        return "The frozen backbone is not in this file: pass its file, too (--backbone)."
-    if found.adapter != wanted.adapter:
-        return f"Their adapter is {found.adapter}, but the config's is {wanted.adapter}."
-    if None not in (found.classes, wanted.classes) and found.classes != wanted.classes:
-        return f"Their head has {found.classes} classes, but the config's has {wanted.classes}."
-    return "They belong to another architecture."
+def _adapter_difference(
+    found: Identity, wanted: Identity, expected: Mapping, state_dict: Mapping,
+) -> str:
+    """Say how adapters differ whose networks do not."""
+    if not any(name.startswith(ADAPTER) for name in state_dict):
+        return ("They have no adapter, but the config has one. Use the config that they were "
+                "trained with; the config of a folded file is in the file.")
+    if not any(name.startswith(ADAPTER) for name in expected):
+        difference = "They have an adapter, but the config has none"
+    elif None not in (found.adapter, wanted.adapter) and found.adapter != wanted.adapter:
+        difference = f"Their adapter is {found.adapter}, but the config's is {wanted.adapter}"
+    else:
+        difference = "Their adapter differs from the config's"
+    return f"{difference}. Use the config that they were trained with."

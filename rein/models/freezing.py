@@ -1,6 +1,7 @@
 """Freeze modules, count parameters, and select the weights that training changes."""
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -39,13 +40,17 @@ def trained_state_dict(model: nn.Module) -> dict[str, Tensor]:
     """Return the entries of `model.state_dict()` that training may change.
 
     Frozen parameters and the buffers of frozen modules are left out. Other buffers are kept,
-    because running statistics are learned, too.
+    because running statistics are learned, too. A module with `SAVED_WHOLE`, an adapter, is kept
+    wholly: its frozen values may be random, and no other file has them.
     """
     frozen = {id(buffer) for buffer in _frozen_buffers(model)}
+    whole = {id(value) for module in model.modules() if getattr(module, "SAVED_WHOLE", False)
+             for value in chain(module.parameters(), module.buffers())}
     return {
         name: value.detach()
         for name, value in model.state_dict(keep_vars=True).items()
-        if (value.requires_grad if isinstance(value, nn.Parameter) else id(value) not in frozen)
+        if id(value) in whole or (
+            value.requires_grad if isinstance(value, nn.Parameter) else id(value) not in frozen)
     }
 
 

@@ -5,6 +5,7 @@ import torch
 from conftest import build, dino, official
 
 from rein import checkpoint as ckpt
+from rein.engine.weights.loading import load_for_testing
 from rein.errors import UserError
 from rein.models.freezing import trained_state_dict
 
@@ -32,6 +33,34 @@ def test_trained_parts_alone_do_not_pass_for_a_whole_model(tiny_model):
 def test_undeclared_reasons_for_missing_keys_are_refused():
     with pytest.raises(ValueError, match="MAY_MISS"):
         ckpt.load_strictly(dino(), official(), "file", may_miss={"because": ["norm.weight"]})
+
+
+LORA = dict(type="LoRA", rank=2)
+REIN = dict(type="LoRAReins", token_length=3, lora_dim=2, link_token_to_query=False)
+
+
+@pytest.mark.parametrize("found, wanted, message", [
+    (LORA, REIN, "Their adapter differs from the config's. Use the config that they were "
+     "trained with. 7 missing: backbone.reins.learn.*; 8 unexpected: backbone.reins.blocks.0.a"),
+    (LORA, dict(LORA, rank=1), "differs from the config's.*A.weight is .2, 32., expected .1, 32."),
+    (LORA, dict(LORA, type="DoRA"), "differs from the config's.*4 missing: .*magnitude"),
+    (REIN, dict(REIN, lora_dim=1), "is LoRAReins of rank 2, .* config's is LoRAReins of rank 1"),
+    (LORA, None, "They have an adapter, but the config has none. Use the config"),
+    (None, LORA, "They have no adapter, but the config has one.*of a folded file is in the file")])
+def test_another_adapter_is_the_cause_whatever_its_kind(tiny_config, found, wanted, message):
+    tiny_config.decode_head.update(linked_queries=False, replace_query_feat=False)
+    tiny_config.backbone.pop("reins_config")
+    tiny_config.backbone.reins_config = found
+    file = build(tiny_config).state_dict()
+    tiny_config.backbone.pop("reins_config")
+    tiny_config.backbone.reins_config = wanted
+    model = build(tiny_config)
+    with pytest.raises(UserError, match=message):
+        ckpt.load_strictly(model, file, "file.pth")
+    trained = ckpt.split(file).rein_and_head
+    if found and wanted:  # without the backbone, too
+        with pytest.raises(UserError, match=message):
+            load_for_testing(model, dict(state_dict=trained), "file.pth")
 
 
 @pytest.mark.parametrize("change, message", [

@@ -44,6 +44,7 @@ from rein.engine.training.hooks import (
     survive_unwritable_log,
     unwrap,
 )
+from rein.engine.training.learning import AdapterLearnsHook
 from rein.engine.training.loaders import fit_to_machine
 from rein.engine.training.resuming import check_resumable
 from rein.engine.training.saving import SafeCheckpointHook
@@ -244,7 +245,7 @@ class ReinRunner(CheckedBuilding):
         """Register the config's hooks and those of every run."""
         super().register_hooks(default_hooks, custom_hooks)
         for hook in (TerminalHook, IterationSeedHook, TrainableParametersHook, TrainedWeightsHook,
-                     FiniteLossHook):
+                     FiniteLossHook, AdapterLearnsHook):
             self.register_hook(hook())
         if isinstance(self.model, ShardedBackbone):
             self.register_hook(ShardingHook())

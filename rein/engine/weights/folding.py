@@ -1,7 +1,8 @@
 """Fold an adapter into the frozen backbone, so that it costs nothing at inference."""
 
 import copy
-from collections.abc import Sequence
+import difflib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from rein.checkpoint.parts import ADAPTER
 from rein.engine.configs.building import build_model
 from rein.engine.registration import register_all_modules
 from rein.errors import UserError
+from rein.models.adapters.base import Adapter, parts_of
 from rein.models.freezing import count_parameters
 from rein.models.pyramid import Pyramid
 
@@ -54,20 +56,41 @@ def fold_adapter(cfg: Config, weights: StateDict, source: str | Path) -> Folded:
     ckpt.load_strictly(model, weights, source)
     images = _images(cfg, model.backbone.only_size)
     expected = [model.eval().backbone(image) for image in images]
-    changes = adapter.fold()
-    if not changes:
-        raise UserError(
-            f"{source}: {type(adapter).__name__} depends on the features of each image, so no "
-            "change of the frozen weights replaces it. Omit --fold; LoRA, DoRA, SoMA, BitFit, "
-            "NormTuning and Peft can be folded.")
     network = dict(model.backbone.model.named_parameters())
-    for name, change in changes.items():
+    for part in parts_of(adapter):
+        _check_changes(part, network, source)
+    for name, change in adapter.fold().items():
         network[name] += change
     plain = {name: value for name, value in model.state_dict().items()
              if not name.startswith(ADAPTER)}
     folded = _without_adapter(cfg)
-    _check_outputs(folded, plain, images, expected, source)
+    advice = (f"{type(adapter).__name__}.fold() does not amount to what its hooks do: correct it, "
+              "or omit --fold.")
+    if len(parts_of(adapter)) > 1:
+        advice = "Combined adapters can be folded if they change different weights. Omit --fold."
+    _check_outputs(folded, plain, images, expected, source, advice)
     return Folded(folded, plain, count_parameters(model.backbone).trainable)
+
+
+def _check_changes(
+    adapter: Adapter, network: Mapping[str, nn.Parameter], source: str | Path,
+) -> None:
+    """Raise if an adapter has no changes, or one that fits no parameter of its network."""
+    changes, owner = adapter.fold(), f"{source}: {type(adapter).__name__}"
+    if not changes:
+        lacks = "has no `fold`" if type(adapter).fold is Adapter.fold else "folds into no changes"
+        raise UserError(
+            f"{owner} {lacks}. Omit --fold; LoRA, DoRA, SoMA, BitFit, NormTuning and Peft can be "
+            "folded, but adapters that depend on the features of each image, such as Rein, VPT and "
+            "AdaptFormer, cannot.")
+    for name, change in changes.items():
+        if name not in network:
+            like = difflib.get_close_matches(name, network, 1, cutoff=0)[0]
+            raise UserError(f"{owner}.fold() names {name}, which is no parameter of the network; "
+                            f"expected a name such as {like}.")
+        if change.shape != network[name].shape:
+            raise UserError(f"{owner}.fold() gives {name} a change of shape {tuple(change.shape)}; "
+                            f"expected the weight's, {tuple(network[name].shape)}.")
 
 
 def _images(cfg: Config, only_size: tuple[int, int] | None) -> list[Tensor]:
@@ -95,7 +118,7 @@ def _build_in_float32(cfg: Config) -> nn.Module:
 
 def _check_outputs(
     cfg: Config, weights: StateDict, images: Sequence[Tensor], expected: Sequence[Pyramid],
-    source: str | Path,
+    source: str | Path, advice: str,
 ) -> None:
     """Raise if a folded backbone's maps of images differ from the adapter's."""
     model = _build_in_float32(cfg)
@@ -105,5 +128,4 @@ def _check_outputs(
                 for ours, theirs in zip(model.eval().backbone(image), maps, strict=True))
     if not error < 1e-4:
         raise UserError(
-            f"{source}: folding would change the features by {error:.1g} of their norm. Combined "
-            "adapters can be folded if they change different weights. Omit --fold.")
+            f"{source}: folding would change the features by {error:.1g} of their norm. {advice}")

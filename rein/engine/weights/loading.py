@@ -154,6 +154,9 @@ def load_for_testing(
     everything = model.state_dict()
     lacking = set(everything) - set(weights)
     frozen = frozen_names(model)
+    trained = ckpt.identify(weights).kind in (ckpt.Kind.TRAINED, ckpt.Kind.HEAD)
+    may_miss = {"frozen weights": frozen if backbone or trained else ()}
+    ckpt.check_fits(everything, weights, source, may_miss)
     if lacking and lacking <= frozen:
         backbone = backbone or (getattr(model.backbone, "init_cfg", None) or {}).get("checkpoint")
         if backbone is None:
@@ -164,5 +167,4 @@ def load_for_testing(
         check_trained_with(content, frozen_fingerprint(model), source, allow_other_backbone)
     elif backbone is not None and not lacking:
         raise UserError(f"{source}: already contains the backbone. Pass no other one.")
-    ckpt.load_strictly(
-        model, weights, source, may_miss={"frozen weights": frozen if backbone else ()})
+    ckpt.load_strictly(model, weights, source, may_miss)

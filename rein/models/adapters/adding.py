@@ -8,7 +8,8 @@ from typing import Any
 from torch import nn
 
 from rein.errors import UserError, one_line
-from rein.models.adapters.base import Adapter
+from rein.models.adapters.author_checks import start
+from rein.models.adapters.base import Adapter, owner_of
 from rein.models.adapters.encoder_only import EncoderOnlyQueries
 from rein.models.adapters.per_stage import adapter_type, attached_adapter
 from rein.models.arguments import known_arguments
@@ -31,7 +32,7 @@ def add_adapter(
     classifier or a block as well, thaw it afterwards: `network.head.requires_grad_(True)`.
     Optimise `network.adapter.parameters()`, save `network.adapter.state_dict()`, and load it into
     the adapter of a network with the same pretrained weights. The adapter is on the network's
-    device, in its number format.
+    device, in its number format and its mode.
 
     After an error the network is as it was.
 
@@ -55,10 +56,9 @@ def add_adapter(
     if hasattr(network, "_orig_mod"):
         raise UserError("the network is compiled already. Add the adapter first, then call "
                         "`torch.compile`.")
-    if hasattr(network, "adapter"):
-        raise UserError(f"the network has an adapter already, {type(network.adapter).__name__}. "
-                        "Create the network anew, or join both: dict(type='Combined', ...).")
+    _refuse_adapted(network)
     config = dict(adapter) if isinstance(adapter, Mapping) else dict(type=adapter)
+    mode = network.training
     with _restored_on_error(network):
         freeze(network)
         added = attached_adapter(network, _completed({**config, **options}))
@@ -66,11 +66,23 @@ def add_adapter(
             if value.is_floating_point():
                 added.to(value)
                 break
-        added.on_pretrained()
-        network.add_module("adapter", added)
+        start(added, network)
+        network.add_module("adapter", added.train(mode))
         network.train = partial(_train_unfrozen, network)  # unlike a bound function, can be pickled
         blocks_of(network)[-1].register_forward_hook(partial(_check_pass, added))
     return added
+
+
+def _refuse_adapted(network: nn.Module) -> None:
+    """Raise if a network has an adapter, or hooks of one that was deleted."""
+    if hasattr(network, "adapter"):
+        raise UserError(f"the network has an adapter already, {type(network.adapter).__name__}. "
+                        "Create the network anew, or join both: dict(type='Combined', ...).")
+    for module in network.modules():
+        for hook in (*module._forward_pre_hooks.values(), *module._forward_hooks.values()):
+            if isinstance(owner := owner_of(hook), Adapter):
+                raise UserError(f"the network still has hooks of {type(owner).__name__}, which "
+                                "deleting an adapter leaves in place. Create the network anew.")
 
 
 def _completed(config: Any) -> Any:

@@ -17,8 +17,9 @@ class Adapter(nn.Module):
     """All trainable parameters of a backbone; acts on the frozen network through hooks only.
 
     The network's parameter names therefore never change, and saving, splitting, merging and
-    fingerprinting work the same for every adapter. Hooks are bound methods of the adapter, or
-    partials of them, so that a deep copy of the backbone gets its own hooks.
+    fingerprinting work the same for every adapter. Checkpoints hold all its parameters, also frozen
+    ones, and its buffers. Hooks are bound methods of the adapter, or partials of them, so that a
+    deep copy of the backbone gets its own hooks.
 
     With `ONE_PER_STAGE`, a staged network gets one adapter for each stage. `num_layers`,
     `embed_dims` and `patch_size`, if `__init__` takes them, come from the network.
@@ -31,6 +32,7 @@ class Adapter(nn.Module):
     """
 
     ONE_PER_STAGE = False
+    SAVED_WHOLE = True  # see `trained_state_dict`
 
     def __init__(self, **unknown) -> None:
         super().__init__()
@@ -48,9 +50,10 @@ class Adapter(nn.Module):
             num_prefix_tokens: Tokens before the patches: class token and registers.
 
         Raises:
-            UserError: The adapter does not fit the network.
+            UserError: The adapter does not fit the network, or a subclass lacks this method.
         """
-        raise NotImplementedError
+        raise UserError(f"{type(self).__name__} has no method `attach`, which registers its hooks "
+                        "on the network. Define it; see docs/extending_adapter.md.")
 
     def on_pretrained(self) -> None:
         """Initialise parameters that depend on the pretrained weights; called after loading."""
@@ -100,7 +103,14 @@ def add_module(owner: nn.Module, name: str, module: nn.Module) -> None:
     owner.add_module(last, module)
 
 
-def _owner(hook: Callable | None) -> nn.Module | None:
+def parts_of(adapter: Adapter) -> list[Adapter]:
+    """Return the adapters that one consists of; itself alone if it holds no others."""
+    inner = [part for child in adapter.modules() if child is not adapter
+             and isinstance(child, Adapter) for part in parts_of(child)]
+    return list(dict.fromkeys(inner)) or [adapter]
+
+
+def owner_of(hook: Callable | None) -> nn.Module | None:
     """Return the adapter of which a hook is a bound method or a partial of one."""
     owner = getattr(getattr(hook, "func", hook), "__self__", None)
     return owner if isinstance(owner, nn.Module) else None
@@ -123,7 +133,7 @@ def switched_off(network: nn.Module, adapter: Adapter) -> Iterator[None]:
         for hooks in (module._forward_pre_hooks, module._forward_hooks):
             before.append((hooks, dict(hooks)))
             for key, hook in before[-1][1].items():
-                if _owner(hook) in parts:
+                if owner_of(hook) in parts:
                     del hooks[key]
     try:
         yield
@@ -174,7 +184,7 @@ def refuse_unused(
     for module in chain.from_iterable(block.modules() for block in unused):
         for hook in (*module._forward_pre_hooks.values(), *module._forward_hooks.values(),
                      vars(module).get("forward")):
-            if (owner := _owner(hook)) in parts:
+            if (owner := owner_of(hook)) in parts:
                 raise UserError(
                     f"{type(owner).__name__} changes {names[module]}, after the last map of "
                     f"{maps}, so nothing would be learned there. Name the last one in "

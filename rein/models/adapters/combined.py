@@ -6,6 +6,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from rein.errors import UserError
+from rein.models.adapters.author_checks import attach, queries_of
 from rein.models.adapters.base import Adapter
 from rein.models.adapters.encoder_only import EncoderOnlyQueries
 
@@ -41,7 +42,7 @@ class Combined(Adapter):
     ) -> None:
         """Attach every adapter; see `Adapter.attach`."""
         for adapter in self.adapters:
-            adapter.attach(network, stages, num_prefix_tokens)
+            attach(adapter, network, stages, num_prefix_tokens)
 
     def on_pretrained(self) -> None:
         """Initialise every adapter from the pretrained weights."""
@@ -55,7 +56,7 @@ class Combined(Adapter):
             UserError: Several have some.
         """
         found = [queries for adapter in self.adapters
-                 if (queries := adapter.queries()) is not None]
+                 if (queries := queries_of(adapter)) is not None]
         if len(found) > 1:
             raise UserError(f"Combined: {len(found)} adapters have queries, but the head takes "
                             "one set: set link_token_to_query=False in the others.")

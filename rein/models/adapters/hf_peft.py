@@ -55,7 +55,11 @@ class Peft(Adapter):
         self.blocks_by_name = {names[block]: block for stage in stages for block in stage}
         stages[0][0].register_forward_hook(self._note_pass)
         for name, layer in self._inject().items():
-            network.get_submodule(name).forward = partial(self._forward, name)
+            target = network.get_submodule(name)
+            if "forward" in vars(target):
+                raise UserError(f"Peft: another Peft adapter changes {name} already; only one can. "
+                                "Choose different `target_modules`.")
+            target.forward = partial(self._forward, name)
             add_module(self, name, layer)
             self.names.append(name)
 

@@ -10,6 +10,12 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from rein.errors import UserError
+from rein.models.adapters.author_checks import (
+    attach,
+    building_adapter,
+    queries_of,
+    refuse_unbuilt,
+)
 from rein.models.adapters.base import Adapter, refuse_unused
 from rein.models.adapters.combined import Combined
 from rein.models.arguments import check_arguments, known_arguments
@@ -38,7 +44,7 @@ class StageAdapters(Adapter):
     ) -> None:
         """Attach each adapter to its stage; see `Adapter.attach`."""
         for adapter, stage in zip(self.children(), stages, strict=True):
-            adapter.attach(network, [stage], num_prefix_tokens)
+            attach(adapter, network, [stage], num_prefix_tokens)
 
     def on_pretrained(self) -> None:
         """Initialise every adapter; see `Adapter.on_pretrained`."""
@@ -48,7 +54,7 @@ class StageAdapters(Adapter):
     def queries(self) -> Tensor | None:
         """Return the sum of the queries of the stages that give maps, (m, q), or None."""
         adapters = list(self.children())
-        found = [adapters[index].queries() for index in self.outputs]
+        found = [queries_of(adapters[index]) for index in self.outputs]
         return None if any(queries is None for queries in found) else sum(found)
 
     def fold(self) -> dict[str, Tensor]:
@@ -81,7 +87,7 @@ def attached_adapter(
         levels = range(len(STRIDES) if is_staged else len(stages[0]))
     patch_size = PUBLISHED_PATCH if is_staged else network.patch_embed.patch_size[0]
     adapter = build_adapter(config, stages, patch_size, levels, distinct)
-    adapter.attach(network, stages, getattr(network, "num_prefix_tokens", 0))
+    attach(adapter, network, stages, getattr(network, "num_prefix_tokens", 0))
     last = max(levels)
     unused = [block for stage in stages for index, block in enumerate(stage)
               if (stage.level if is_staged else index) > last]
@@ -151,7 +157,10 @@ def adapter_type(config: Any, names: Iterable[str] = ()) -> type[Adapter]:
 def _build(kind: type[Adapter], config: Mapping) -> Adapter:
     """Build an adapter from a config with all sizes, once its arguments are checked."""
     check_arguments(kind, config, Adapter)
-    return MODELS.build(dict(config))
+    with building_adapter(kind, "__init__"):
+        adapter = MODELS.build(dict(config))
+    refuse_unbuilt(adapter)
+    return adapter
 
 
 def _derived(kind: type[Adapter], stages: Sequence[Stage], patch_size: int) -> dict:

@@ -132,8 +132,10 @@ class Reins(Adapter):
         prefix, patches = feats.split(
             (num_prefix_tokens, feats.shape[1] - num_prefix_tokens), dim=1)
         # factors independent of the features are folded, leaving one c x c product with them:
-        # s ((D + f) W_f + b_f) = f (s W_f) + S V + s b_f, with V = [0; T_i[1:] W_T + b_T] (s W_f)
-        weight, bias = self.scale * self.mlp_delta_f.weight, self.scale * self.mlp_delta_f.bias
+        # s ((D + f) W_f + b_f) = f (s W_f) + S V + s b_f, with V = [0; T_i[1:] W_T + b_T] (s W_f);
+        # transposed, because a subclass's s may be a vector (c,)
+        weight = (self.scale * self.mlp_delta_f.weight.T).T
+        bias = self.scale * self.mlp_delta_f.bias
         tokens = self.tokens(layer)
         values = F.linear(self.mlp_token2feat(tokens[1:]), weight)
         values = F.pad(values, (0, 0, 1, 0))  # token 0 absorbs attention that should change nothing

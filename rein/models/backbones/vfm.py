@@ -25,6 +25,7 @@ from rein.checkpoint.families import (
 )
 from rein.errors import UserError
 from rein.models.adapters import attached_adapter
+from rein.models.adapters.author_checks import queries_of, start
 from rein.models.arguments import known_arguments, refuse_unknown
 from rein.models.backbones.published_keys import from_published, to_published
 from rein.models.backbones.timm_networks import create_network
@@ -200,7 +201,7 @@ class VisionFoundationModel(BaseModule):
             maps = self._maps(images)
         if halved and not torch.is_autocast_enabled(kind):
             maps = [one.float() for one in maps]
-        queries = None if self.reins is None else self.reins.queries()
+        queries = None if self.reins is None else queries_of(self.reins)
         return Pyramid(maps, self._sizes(*image_size), queries, image_size)
 
     def _maps(self, images: Tensor) -> list[Tensor]:
@@ -237,7 +238,7 @@ class VisionFoundationModel(BaseModule):
             path = self.init_cfg["checkpoint"]
             self.load_pretrained(load_backbone(path), path)
         elif self.reins is not None:
-            self.reins.on_pretrained()
+            start(self.reins, self.model)
 
     def load_pretrained(self, state_dict: dict[str, Tensor], source: str) -> None:
         """Load the model's weights, without an adapter, strictly.
@@ -255,7 +256,7 @@ class VisionFoundationModel(BaseModule):
             "output norms": {name for name in names if matches(name, ("norm#.*",))},
         })
         if self.reins is not None:
-            self.reins.on_pretrained()
+            start(self.reins, self.model)
 
 
 def _refuse_inert_dropout(arguments: dict) -> None:

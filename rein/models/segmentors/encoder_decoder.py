@@ -18,6 +18,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
 from rein.errors import UserError
+from rein.models.adapters.author_checks import queries_of
 from rein.models.pyramid import Pyramid
 from rein.models.segmentors.pixels import (
     Pixels,
@@ -307,7 +308,7 @@ def _check_parts(backbone: nn.Module, head: nn.Module, with_neck: bool) -> None:
     if not head.linked_queries:
         return
     with torch.no_grad():
-        queries = None if backbone.reins is None else backbone.reins.queries()
+        queries = None if backbone.reins is None else queries_of(backbone.reins)
     if queries is None:
         raise UserError("decode_head.linked_queries is set, but the backbone has no adapter with "
                         "queries. Set linked_queries=False, or link_token_to_query=True in the "

@@ -4,13 +4,14 @@ import pytest
 import torch
 from conftest import build, tiny_model_config
 from mmengine.config import Config
-from tiny_weights import loaded
+from own_adapters import Vera
+from tiny_weights import loaded, outputs
 
 from rein import checkpoint as ckpt
 from rein.engine.weights.files import convert_file, merge_files
 from rein.engine.weights.loading import load_for_testing
 from rein.errors import UserError
-from rein.models.freezing import trained_state_dict
+from rein.models.freezing import count_parameters, trained_state_dict
 
 
 def test_a_non_square_model_gets_a_non_square_grid(files):
@@ -64,3 +65,30 @@ def test_testing_the_wrong_files_is_rejected(files, checkpoint, backbone, messag
 def test_an_adapter_without_a_backbone_is_rejected(files):
     with pytest.raises(UserError, match="without the frozen backbone.*--backbone"):
         loaded(files / "adapter.pth")
+
+
+def test_frozen_parameters_and_buffers_of_an_adapter_are_saved_and_required(
+        tmp_path, registered):
+    registered(Vera)
+    cfg = tiny_model_config()
+    cfg.backbone.reins_config = dict(type="Vera")
+    cfg.decode_head.update(linked_queries=False, replace_query_feat=False)
+    model = build(cfg)
+    content = dict(meta=dict(cfg=Config(dict(model=cfg)).pretty_text),
+                   state_dict=trained_state_dict(model))
+    frozen = ckpt.split(model.state_dict()).backbone
+    assert content["state_dict"].keys() == ckpt.split(model.state_dict()).rein_and_head.keys()
+    assert count_parameters(model.backbone).trainable == model.backbone.reins.scales.numel()
+    for value, path in ((frozen, "backbone.pth"), (content, "trained.pth")):
+        ckpt.save_file(value, tmp_path / path)
+    one, other = build(cfg), build(cfg)
+    load_for_testing(one, content, "trained.pth", tmp_path / "backbone.pth")
+    merged = merge_files(tmp_path / "backbone.pth", tmp_path / "trained.pth",
+                         tmp_path / "merged.pth", Config())
+    load_for_testing(other, ckpt.load_file(merged), "merged.pth")
+    assert torch.equal(outputs(one), outputs(model))
+    assert torch.equal(outputs(other), outputs(model))
+    for name in ("mix", "shift.running_mean"):
+        rest = {key: value for key, value in content["state_dict"].items() if name not in key}
+        with pytest.raises(UserError, match=f"1 missing: backbone.reins.{name}"):
+            load_for_testing(build(cfg), dict(state_dict=rest), "x", tmp_path / "backbone.pth")

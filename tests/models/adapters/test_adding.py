@@ -120,6 +120,14 @@ def test_dropout_acts_in_the_adapter_and_in_parts_that_train_as_a_whole():
     assert acting == {"adapter", "blocks.2", "blocks.2.attn", "blocks.2.mlp"}
 
 
+@pytest.mark.parametrize("trains", [True, False])
+def test_an_adapter_takes_the_networks_mode(trains):
+    model = network().train(trains)
+    assert rein.add_adapter(model, "vpt", num_tokens=3, dropout=0.5).training == trains
+    with torch.no_grad():
+        assert torch.equal(model(images()), model(images())) != trains
+
+
 def test_layers_that_the_network_does_not_call_are_named():
     model = network("eva02", depth=2, qkv_fused=True)
     rein.add_adapter(model, "lora", rank=2)

@@ -15,7 +15,7 @@ class Scale(Adapter):
 def test_an_adapter_has_no_queries_and_folds_nothing_by_default():
     assert Adapter().queries() is None and Adapter().fold() == {}
     assert Adapter().on_pretrained() is None
-    with pytest.raises(NotImplementedError):
+    with pytest.raises(UserError, match="Adapter has no method `attach`.*Define it"):
         Adapter().attach(nn.Identity(), [], 1)
 
 

@@ -15,10 +15,13 @@ def small(cls=Reins, **kwargs):
 
 @pytest.mark.parametrize(("options", "scale"), [
     (dict(scale_init=0.5), 0.5), (dict(scale_init=0.5, use_softmax=False), 0.5),
-    (dict(zero_mlp_delta_f=True), 1)], ids=["softmax", "products", "zero"])
+    (dict(zero_mlp_delta_f=True), 1), ({}, torch.linspace(-1, 2, 8)),
+], ids=["softmax", "products", "zero", "vector"])
 def test_refinement_follows_the_papers_formula(options, scale):
     adapter, feats = small(**options), torch.randn(2, 7, 8)
     torch.nn.init.normal_(adapter.mlp_delta_f.weight)
+    if not options:
+        adapter.scale.data = scale  # a subclass may have one for each channel
     tokens, patches = adapter.learnable_tokens[1], feats[:, 1:]
     attention = patches @ tokens.T
     if adapter.use_softmax:
