@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from mmengine.logging import MMLogger
 from mmengine.utils import ManagerMixin
+from mmengine.visualization import Visualizer
 
 
 @contextlib.contextmanager
@@ -21,6 +22,8 @@ def own_managers() -> Iterator[None]:
         for logger in MMLogger._instance_dict.values():
             for handler in logger.handlers:
                 handler.close()
+        for visualizer in Visualizer._instance_dict.values():
+            visualizer.close()  # TensorBoard's writer has a thread
         for manager, before in zip(managers, instances, strict=True):
             manager._instance_dict = before
 

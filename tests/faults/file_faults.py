@@ -27,6 +27,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from tqdm import tqdm
+
 KILL = "SIGKILL"
 """The fault that ends the process without any clean-up."""
 DEADLINE = 240
@@ -196,6 +198,7 @@ def _be_child(function: Callable, arguments: tuple, out: int, err: int) -> None:
     code = 1
     try:
         gc.freeze()  # the parent's garbage may have processes and locks, which are the parent's
+        tqdm.set_lock(threading.RLock())  # its own is shared: killed with it, the parent would wait
         os.dup2(out, 1)
         os.dup2(err, 2)
         faulthandler.enable(2)

@@ -1,12 +1,14 @@
 """The injector counts every operation, and fails or kills at the chosen one."""
 
 import errno
+import os
 import signal
 import time
 
 import numpy as np
 import torch
 from faults.file_faults import KILL, file_faults, in_child
+from tqdm import tqdm
 
 from rein.atomic_files import write_atomically
 
@@ -54,6 +56,18 @@ def test_a_child_ends_as_told_and_is_heard():
     assert (ended.code, ended.out) == (0, "said\n")
     assert in_child(lambda: 3).code == 3
     assert "ZeroDivisionError" in in_child(lambda: 1 / 0).err
+
+
+def test_a_child_killed_in_a_progress_bar_leaves_its_lock_open():
+    def work():
+        with tqdm.get_lock():
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    locks = tqdm.get_lock().locks  # made on first use, before the fork
+    assert in_child(work).code == -signal.SIGKILL
+    for lock in locks:
+        assert lock.acquire(timeout=1)
+        lock.release()
 
 
 def test_a_child_that_hangs_shows_where(monkeypatch):
