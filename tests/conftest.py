@@ -1,6 +1,7 @@
 """Shared by several tests: paths, threads, a tiny model."""
 
 import copy
+import gc
 import json
 import warnings
 from pathlib import Path
@@ -26,6 +27,7 @@ REFERENCE = ROOT.parent / "shared" / "reference"
 # mmengine formats each run's config several times, which takes longer than a tiny training;
 # commands in their own process still format it
 yapf_api.FormatCode = lambda text, **_: (text, True)
+gc.freeze()  # mmengine collects garbage for each dataset; spare all that was imported
 torch.set_num_threads(1)  # tiny models gain nothing from more threads; `make test` uses all cores
 
 
