@@ -33,10 +33,10 @@ def check_folder(folder: Path) -> None:
 def new_folders(*folders: Path) -> Iterator[None]:
     """Create folders; if an error occurs, remove those that are new and still empty."""
     new = {path for folder in folders for path in (folder, *folder.parents) if not path.exists()}
-    for folder in folders:
-        check_folder(folder)
-        folder.mkdir(parents=True, exist_ok=True)
     try:
+        for folder in folders:
+            check_folder(folder)
+            folder.mkdir(parents=True, exist_ok=True)
         yield
     except BaseException:
         for path in sorted(new, key=lambda path: len(path.parts), reverse=True):

@@ -68,11 +68,11 @@ def test_a_test_that_cannot_start_leaves_no_folder(tmp_path, monkeypatch):
         protocols=["rein"], work_dir=str(tmp_path / "runs/a"), show_dir=str(tmp_path / "there/b"))
     with pytest.raises(UserError, match="no such file"):
         evaluate.evaluate_checkpoint(load_config(MAIN), "nowhere.pth", options)
-    assert [*tmp_path.rglob("*")] == [tmp_path / "there"]
     (tmp_path / "file").touch()
+    options = EvaluationOptions(work_dir=str(tmp_path / "runs/a"), out=str(tmp_path / "file"))
     with pytest.raises(UserError, match="file: is a file, but a folder is needed"):
-        evaluate.evaluate_checkpoint(
-            load_config(MAIN), "nowhere.pth", EvaluationOptions(out=str(tmp_path / "file")))
+        evaluate.evaluate_checkpoint(load_config(MAIN), "nowhere.pth", options)
+    assert {*tmp_path.rglob("*")} == {tmp_path / "there", tmp_path / "file"}
 
 
 def test_existing_results_stop_all_tests_before_the_first(runner, tmp_path):
