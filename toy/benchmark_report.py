@@ -206,8 +206,8 @@ def _draw_in_domain(axes: plt.Axes, groups: Mapping[str, Sequence[Cell]]) -> Non
         x, y = (np.mean([last_miou(cell.folder / test) for cell in members])
                 for test in (IN_DOMAIN, "."))
         axes.scatter(x, y, color=COLOURS[method])
-        axes.annotate(f" {method}", (x, y), fontsize="small", va="center")
-    axes.margins(x=0.15)
+        axes.annotate(method, (x, y), (5, 3), textcoords="offset points", fontsize="small")
+    axes.margins(0.15)
     axes.set(xlabel="held-out streets of the source, mIoU, %", ylabel="mean over the targets",
              title="targets against source")
 
