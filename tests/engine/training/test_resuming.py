@@ -188,15 +188,19 @@ def test_a_run_without_seed_and_schedule_resumes_exactly(data, tmp_path):
     assert ckpt.identify(ckpt.load_file(tmp_path / "whole/iter_2.pth")).trains_on
 
 
-def accumulate(data, work_dir, start=None, launcher="none"):
-    """Train five iterations, two steps of three and two; or continue from a checkpoint."""
+def accumulate(data, work_dir, resume=None, launcher="none"):
+    """Train five iterations, two steps of three and two; or continue what the work dir holds."""
     cfg = training_config(data, max_iters=5)
     cfg.default_hooks.checkpoint.interval = 1
     cfg.optim_wrapper.accumulative_counts = 3
-    if start:
-        work_dir.mkdir(exist_ok=True)
-        shutil.copy(start, work_dir)
-    train(cfg, "run", str(work_dir), resume="auto" if start else None, launcher=launcher)
+    train(cfg, "run", str(work_dir), resume=resume, launcher=launcher)
+
+
+def begun(work_dir, checkpoint):
+    """Make a work dir with a copy of a checkpoint."""
+    work_dir.mkdir()
+    shutil.copy(checkpoint, work_dir)
+    return work_dir
 
 
 def check_ends_equally(one, other):
@@ -209,7 +213,7 @@ def test_a_run_resumed_within_an_accumulation_loses_no_gradient(data, tmp_path):
     accumulate(data, whole)
     sizes = [len(ckpt.load_file(whole / f"iter_{i}.pth").get("gradients", ())) for i in range(1, 6)]
     assert all(sizes[i] for i in (0, 1, 3)) and not any(sizes[i] for i in (2, 4))
-    accumulate(data, tmp_path / "resumed", whole / "iter_2.pth")
+    accumulate(data, begun(tmp_path / "resumed", whole / "iter_2.pth"), "auto")
     check_ends_equally(whole, tmp_path / "resumed")
     (log,) = (tmp_path / "resumed").glob("*/*.log")
     assert "is lost" not in log.read_text()
@@ -218,9 +222,10 @@ def test_a_run_resumed_within_an_accumulation_loses_no_gradient(data, tmp_path):
 @pytest.mark.faults
 def test_processes_resumed_within_an_accumulation_lose_no_gradient(data, tmp_path):
     """In several processes, whose gradients differ."""
-    whole, resumed = tmp_path / "whole", tmp_path / "resumed"
+    whole = tmp_path / "whole"
     in_processes(accumulate, 2, tmp_path, data, whole, None, "pytorch")
-    in_processes(accumulate, 2, tmp_path, data, resumed, whole / "iter_4.pth", "pytorch")
+    resumed = begun(tmp_path / "resumed", whole / "iter_4.pth")
+    in_processes(accumulate, 2, tmp_path, data, resumed, "auto", "pytorch")
     check_ends_equally(whole, resumed)
 
 
