@@ -1,9 +1,9 @@
 """Average the weights over training (EMA)."""
 
 from mmengine.hooks import EMAHook
-from mmengine.optim import OptimWrapperDict
 
 from rein.checkpoint.averaged import RAW_PREFIX, RAW_WEIGHTS
+from rein.engine.training.hooks import optimizers_of
 
 
 class TrainedEMAHook(EMAHook):
@@ -35,9 +35,8 @@ class TrainedEMAHook(EMAHook):
         self.ema_model.avg_parameters = {
             name: value for name, value in self.ema_model.avg_parameters.items()
             if name in trained or name not in averaged}
-        wrapper = runner.optim_wrapper
-        for one in wrapper.values() if isinstance(wrapper, OptimWrapperDict) else (wrapper,):
-            one.optimizer.register_step_post_hook(self._note_step)
+        for optimizer in optimizers_of(runner):
+            optimizer.register_step_post_hook(self._note_step)
 
     def _note_step(self, *unused) -> None:
         """Note that the optimizer changed the weights (its hook)."""

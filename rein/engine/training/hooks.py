@@ -6,7 +6,9 @@ import sys
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapperDict
 from mmengine.registry import HOOKS
+from torch.optim import Optimizer
 
 from rein.checkpoint import FINGERPRINT
 from rein.engine.training.accumulation import GRADIENTS, gradients_of
@@ -17,6 +19,13 @@ from rein.models.freezing import count_parameters, trained_state_dict
 def unwrap(model):
     """Return the model without the wrapper of distributed training."""
     return model.module if is_model_wrapper(model) else model
+
+
+def optimizers_of(runner) -> list[Optimizer]:
+    """List a run's optimizers; most runs have one."""
+    wrapper = runner.optim_wrapper
+    wrappers = wrapper.values() if isinstance(wrapper, OptimWrapperDict) else (wrapper,)
+    return [one.optimizer for one in wrappers]
 
 
 def set_terminal_level(logger: logging.Logger, level: int) -> None:

@@ -1,13 +1,12 @@
 """Check, at the first step of the optimizer, that a backbone's adapter learns."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from mmengine.hooks import Hook
-from mmengine.optim import OptimWrapperDict
 from torch import nn
 from torch.optim import Optimizer
 
-from rein.engine.training.hooks import unwrap
+from rein.engine.training.hooks import optimizers_of, unwrap
 from rein.errors import UserError
 from rein.models.adapters import Adapter
 from rein.models.adapters.base import parts_of
@@ -26,20 +25,15 @@ class AdapterLearnsHook(Hook):
         self.adapter = getattr(getattr(unwrap(runner.model), "backbone", None), "reins", None)
         self.handles = []
         if isinstance(self.adapter, Adapter):
-            self.handles = [one.register_step_pre_hook(self._check) for one in self._optimizers()]
-
-    def _optimizers(self) -> Iterator[Optimizer]:
-        """Yield the optimizers; most runs have one."""
-        wrapper = self.runner.optim_wrapper
-        for one in wrapper.values() if isinstance(wrapper, OptimWrapperDict) else (wrapper,):
-            yield one.optimizer
+            self.handles = [
+                one.register_step_pre_hook(self._check) for one in optimizers_of(runner)]
 
     def _check(self, optimizer: Optimizer, *unused) -> None:
         """Check the adapter once, when all gradients are there (a hook of the optimizer)."""
         for handle in self.handles:
             handle.remove()
         stepping = _parameters(optimizer)
-        optimized = set().union(*map(_parameters, self._optimizers()))
+        optimized = set().union(*map(_parameters, optimizers_of(self.runner)))
         for part in parts_of(self.adapter):
             trained = {name: value for name, value in part.named_parameters()
                        if value.requires_grad}
